@@ -1,0 +1,86 @@
+"""Quality bits: each declared once, with its name and meaning.
+
+``flags`` speaks of a source in a frame, ``aperture_flags`` of one of its apertures. The names are public: they are written
+into the result as CF ``flag_meanings`` beside their ``flag_masks``.
+"""
+
+from enum import IntFlag
+from typing import Any
+
+
+class SourceFlag(IntFlag):
+    """Bits of ``flags(time, source)``."""
+
+    NO_DATA = 1  # no finite pixel near the source
+    PREDICT_FAILED = 2  # the predicted centre (cross-correlation or centre of mass) was not found
+    CENTER_FAILED = 4  # the centre (fit or centre of mass) was not found
+    POSITION_FALLBACK = 8  # the apertures stand on a position that was not measured in this frame
+    POSITION_OFF_FRAME = 16  # the position is unknown or outside the frame
+    SKY_FAILED = 32  # at least one sky level could not be found
+
+
+class ApertureFlag(IntFlag):
+    """Bits of ``aperture_flags(time, source, aperture)``."""
+
+    BAD_PIXEL = 1  # at least one bad pixel inside the aperture
+    OFF_FRAME = 2  # part of the aperture lies outside the frame
+    NO_PIXELS = 4  # no good pixel inside the aperture
+    ERROR_UNKNOWN = 8  # errors are known for the frames, but not for every pixel of this aperture
+    WHOLE_FRAME = 16  # the whole frame was summed in place of the aperture, without sky
+
+
+# The data-quality bits of the JWST pipeline, for the frames whose reader knows no others
+# (jwst-pipeline.readthedocs.io, "Data Quality Flags").
+JWST_DQ = {
+    "DO_NOT_USE": 1,
+    "SATURATED": 2,
+    "JUMP_DET": 4,
+    "DROPOUT": 8,
+    "OUTLIER": 16,
+    "PERSISTENCE": 32,
+    "AD_FLOOR": 64,
+    "CHARGELOSS": 128,
+    "UNRELIABLE_ERROR": 256,
+    "NON_SCIENCE": 512,
+    "DEAD": 1024,
+    "HOT": 2048,
+    "WARM": 4096,
+    "LOW_QE": 8192,
+    "RC": 16384,
+    "TELEGRAPH": 32768,
+    "NONLINEAR": 65536,
+    "BAD_REF_PIXEL": 131072,
+    "NO_FLAT_FIELD": 262144,
+    "NO_GAIN_VALUE": 524288,
+    "NO_LIN_CORR": 1048576,
+    "NO_SAT_CHECK": 2097152,
+    "UNRELIABLE_BIAS": 4194304,
+    "UNRELIABLE_DARK": 8388608,
+    "UNRELIABLE_SLOPE": 16777216,
+    "UNRELIABLE_FLAT": 33554432,
+    "OPEN": 67108864,
+    "ADJ_OPEN": 134217728,
+    "FLUX_ESTIMATED": 268435456,
+    "MSA_FAILED_OPEN": 536870912,
+    "OTHER_BAD_PIXEL": 1073741824,
+    "REFERENCE_PIXEL": 2147483648,
+}
+
+
+def cf_attributes(bits: type[IntFlag]) -> dict[str, Any]:
+    """Give the CF attributes that explain a flag variable.
+
+    Parameters
+    ----------
+    bits : type of IntFlag
+        `SourceFlag` or `ApertureFlag`.
+
+    Returns
+    -------
+    dict
+        ``flag_masks`` (list of int) and ``flag_meanings`` (names, lower case, separated by blanks).
+    """
+    return {
+        "flag_masks": [int(bit) for bit in bits],
+        "flag_meanings": " ".join(str(bit.name).lower() for bit in bits),
+    }

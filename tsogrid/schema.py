@@ -1,0 +1,142 @@
+"""The result, declared: every variable's name, dimensions, type, unit and meaning, once.
+
+The template of a result, its store, its tables and the documentation are all made from this list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tsogrid.config import Config
+from tsogrid.flags import ApertureFlag, SourceFlag, cf_attributes
+
+T, S, A, K = "time", "source", "aperture", "sky"
+
+
+def _always(config: Config) -> bool:
+    return True
+
+
+def _cross_correlated(config: Config) -> bool:
+    return config.center.predict == "cross-correlation" and config.center.method != "none"
+
+
+def _moment_predicted(config: Config) -> bool:
+    return config.center.predict == "center-of-mass" and config.center.method != "none"
+
+
+def _centred(config: Config) -> bool:
+    return config.center.method != "none"
+
+
+def _fitted(config: Config) -> bool:
+    return config.center.method == "gaussian"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the result.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    dims : tuple of str
+        Its dimensions, time first.
+    unit : str
+        A unit, in which ``{data}`` stands for the unit of a pixel's value and ``{level}`` for that unit per pixel.
+    long_name : str
+        What it means.
+    dtype : str
+        Its type.
+    when : callable
+        Whether a configuration measures it.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    long_name: str
+    dtype: str = "float64"
+    when: Callable[[Config], bool] = _always
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("flux", (T, S, A, K), "{data}", "flux: aperture sum less sky"),
+    Variable("flux_err", (T, S, A, K), "{data}", "1 sigma error of the flux"),
+    Variable("aperture_sum", (T, S, A), "{data}", "sum in the aperture, before sky"),
+    Variable("aperture_sum_err", (T, S, A), "{data}", "1 sigma error of the aperture sum"),
+    Variable("aperture_area", (T, S, A), "pixel", "area of the good pixels in the aperture"),
+    Variable("bad_pixels", (T, S, A), "1", "number of bad pixels in the aperture", "int32"),
+    Variable("sky_level", (T, S, K), "{level}", "sky per pixel"),
+    Variable("sky_level_err", (T, S, K), "{level}", "1 sigma error of the sky per pixel"),
+    Variable("sky_area", (T, S, K), "pixel", "area of the pixels that gave the sky"),
+    Variable("sky_sum", (T, S, A, K), "{data}", "sky inside the aperture"),
+    Variable("sky_sum_err", (T, S, A, K), "{data}", "1 sigma error of the sky inside the aperture"),
+    Variable("x", (T, S), "pixel", "x of the apertures' centre"),
+    Variable("y", (T, S), "pixel", "y of the apertures' centre"),
+    Variable("x_cc", (T, S), "pixel", "x of the cross-correlation centre", when=_cross_correlated),
+    Variable("y_cc", (T, S), "pixel", "y of the cross-correlation centre", when=_cross_correlated),
+    Variable("x_predicted", (T, S), "pixel", "x of the centre of mass in the search box", when=_moment_predicted),
+    Variable("y_predicted", (T, S), "pixel", "y of the centre of mass in the search box", when=_moment_predicted),
+    Variable("x_com", (T, S), "pixel", "x of the centre of mass in the fit box", when=_centred),
+    Variable("y_com", (T, S), "pixel", "y of the centre of mass in the fit box", when=_centred),
+    Variable("x_fit", (T, S), "pixel", "x of the Gaussian fit", when=_fitted),
+    Variable("y_fit", (T, S), "pixel", "y of the Gaussian fit", when=_fitted),
+    Variable("x_fit_err", (T, S), "pixel", "1 sigma error of x_fit", when=_fitted),
+    Variable("y_fit_err", (T, S), "pixel", "1 sigma error of y_fit", when=_fitted),
+    Variable("sigma_x", (T, S), "pixel", "Gaussian width (1 sigma) along x, or along theta", when=_centred),
+    Variable("sigma_y", (T, S), "pixel", "Gaussian width (1 sigma) along y, or across theta", when=_centred),
+    Variable("sigma_x_err", (T, S), "pixel", "1 sigma error of sigma_x", when=_centred),
+    Variable("sigma_y_err", (T, S), "pixel", "1 sigma error of sigma_y", when=_centred),
+    Variable("theta", (T, S), "rad", "angle of the Gaussian's first axis, counter-clockwise from x", when=_fitted),
+    Variable("theta_err", (T, S), "rad", "1 sigma error of theta", when=_fitted),
+    Variable("amplitude", (T, S), "{level}", "height of the Gaussian above its offset", when=_centred),
+    Variable("amplitude_err", (T, S), "{level}", "1 sigma error of the amplitude", when=_centred),
+    Variable("offset", (T, S), "{level}", "level under the Gaussian", when=_fitted),
+    Variable("offset_err", (T, S), "{level}", "1 sigma error of the offset", when=_fitted),
+    Variable("flags", (T, S), "1", "quality of a source in a frame", "int32"),
+    Variable("aperture_flags", (T, S, A), "1", "quality of an aperture in a frame", "int32"),
+)
+BY_NAME = {variable.name: variable for variable in VARIABLES}
+_FLAG_BITS = {"flags": SourceFlag, "aperture_flags": ApertureFlag}
+
+
+def variables(config: Config) -> list[Variable]:
+    """List the variables that a configuration measures.
+
+    Parameters
+    ----------
+    config : Config
+        A complete configuration.
+
+    Returns
+    -------
+    list of Variable
+        In the order in which they are stored.
+    """
+    return [variable for variable in VARIABLES if variable.when(config)]
+
+
+def attributes(variable: Variable, data_unit: str) -> dict[str, object]:
+    """Give the attributes of a result variable.
+
+    Parameters
+    ----------
+    variable : Variable
+        One of `VARIABLES`.
+    data_unit : str
+        The unit of a pixel's value; a sum over pixels has the same unit, a level is per pixel.
+
+    Returns
+    -------
+    dict
+        ``units``, ``long_name`` and, for flags, their CF description.
+    """
+    level = f"{data_unit} / pixel" if data_unit and data_unit != "1" else data_unit
+    content: dict[str, object] = {
+        "units": variable.unit.format(data=data_unit, level=level),
+        "long_name": variable.long_name,
+    }
+    if variable.name in _FLAG_BITS:
+        content |= cf_attributes(_FLAG_BITS[variable.name])
+    return content
