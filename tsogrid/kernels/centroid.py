@@ -1,0 +1,283 @@
+"""Where a source is, without a model of its shape: centre of mass, and the peak of a cross-correlation.
+
+Both look only at a box of whole pixels around a guess. The centre of mass is the first moment of the light above a
+level. The cross-correlation multiplies a zero-mean image of the star with the frame at every whole-pixel offset of a
+search box, as few long passes over one flat window: a template that is a sum of few (column × row) products, as every
+Gaussian is, costs two one-dimensional passes for each product, any other template one pass per template pixel.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
+from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.correlation import fill_scores, fill_window, rectangle_sum, refined_offset, template_tables
+from tsogrid.kernels.statistics import SAMPLE, key_of, median
+
+# Products below this fraction of the template's largest one are rounding noise.
+_RANK_TOLERANCE = 1e-12
+
+
+class Center(NamedTuple):
+    """Positions in pixels of the frames, 0-based; each (n, ns), NaN where there is none."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+def center_of_mass(data: NDArray[np.floating], x: ArrayLike, y: ArrayLike, box: int, level: ArrayLike = 0.0) -> Center:
+    r"""Centre of the light above a level in a box around a guess.
+
+    .. math:: x_c = \sum x_i (I_i - L) / \sum (I_i - L)
+
+    Parameters
+    ----------
+    data : ndarray, shape (n, ny, nx)
+        Frames, float32 or float64; a non-finite pixel is bad and left out.
+    x, y : array_like, shape (n, ns)
+        Guesses in pixels, 0-based; NaN gives NaN.
+    box : int
+        Full width of the box in pixels (an even width is rounded down), centred on the pixel nearest the guess and
+        clipped to the frame.
+    level : array_like, broadcastable to (n, ns)
+        Sky per pixel that is taken off first, in the unit of data.
+
+    Returns
+    -------
+    Center
+        NaN where no pixel is good, the light is not positive, or the centre falls outside the clipped box.
+
+    Raises
+    ------
+    ValueError
+        If shapes, types or the width of the box do not fit.
+    """
+    columns, rows = check_positions(data, x, y)
+    levels = np.ascontiguousarray(np.broadcast_to(np.asarray(level, dtype=np.float64), columns.shape))
+    result = Center(np.empty(columns.shape), np.empty(columns.shape))
+    _center_of_mass(data, columns, rows, odd_width(box), levels, result.x, result.y)
+    return result
+
+
+def box_edge_level(data: NDArray[np.floating], x: ArrayLike, y: ArrayLike, box: int) -> NDArray[np.float64]:
+    """Median of the good pixels on the edge, one pixel wide, of a box around a guess.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n, ny, nx)
+        Frames, float32 or float64.
+    x, y : array_like, shape (n, ns)
+        Positions in pixels, 0-based.
+    box : int
+        Full width in pixels, placed as in `center_of_mass`. Parts of the edge outside the frame are left out.
+
+    Returns
+    -------
+    ndarray, shape (n, ns)
+        Level per pixel in the unit of data; NaN where no pixel of the edge is good.
+
+    Raises
+    ------
+    ValueError
+        If shapes, types or the width of the box do not fit.
+    """
+    columns, rows = check_positions(data, x, y)
+    result = np.empty(columns.shape)
+    _box_edge_level(data, columns, rows, odd_width(box), result)
+    return result
+
+
+def gaussian_template(sigma: float, size: int | None = None) -> NDArray[np.float64]:
+    """Round Gaussian star integrated over pixels, centred on the middle pixel, of sum 1.
+
+    Parameters
+    ----------
+    sigma : float
+        Width (1 σ) in pixels.
+    size : int, optional
+        Full width of the image in pixels, odd (even is rounded down); 3 σ to each side if not given.
+
+    Returns
+    -------
+    ndarray, shape (size, size)
+
+    Raises
+    ------
+    ValueError
+        If sigma is not positive.
+    """
+    if not sigma > 0:
+        raise ValueError(f"a Gaussian needs a positive width, found sigma={sigma}")
+    width = odd_width(2 * math.ceil(3 * sigma) + 1 if size is None else size)
+    edges = (np.arange(width + 1) - width / 2) / (sigma * math.sqrt(2))
+    profile = np.diff([math.erf(edge) for edge in edges])
+    profile /= profile.sum()
+    return np.outer(profile, profile)
+
+
+def cross_correlation(
+    data: NDArray[np.floating], x: ArrayLike, y: ArrayLike, search_box: int, psf: NDArray[np.floating]
+) -> Center:
+    """Position at which a template fits best, searched at every pixel of a box around a guess.
+
+    The score of a pixel is the sum of frame × template over the template centred there, the template's mean taken off so
+    that a constant level does not count; template pixels outside the frame are left out, and the rest scaled to the
+    same norm. The largest score is refined by the maximum of the quadratic surface through it and its eight neighbours;
+    a peak on the border of the box stays on its pixel.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n, ny, nx)
+        Frames, float32 or float64. A bad (non-finite) pixel counts as the mean of its good neighbours in 3×3 pixels, else
+        in 5×5, else as the median of the search box.
+    x, y : array_like, shape (n, ns)
+        Guesses in pixels, 0-based; NaN gives NaN.
+    search_box : int
+        Full width in pixels, placed as in `center_of_mass` and clipped to the frame.
+    psf : ndarray, shape (k, k)
+        Image of a star with its centre on the middle pixel; k odd.
+
+    Returns
+    -------
+    Center
+        NaN where fewer than half of the pixels of the clipped box are good or no score is positive.
+
+    Raises
+    ------
+    ValueError
+        If the template is not a finite square of odd width, or the other arguments do not fit.
+    """
+    columns, rows = check_positions(data, x, y)
+    template = np.ascontiguousarray(psf, dtype=np.float64)
+    if template.ndim != 2 or template.shape[0] != template.shape[1] or template.shape[0] % 2 == 0:
+        raise ValueError(f"the template must be a square of odd width, found shape {template.shape}")
+    if not np.isfinite(template).all():
+        raise ValueError("the template must be finite everywhere")
+    width, size = odd_width(search_box), template.shape[0]
+    vertical, horizontal = _products(template)
+    # Cost in multiplications per row of the window: two one-dimensional passes a product, or all template pixels.
+    separable = len(vertical) * (2 * width + size) < size * width
+    result = Center(np.empty(columns.shape), np.empty(columns.shape))
+    _cross_correlation(data, columns, rows, width, template, vertical, horizontal, separable, result.x, result.y)
+    return result
+
+
+def _products(template: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns and rows whose outer products sum to the template, each (terms, size)."""
+    left, strength, right = np.linalg.svd(template)
+    kept = max(1, int(np.count_nonzero(strength > _RANK_TOLERANCE * strength[0])))
+    vertical = (left[:, :kept] * strength[:kept]).T
+    return np.ascontiguousarray(vertical), np.ascontiguousarray(right[:kept])
+
+
+@kernel
+def _center_of_mass(data, x, y, width, level, x_out, y_out):  # type: ignore[no-untyped-def]
+    ny, nx = data.shape[1], data.shape[2]
+    for frame in range(x.shape[0]):
+        for source in range(x.shape[1]):
+            x_out[frame, source] = np.nan
+            y_out[frame, source] = np.nan
+            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+                continue
+            left = box_start(x[frame, source], width)
+            low = box_start(y[frame, source], width)
+            first_i, last_i = max(0, -left), min(width, nx - left)
+            first_j, last_j = max(0, -low), min(width, ny - low)
+            total, moment_x, moment_y = 0.0, 0.0, 0.0
+            for j in range(first_j, last_j):
+                for i in range(first_i, last_i):
+                    value = np.float64(data[frame, low + j, left + i]) - level[frame, source]
+                    if math.isfinite(value):
+                        total += value
+                        moment_x += i * value
+                        moment_y += j * value
+            if not total > 0:
+                continue
+            u, v = moment_x / total, moment_y / total
+            if first_i - 0.5 <= u <= last_i - 0.5 and first_j - 0.5 <= v <= last_j - 0.5:
+                x_out[frame, source] = left + on_grid(u)
+                y_out[frame, source] = low + on_grid(v)
+
+
+@part
+def edge_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped-def]
+    """Median of the good pixels on the edge of one box; keys is int64 scratch with room for 4 × width + SAMPLE."""
+    ny, nx = data.shape[1], data.shape[2]
+    count = 0
+    for j in range(max(0, -low), min(width, ny - low)):
+        step = 1 if j == 0 or j == width - 1 else width - 1
+        for i in range(0, width, max(step, 1)):
+            if 0 <= left + i < nx:
+                value = data[frame, low + j, left + i]
+                if math.isfinite(value):
+                    keys[count] = key_of(np.float64(value), keys)
+                    count += 1
+    return median(keys, count, count)
+
+
+@kernel
+def _box_edge_level(data, x, y, width, level):  # type: ignore[no-untyped-def]
+    keys = np.empty(4 * width + SAMPLE, np.int64)
+    for frame in range(x.shape[0]):
+        for source in range(x.shape[1]):
+            level[frame, source] = np.nan
+            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+                continue
+            left = box_start(x[frame, source], width)
+            low = box_start(y[frame, source], width)
+            level[frame, source] = edge_median(data, frame, left, low, width, keys)
+
+
+@kernel
+def _cross_correlation(data, x, y, width, template, vertical, horizontal, separable, x_out, y_out):  # type: ignore[no-untyped-def]
+    ny, nx = data.shape[1], data.shape[2]
+    size = template.shape[0]
+    half = size // 2
+    pitch = width + 2 * half
+    window, middle = np.empty(pitch * pitch), np.empty(pitch * pitch)
+    score, sums = np.empty(width * pitch), np.empty(width * pitch)
+    keys = np.empty(width * width + SAMPLE, np.int64)
+    tables = template_tables(template)
+    whole = tables[0, size, size] / (size * size)
+    norm = tables[1, size, size] - whole * tables[0, size, size]
+    for frame in range(x.shape[0]):
+        for source in range(x.shape[1]):
+            x_out[frame, source] = np.nan
+            y_out[frame, source] = np.nan
+            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+                continue
+            left = box_start(x[frame, source], width)
+            low = box_start(y[frame, source], width)
+            if not fill_window(data, frame, left, low, width, half, window, keys):
+                continue
+            fill_scores(window, width, template, vertical, horizontal, separable, middle, sums, score)
+            first_i, last_i = max(0, -left), min(width, nx - left)
+            first_j, last_j = max(0, -low), min(width, ny - low)
+            best, best_i, best_j = 0.0, -1, -1
+            for j in range(first_j, last_j):
+                below, above = max(0, half - low - j), min(size, ny - low - j + half)
+                for i in range(first_i, last_i):
+                    before, after = max(0, half - left - i), min(size, nx - left - i + half)
+                    m = j * pitch + i
+                    if above - below == size and after - before == size:
+                        score[m] -= whole * sums[m]
+                    else:
+                        total = rectangle_sum(tables[0], below, above, before, after)
+                        square = rectangle_sum(tables[1], below, above, before, after)
+                        mean = total / ((above - below) * (after - before))
+                        power = square - mean * total
+                        # What is left of the template counts as much as the whole would.
+                        part = score[m] - mean * sums[m]
+                        score[m] = part * math.sqrt(norm / power) if power > 1e-3 * norm else -np.inf
+                    if score[m] > best:
+                        best, best_i, best_j = score[m], i, j
+            if best_i < 0:
+                continue
+            du, dv = 0.0, 0.0
+            if first_i < best_i < last_i - 1 and first_j < best_j < last_j - 1:
+                du, dv = refined_offset(score, best_j * pitch + best_i, pitch)
+            x_out[frame, source] = left + on_grid(best_i + du)
+            y_out[frame, source] = low + on_grid(best_j + dv)

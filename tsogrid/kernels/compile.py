@@ -1,0 +1,65 @@
+"""How kernels are compiled: to machine code, without the GIL, cached on disk.
+
+Every per-frame function is compiled by numba with IEEE rules (``fastmath`` would make ``isnan`` false) and the numpy error
+model (a division by zero is inf or NaN, not an exception). The compiled code is kept in numba's cache, so that the second
+process starts in a fraction of a second; where no cache folder can be written, kernels are compiled in memory.
+
+The first compilation is what a user waits for, and most of it is numba's own work on each function and each combination of
+argument types. So only the functions that Python calls get the code that unpacks Python objects and a place in the cache
+(`kernel`); what they are made of does not (`part`). And a part is never called with a literal number where another call
+has a variable one: numba would compile it once for each (``np.int64(0)`` is no literal).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core.registry import CPUDispatcher
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile ``function``, which Python calls, with the settings that all kernels share.
+
+    Parameters
+    ----------
+    function : callable
+        A function in numba's subset of Python.
+
+    Returns
+    -------
+    callable
+        The compiled dispatcher; machine code is made at the first call of each argument type.
+    """
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        return numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # numba found no folder to keep its cache in
+        return numba.njit(cache=False, **settings)(function)
+
+
+class _Part(CPUDispatcher):
+    """A dispatcher whose machine code Python cannot call: without this, trying to would end the process."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        raise TypeError(f"{self.__name__} is a part of kernels; call it from a function compiled by kernel")
+
+
+def part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile ``function``, which only kernels and other parts call, as a piece of their machine code.
+
+    Parameters
+    ----------
+    function : callable
+        A function in numba's subset of Python.
+    **options
+        Further options of `numba.njit`.
+
+    Returns
+    -------
+    callable
+        The compiled dispatcher, for use in compiled code; calling it from Python raises TypeError.
+    """
+    settings = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher = numba.njit(**settings, **options)(function)
+    dispatcher.__class__ = _Part
+    return dispatcher

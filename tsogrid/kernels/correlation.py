@@ -1,0 +1,148 @@
+"""Scores of a cross-correlation at every pixel of a search box, and what to do about bad pixels and edges.
+
+The search box and a margin of half a template are copied into one flat window, so that a shift of the template is a
+shift of the flat index: every term of the sum is then one long, contiguous loop over all pixels at once.
+"""
+
+import math
+
+import numpy as np
+
+from tsogrid.kernels.compile import part
+from tsogrid.kernels.statistics import key_of, median
+
+
+@part
+def _neighbour_mean(data, frame, row, column, reach):  # type: ignore[no-untyped-def]
+    """Mean of the good pixels within reach of a pixel in x and y; NaN without any."""
+    total, count = 0.0, 0
+    for j in range(max(0, row - reach), min(data.shape[1], row + reach + 1)):
+        for i in range(max(0, column - reach), min(data.shape[2], column + reach + 1)):
+            if math.isfinite(data[frame, j, i]):
+                total += data[frame, j, i]
+                count += 1
+    return total / count if count > 0 else np.nan
+
+
+@part
+def _box_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped-def]
+    count = 0
+    for j in range(max(0, low), min(data.shape[1], low + width)):
+        for i in range(max(0, left), min(data.shape[2], left + width)):
+            if math.isfinite(data[frame, j, i]):
+                keys[count] = key_of(np.float64(data[frame, j, i]), keys)
+                count += 1
+    return median(keys, count, count)
+
+
+@part
+def fill_window(data, frame, left, low, width, half, window, keys):  # type: ignore[no-untyped-def]
+    """Copy box and margin into the flat window, bad pixels filled; return whether half of the box is good."""
+    ny, nx = data.shape[1], data.shape[2]
+    pitch = width + 2 * half
+    window[:] = 0.0
+    good, inside = 0, 0
+    fallback = np.nan
+    for j in range(max(0, half - low), min(pitch, ny - low + half)):
+        in_rows = half <= j < half + width
+        for i in range(max(0, half - left), min(pitch, nx - left + half)):
+            value = np.float64(data[frame, low + j - half, left + i - half])
+            in_box = in_rows and half <= i < half + width
+            inside += in_box
+            if math.isfinite(value):
+                good += in_box
+            else:
+                value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, 1))
+                if math.isnan(value):
+                    value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, 2))
+                if math.isnan(value):
+                    if math.isnan(fallback):
+                        fallback = _box_median(data, frame, left, low, width, keys)
+                    value = np.float64(fallback)
+            window[j * pitch + i] = value
+    return good > 0 and 2 * good >= inside
+
+
+@part
+def _accumulate(target, source, start, factors, step, length):  # type: ignore[no-untyped-def]
+    """Add to target[m] the sum over t of factors[t] · source[start + m + t·step], four terms a pass."""
+    # Unsigned indices cannot be negative: without the check for that, the loops become whole vectors.
+    t = 0
+    while t < factors.size:
+        first = np.uint64(start + t * step)
+        if t + 4 <= factors.size:
+            second, third, fourth = first + np.uint64(step), first + np.uint64(2 * step), first + np.uint64(3 * step)
+            a, b, c, d = factors[t], factors[t + 1], factors[t + 2], factors[t + 3]
+            for k in range(length):
+                m = np.uint64(k)
+                target[m] += (a * source[first + m] + b * source[second + m]) + (
+                    c * source[third + m] + d * source[fourth + m]
+                )
+            t += 4
+        else:
+            a = factors[t]
+            for k in range(length):
+                m = np.uint64(k)
+                target[m] += a * source[first + m]
+            t += 1
+
+
+@part
+def fill_scores(window, width, template, vertical, horizontal, separable, middle, sums, score):  # type: ignore[no-untyped-def]
+    """Fill score and sums (flat, rows of the window's pitch): frame × template, and the frame alone, over the template."""
+    size = template.shape[0]
+    pitch = width + size - 1
+    all_rows, box_rows = pitch * pitch - size + 1, (width - 1) * pitch + width
+    score[:] = 0.0
+    if separable:
+        for term in range(vertical.shape[0]):
+            middle[:] = 0.0
+            _accumulate(middle, window, 0, horizontal[term], 1, all_rows)
+            _accumulate(score, middle, 0, vertical[term], pitch, box_rows)
+    else:
+        for row in range(size):
+            _accumulate(score, window, row * pitch, template[row], 1, box_rows)
+    ones = np.ones(size)
+    middle[:] = 0.0
+    sums[:] = 0.0
+    _accumulate(middle, window, 0, ones, 1, all_rows)
+    _accumulate(sums, middle, 0, ones, pitch, box_rows)
+
+
+@part
+def refined_offset(score, index, pitch):  # type: ignore[no-untyped-def]
+    """Offset from a pixel to the maximum of the quadratic surface fitted to its 3×3 scores."""
+    gx, gy, gxx, gyy, gxy = 0.0, 0.0, 0.0, 0.0, 0.0
+    for dj in range(-1, 2):
+        for di in range(-1, 2):
+            value = score[index + dj * pitch + di]
+            gx += di * value / 6
+            gy += dj * value / 6
+            gxx += (di * di - 2 / 3) * value
+            gyy += (dj * dj - 2 / 3) * value
+            gxy += di * dj * value / 4
+    determinant = gxx * gyy - gxy * gxy
+    if not (gxx < 0 and gyy < 0 and determinant > 0):
+        return 0.0, 0.0
+    dx = (gxy * gy - gyy * gx) / determinant
+    dy = (gxy * gx - gxx * gy) / determinant
+    return (dx, dy) if abs(dx) <= 1 and abs(dy) <= 1 else (0.0, 0.0)
+
+
+@part
+def template_tables(template):  # type: ignore[no-untyped-def]
+    """Sums of the template, and of its square, over all pixels below and left of each pixel corner."""
+    size = template.shape[0]
+    tables = np.zeros((2, size + 1, size + 1))
+    for j in range(size):
+        for i in range(size):
+            for k in range(2):
+                above = tables[k, j, i + 1] + tables[k, j + 1, i] - tables[k, j, i]
+                tables[k, j + 1, i + 1] = above + template[j, i] ** (k + 1)
+    return tables
+
+
+@part
+def rectangle_sum(table, below, above, before, after):  # type: ignore[no-untyped-def]
+    """Sum over the rows below … above and the columns before … after (ends excluded) from a table of sums."""
+    return table[above, after] - table[below, after] - table[above, before] + table[below, before]
