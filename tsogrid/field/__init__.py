@@ -1,0 +1,1 @@
+"""What is decided once for a field: its sources, their planned positions, the world coordinates."""

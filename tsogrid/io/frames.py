@@ -1,0 +1,112 @@
+"""`open_frames`: whatever holds frames becomes one Dataset of lazily indexed frames.
+
+The kind of the source decides once which way it goes: a Dataset and arrays are completed, files are scanned (headers
+only) by the reader that knows them and assembled in the order of time.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+from astropy.utils.exceptions import AstropyWarning
+from pydantic import ValidationError
+
+from tsogrid.config import InputConfig
+from tsogrid.config_file import explain
+from tsogrid.errors import ConfigError, InputError, TsogridWarning
+from tsogrid.io.arrays import from_arrays, from_dataset, is_array
+from tsogrid.io.files import resolve
+from tsogrid.io.fits import scan
+from tsogrid.io.ground import GroundReader
+from tsogrid.io.jwst import JWSTReader, is_jwst
+from tsogrid.io.series import assemble
+
+READERS: dict[str, type[JWSTReader] | type[GroundReader]] = {"jwst": JWSTReader, "fits": GroundReader}
+
+
+def open_frames(source: Any, **overrides: Any) -> xr.Dataset:
+    """Open frames without reading their pixels.
+
+    Parameters
+    ----------
+    source : InputConfig, path, array, xarray.Dataset, or list
+        The ``input`` section of a configuration; a file, a folder, a glob pattern or a list of these; a 2-D (y, x) or 3-D
+        (time, y, x) numpy or dask array or a list of these; a Dataset with ``data[, error, dq]``.
+    **overrides
+        Fields of `InputConfig`, for example ``error="err"``, ``exclude=["*dark*"]``, ``time_stamp="mid"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions (time, y, x). ``data`` in the units of the file (float32, or float64 where float32 does not hold
+        the stored values), ``error`` (1 sigma) and ``dq`` (uint32) where they are known. The index ``time`` is the
+        middle of the exposure in days, BJD_TDB or else JD_UTC, or the frame number; ``mjd_utc``, ``jd_utc``,
+        ``bjd_tdb``, ``integration`` and ``file`` stand beside it. The attributes tell the camera, and name, size
+        and header hash of the files.
+
+    Raises
+    ------
+    InputError
+        Files that are missing, unreadable, no FITS, truncated, of the wrong kind, or that do not belong together.
+    ConfigError
+        An override that `InputConfig` does not know.
+
+    Warns
+    -----
+    TsogridWarning
+        Times that cannot be the index, segments that are missing, spectra, exposure times that are unknown.
+    """
+    config = source if isinstance(source, InputConfig) else InputConfig()
+    if overrides:
+        config = _configure({**config.model_dump(), **overrides})
+    if isinstance(source, InputConfig):
+        return _from_files(config.files, config)
+    if isinstance(source, xr.Dataset):
+        return from_dataset(source)
+    if is_array(source):
+        return from_arrays([source], config)
+    if isinstance(source, str | os.PathLike):
+        return _from_files([os.fspath(source)], config)
+    if isinstance(source, Sequence):
+        arrays = [is_array(item) for item in source]
+        if source and all(arrays):
+            return from_arrays(source, config)
+        if not any(arrays) and all(isinstance(item, str | os.PathLike) for item in source):
+            return _from_files([os.fspath(item) for item in source], config)
+        kinds = ", ".join(sorted({type(item).__name__ for item in source}))
+        raise InputError(f"expected a list of paths or a list of arrays, found a list of {kinds}")
+    raise InputError(f"expected paths, arrays, a Dataset or an input configuration, found {type(source).__name__}")
+
+
+def _configure(content: dict[str, Any]) -> InputConfig:
+    try:
+        return InputConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error, "open_frames", InputConfig)) from None
+
+
+def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
+    paths = resolve(names, config.exclude)
+    with warnings.catch_warnings():
+        # Headers of cameras seldom keep to the standard in full; what cannot be read counts as missing.
+        warnings.simplefilter("ignore", AstropyWarning)
+        reader: JWSTReader | GroundReader | None = None
+        for path in paths:
+            file = scan(path)
+            kind = config.reader if config.reader != "auto" else ("jwst" if is_jwst(file) else "fits")
+            if reader is None:
+                reader = READERS[kind](config)
+            elif reader.name != kind:
+                raise InputError(
+                    f"{path}: expected a file of the kind {reader.name} as {os.path.basename(paths[0])}, found one of the "
+                    f"kind {kind}: measure them apart"
+                )
+            reader.add(file)
+        assert reader is not None
+        parts, notes = reader.finish()
+        frames, more = assemble(parts, config, reader.describe, reader.name)
+    for note in (*notes, *more):
+        warnings.warn(note, TsogridWarning, stacklevel=3)
+    return frames

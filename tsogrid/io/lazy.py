@@ -1,0 +1,266 @@
+"""The lazy array: frames that lie in many files, read by byte ranges when they are indexed.
+
+One array holds the table of files (path, byte offset, pixel format) and the runs of consecutive frames in them; it
+keeps no file open and no pixel, so it is small to send to a worker. Files are read, not mapped into memory: a file
+that was cut short is then an exception that names it, and not a dead process. Big-endian pixels become native ones in
+pieces that fit the cache.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from tsogrid.io.fits import PixelFormat, open_checked
+
+PAGE = 4096  # a gap of less than this between two wanted ranges costs less to read than to skip
+PIECE = 1 << 18  # bytes read at once: stays in the second-level cache until it is swapped
+
+
+class Runs(NamedTuple):
+    """Frames in series order as runs of consecutive rows of one file; each (number of runs,)."""
+
+    start: np.ndarray  # first frame of the run in the series
+    file: np.ndarray
+    row: np.ndarray  # row of that frame in its file
+
+
+def make_runs(file: np.ndarray, row: np.ndarray) -> Runs:
+    """Compress a frame → (file, row) mapping, each (frames,), into runs."""
+    if not file.size:
+        empty = np.empty(0, np.int64)
+        return Runs(empty, empty, empty)
+    breaks = np.flatnonzero((np.diff(file) != 0) | (np.diff(row) != 1)) + 1
+    start = np.concatenate(([0], breaks)).astype(np.int64)
+    return Runs(start, file[start].astype(np.int64), row[start].astype(np.int64))
+
+
+class FrameArray(BackendArray):
+    """Frames (time, y, x) of one variable, read from files when indexed.
+
+    Parameters
+    ----------
+    paths : list of str
+        Absolute paths.
+    offsets : array of int64, (files,)
+        Byte offset of the first pixel of each file's image.
+    formats : list of PixelFormat, one a file
+        How each file stores its pixels.
+    runs : Runs
+        Where each frame of the series lies.
+    shape : (int, int, int)
+        Frames, ny, nx.
+    dtype : numpy dtype
+        float32 or float64 (scaled values, BLANK as NaN), or uint32 (bits).
+    """
+
+    def __init__(
+        self,
+        paths: list[str],
+        offsets: np.ndarray,
+        formats: list[PixelFormat],
+        runs: Runs,
+        shape: tuple[int, int, int],
+        dtype: Any,
+    ) -> None:
+        self.paths = paths
+        self.offsets = offsets
+        kinds = list(dict.fromkeys(formats))
+        self.formats = kinds
+        self.format_index = np.array([kinds.index(each) for each in formats], np.uint8)
+        self.runs = runs
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return _index(self, key)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (type(self).__name__, self.paths, self.offsets, self.formats, *self.runs, self.shape, str(self.dtype))
+
+    def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Read the outer product of three indexers (integer, slice or 1-D array of integers each)."""
+        frames, rows, columns = (np.arange(n)[each] for each, n in zip(key, self.shape, strict=True))
+        scalar = tuple(0 if np.ndim(each) == 0 else slice(None) for each in (frames, rows, columns))
+        frames, rows, columns = (np.atleast_1d(each) for each in (frames, rows, columns))
+        wanted_frames, frame_at = np.unique(frames, return_inverse=True)
+        wanted_rows, row_at = np.unique(rows, return_inverse=True)
+        if not (frames.size and rows.size and columns.size):
+            return np.empty((frames.size, rows.size, columns.size), self.dtype)[scalar]
+        left, right = int(columns.min()), int(columns.max()) + 1
+        out = np.empty((wanted_frames.size, wanted_rows.size, right - left), self.dtype)
+        self._fill(out, wanted_frames, wanted_rows, left)
+        # Slices with step 1, the usual case, end here: what was read is what was wanted.
+        if not _is_counting(frame_at, wanted_frames.size):
+            out = out[frame_at]
+        if not _is_counting(row_at, wanted_rows.size):
+            out = out[:, row_at]
+        if not _is_counting(columns - left, right - left):
+            out = out[:, :, columns - left]
+        return np.ascontiguousarray(out[scalar])
+
+    def _fill(self, out: np.ndarray, frames: np.ndarray, rows: np.ndarray, left: int) -> None:
+        """Read the ascending `frames` and `rows`, columns from `left` on, into `out`."""
+        run = np.searchsorted(self.runs.start, frames, side="right") - 1
+        file = self.runs.file[run]
+        row = self.runs.row[run] + frames - self.runs.start[run]
+        bands = list(_stretches(rows))
+        scratch = np.empty(PIECE, np.uint8)
+        for first, last in _blocks_of(file):
+            index = int(file[first])
+            with open_checked(self.paths[index]) as source:
+                reader = _Reader(
+                    source.read_into,
+                    int(self.offsets[index]),
+                    self.formats[self.format_index[index]],
+                    self.shape[1:],
+                    scratch,
+                )
+                for a, b in _stretches(row[first:last]):
+                    for top, bottom in bands:
+                        reader.read(out[first + a : first + b, top:bottom], int(row[first + a]), int(rows[top]), left)
+
+
+class RootSumArray(BackendArray):
+    """``sqrt(first + second)`` of two lazy arrays of variances: the error without that of the flat field."""
+
+    def __init__(self, first: FrameArray, second: FrameArray) -> None:
+        self.first = first
+        self.second = second
+        self.shape = first.shape
+        self.dtype = first.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return _index(self, key)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (type(self).__name__, self.first.__dask_tokenize__(), self.second.__dask_tokenize__())
+
+    def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Read as `FrameArray.read`; a negative variance gives NaN."""
+        total = np.asarray(self.first.read(key))
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = total + self.second.read(key)
+            return np.asarray(np.sqrt(total))
+
+
+def _index(array: FrameArray | RootSumArray, key: indexing.ExplicitIndexer) -> Any:
+    if isinstance(key, indexing.VectorizedIndexer):  # its bounding box is read, the points are picked in memory
+        return indexing.explicit_indexing_adapter(key, array.shape, indexing.IndexingSupport.OUTER, array.read)
+    return array.read(key.tuple)
+
+
+class _Reader:
+    """Reads boxes of one image: frames × rows × columns, all consecutive."""
+
+    def __init__(
+        self, read_into: Any, offset: int, pixels: PixelFormat, shape: tuple[int, int], scratch: np.ndarray
+    ) -> None:
+        self.read_into = read_into
+        self.offset = offset
+        self.pixels = pixels
+        self.dtype = np.dtype(pixels.dtype)
+        self.ny, self.nx = shape
+        self.scratch = scratch
+
+    def read(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
+        """Fill `out` (frames, rows, columns) from the box that begins at (frame, top, left)."""
+        count, height, width = out.shape
+        size = self.dtype.itemsize
+        row_gap = (self.nx - width) * size
+        frame_gap = (self.ny * self.nx - (height - 1) * self.nx - width) * size
+        frame_bytes = self.ny * self.nx * size
+        if row_gap > PAGE:
+            step = max(1, self.scratch.size // (width * size * height))
+            for i in range(0, count, step):
+                self._rows(out[i : i + step], frame + i, top, left)
+        elif frame_gap <= PAGE and frame_bytes <= PIECE:  # several frames at once
+            step = PIECE // frame_bytes
+            for i in range(0, count, step):
+                self._span(out[i : i + step], frame + i, top, left)
+        else:  # frame by frame, large ones in bands of rows
+            step = max(1, PIECE // (self.nx * size))
+            for i in range(count):
+                for j in range(0, height, step):
+                    self._span(out[i : i + 1, j : j + step], frame + i, top + j, left)
+
+    def _rows(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
+        """Read row by row, without the gaps."""
+        count, height, width = out.shape
+        length = width * self.dtype.itemsize
+        if out.size * self.dtype.itemsize > self.scratch.size:
+            self.scratch = np.empty(out.size * self.dtype.itemsize, np.uint8)
+        buffer = self.scratch.data
+        at = 0
+        for i in range(frame, frame + count):
+            for j in range(top, top + height):
+                offset = self.offset + ((i * self.ny + j) * self.nx + left) * self.dtype.itemsize
+                self.read_into(buffer[at : at + length], offset)
+                at += length
+        decode(np.ndarray(out.shape, self.dtype, buffer), self.pixels, out)
+
+    def _span(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
+        """Read from the first to the last wanted pixel, gaps included."""
+        count, height, width = out.shape
+        size = self.dtype.itemsize
+        pixels = ((count - 1) * self.ny + height - 1) * self.nx + width
+        if pixels * size > self.scratch.size:  # one row that is longer than a piece
+            self.scratch = np.empty(pixels * size, np.uint8)
+        at = self.offset + ((frame * self.ny + top) * self.nx + left) * size
+        self.read_into(self.scratch.data[: pixels * size], at)
+        strides = (self.ny * self.nx * size, self.nx * size, size)
+        stored: np.ndarray = np.ndarray(out.shape, self.dtype, self.scratch.data, 0, strides)
+        decode(stored, self.pixels, out)
+
+
+def decode(stored: np.ndarray, pixels: PixelFormat, out: np.ndarray) -> None:
+    """Turn stored pixels into values.
+
+    Parameters
+    ----------
+    stored : array
+        As in the file.
+    pixels : PixelFormat
+        Its scale, zero and blank.
+    out : array of float32, float64 or uint32, of the same shape
+        Receives ``zero + scale * stored`` (BLANK as NaN), or the bits.
+    """
+    plain = pixels.scale == 1.0 and pixels.zero == 0.0
+    if out.dtype.kind == "u":
+        if plain or (stored.dtype.itemsize == 4 and pixels.zero == 2.0**31):
+            np.copyto(out, stored, casting="unsafe")
+            if not plain:
+                np.bitwise_xor(out, np.uint32(1 << 31), out=out)  # what adding 2³¹ is in 32 bits
+        else:
+            np.copyto(out, stored.astype(np.int64) + int(pixels.zero), casting="unsafe")
+        return
+    if pixels.scale == 1.0 and (plain or (stored.dtype.itemsize <= 2 and pixels.zero == int(pixels.zero))):
+        np.copyto(out, stored, casting="unsafe")
+        if pixels.zero:
+            out += out.dtype.type(pixels.zero)  # exact: 16-bit integers lie well inside float32
+    else:
+        # In float64, rounded once at the end.
+        np.copyto(out, stored.astype(np.float64) * pixels.scale + pixels.zero, casting="same_kind")
+    if pixels.blank is not None:
+        out[stored == pixels.blank] = np.nan
+
+
+def _is_counting(index: np.ndarray, size: int) -> bool:
+    return index.size == size and bool((index == np.arange(size)).all())
+
+
+def _stretches(ascending: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Cut ascending integers into stretches of consecutive ones: positions (first, last + 1)."""
+    breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
+    edges = [0, *breaks.tolist(), ascending.size]
+    yield from pairwise(edges)
+
+
+def _blocks_of(labels: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Cut into stretches of equal labels: positions (first, last + 1)."""
+    breaks = np.flatnonzero(np.diff(labels) != 0) + 1
+    edges = [0, *breaks.tolist(), labels.size]
+    yield from pairwise(edges)

@@ -1,0 +1,233 @@
+"""From scanned files to one Dataset: frames in the order of time, each variable one lazy array over all files."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from tsogrid.config import InputConfig
+from tsogrid.errors import InputError
+from tsogrid.flags import JWST_DQ
+from tsogrid.io.axis import TimeAxis, time_axis
+from tsogrid.io.cards import Cards
+from tsogrid.io.fits import FitsFile, Image
+from tsogrid.io.instruments import identity
+from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, make_runs
+
+DIMS = ("time", "y", "x")
+_FLOAT32_PIXELS = ("u1", ">i2", ">f4")  # float32 holds all their values
+
+
+@dataclass
+class FileFrames:
+    """The frames of one file: where their pixels lie, and when they were taken; arrays are (rows,)."""
+
+    path: str
+    size: int
+    hash: str
+    images: dict[str, Image]  # SCI; ERR, VAR_POISSON, VAR_RNOISE, DQ where there are
+    integration: np.ndarray
+    mjd_utc: np.ndarray
+    bjd_tdb: np.ndarray
+    origin: str  # of the times, in words
+    keywords: dict[str, Any]  # that all files must share
+    gain: float | None = None
+    read_noise: float | None = None
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).name
+
+    @property
+    def rows(self) -> int:
+        return self.images["SCI"].shape[0]
+
+
+def require_shape(file: FitsFile, name: str, image: Image, science: Image) -> None:
+    """Refuse an image that does not have the shape of the science image."""
+    if image.shape != science.shape:
+        raise InputError(
+            f"{file.path}: expected {name} of the shape of the science image, {_text(science.shape)}, "
+            f"found {_text(image.shape)}"
+        )
+
+
+def header_number(file: FitsFile, headers: Sequence[Cards], what: str, given: float | str | None) -> float | None:
+    """Give a number that is given itself or as the keyword of a header."""
+    if not isinstance(given, str):
+        return given
+    if is_file_name(given):
+        return None
+    for header in headers:
+        try:
+            return float(header[given])
+        except KeyError:
+            continue
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{file.path}: expected a number in header keyword {given} (input.{what}), found {header[given]!r}"
+            ) from None
+    raise InputError(f"{file.path}: expected a header keyword {given} (input.{what}), found none: give the number itself")
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text means a file and not a header keyword."""
+    return os.sep in text or Path(text).suffix.lower() in (".fits", ".fit", ".gz") or Path(text).is_file()
+
+
+def assemble(
+    parts: list[FileFrames], config: InputConfig, describe: Callable[[str], dict[str, Any]], reader: str
+) -> tuple[xr.Dataset, list[str]]:
+    """Make the Dataset of a series.
+
+    Parameters
+    ----------
+    parts : list of FileFrames
+        In the order in which frames without times are to stand.
+    config : InputConfig
+        Its ``error``, ``gain`` and ``read_noise`` count here.
+    describe : callable
+        Gives the attributes of a file from its path.
+    reader : str
+        Name of the reader.
+
+    Returns
+    -------
+    frames : xarray.Dataset
+    notes : list of str
+        What the user should know.
+
+    Raises
+    ------
+    InputError
+        A file has no ERR where it is asked for, or gain and read noise differ.
+    """
+    file = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
+    row = np.concatenate([np.arange(part.rows) for part in parts])
+    axis = time_axis(
+        np.concatenate([part.mjd_utc for part in parts]),
+        np.concatenate([part.bjd_tdb for part in parts]),
+        origin="; ".join(dict.fromkeys(part.origin for part in parts if part.origin)),
+    )
+    file, row = file[axis.order], row[axis.order]
+    runs = make_runs(file, row)
+    shape = (row.size, *parts[0].images["SCI"].shape[1:])
+    dtype = np.result_type(*{_dtype(part.images["SCI"]) for part in parts})
+    variables = {"data": xr.Variable(DIMS, _lazy(_array(parts, "SCI", runs, shape, dtype)))}
+    error, notes = _error(parts, config.error, runs, shape, dtype)
+    if error is not None:
+        variables["error"] = xr.Variable(DIMS, _lazy(error), {"long_name": "1 sigma error of data"})
+    if all("DQ" in part.images for part in parts):
+        bits = xr.Variable(DIMS, _lazy(_array(parts, "DQ", runs, shape, np.dtype(np.uint32))))
+        bits.attrs["long_name"] = "data quality"
+        if reader == "jwst":
+            bits.attrs |= {"flag_masks": list(JWST_DQ.values()), "flag_meanings": " ".join(JWST_DQ)}
+        variables["dq"] = bits
+    names = np.array([part.name for part in parts], dtype=object)
+    extra: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+        "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
+        "file": (names[file], {}),
+    }
+    in_series = [parts[i] for i in dict.fromkeys(file.tolist())]
+    attrs = describe(in_series[0].path)
+    attrs |= _numbers(parts, config)
+    attrs |= {"reader": reader, "inputs": identity(in_series)}
+    if "units" in attrs:
+        for name in ("data", "error"):
+            if name in variables:
+                variables[name].attrs["units"] = attrs["units"]
+    frames = xr.Dataset(variables, coordinates(axis, extra), attrs)
+    return frames, [*notes, *axis.notes]
+
+
+def coordinates(axis: TimeAxis, extra: dict[str, tuple[np.ndarray, dict[str, Any]]]) -> dict[str, xr.Variable]:
+    """Make the coordinates of the frames."""
+    every = {"time": (axis.index, axis.attrs), **axis.coords, **extra}
+    return {name: xr.Variable("time", values, attrs) for name, (values, attrs) in every.items()}
+
+
+def _lazy(array: FrameArray | RootSumArray) -> Any:
+    return indexing.LazilyIndexedArray(array)
+
+
+def _array(parts: list[FileFrames], name: str, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> FrameArray:
+    images = [part.images[name] for part in parts]
+    return FrameArray(
+        [part.path for part in parts],
+        np.array([image.offset for image in images], np.int64),
+        [image.pixels for image in images],
+        runs,
+        shape,
+        dtype,
+    )
+
+
+def _error(
+    parts: list[FileFrames], wanted: str, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> tuple[FrameArray | RootSumArray | None, list[str]]:
+    if wanted == "none":
+        return None, []
+    if wanted == "auto" and all({"VAR_POISSON", "VAR_RNOISE"} <= part.images.keys() for part in parts):
+        variances = [_array(parts, name, runs, shape, dtype) for name in ("VAR_POISSON", "VAR_RNOISE")]
+        return RootSumArray(*variances), []
+    without = [part.path for part in parts if "ERR" not in part.images]
+    if not without:
+        return _array(parts, "ERR", runs, shape, dtype), []
+    if wanted == "err":
+        raise InputError(
+            f"{without[0]}: expected an ERR extension (input.error is err), found none: use error: auto or none"
+        )
+    if len(without) < len(parts):
+        return None, [f"{len(without)} of {len(parts)} files have no ERR, {Path(without[0]).name} is one: ERR is not used"]
+    return None, []
+
+
+def _dtype(image: Image) -> np.dtype[Any]:
+    return np.dtype(np.float32 if image.pixels.dtype in _FLOAT32_PIXELS else np.float64)
+
+
+def require_alike(parts: list[FileFrames]) -> None:
+    """Refuse files whose frames or keywords say that they do not belong together."""
+    first = parts[0]
+    for part in parts[1:]:
+        here, there = part.images["SCI"].shape[1:], first.images["SCI"].shape[1:]
+        if here != there:
+            raise InputError(
+                f"{part.path}: expected frames of {_text(there)} pixels (y × x) as in {first.name}, found {_text(here)}: "
+                "measure them apart, or leave them out with input.exclude"
+            )
+        for key in first.keywords.keys() & part.keywords.keys():
+            if first.keywords[key] != part.keywords[key]:
+                raise InputError(
+                    f"{part.path}: expected {key} = {first.keywords[key]!r} as in {first.name}, found "
+                    f"{part.keywords[key]!r}: files of one series must belong together, measure these apart"
+                )
+
+
+def _numbers(parts: list[FileFrames], config: InputConfig) -> dict[str, Any]:
+    """Give gain and read noise, as far as they are given; they are never assumed."""
+    result: dict[str, Any] = {}
+    for name in ("gain", "read_noise"):
+        values = {getattr(part, name) for part in parts}
+        if len(values) > 1:
+            raise InputError(
+                f"header keyword {getattr(config, name)} (input.{name}) differs between the files: "
+                f"{', '.join(f'{each:g}' for each in sorted(values)[:5])}: give one number"
+            )
+        if (number := values.pop()) is not None:
+            result[name] = number
+    if isinstance(config.gain, str) and is_file_name(config.gain):
+        path = os.path.abspath(os.path.expanduser(config.gain))
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: no such file (input.gain: a number, a header keyword or a FITS file)")
+        result["gain_file"] = path
+    return result
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(n) for n in shape)
