@@ -1,0 +1,104 @@
+"""The identity of a run: the scientific configuration and the inputs, and what to say when two runs differ.
+
+Where files lie, how blocks are cut and which cluster measures them are outside the identity: they change no number.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tsogrid.engine.plan import Plan
+from tsogrid.errors import IdentityError, StoreError
+
+
+def identity_of(path: Path) -> dict[str, Any] | None:
+    """Read the identity of a store; None where nothing stands.
+
+    Raises
+    ------
+    StoreError
+        Something else than a tsogrid store stands there.
+    """
+    if not path.exists():
+        return None
+    if path.is_dir() and not any(path.iterdir()):
+        return None
+    try:
+        content = json.loads((path / "zarr.json").read_text())
+        attributes = content["attributes"]
+        return {"identity": json.loads(attributes["identity"]), "layout": json.loads(attributes["layout"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{path}: expected a tsogrid store or nothing, found something else. Nothing was changed. "
+            "Choose another --store."
+        ) from None
+
+
+def check_identity(path: Path, plan: Plan) -> None:
+    """Refuse a store that holds another run.
+
+    Raises
+    ------
+    IdentityError
+        With each difference.
+    """
+    found = identity_of(path)
+    differences = difference(found["identity"] if found else {}, plan.identity())
+    if differences:
+        raise IdentityError(
+            f"{path} holds another run; nothing was changed. It differs in:\n"
+            + "\n".join(f"  {line}" for line in differences)
+            + "\nChoose another --store, or replace it with --overwrite"
+            + (" (--extend measures files that were added at the end)." if _grew(found, plan) else ".")
+        )
+
+
+def _grew(found: dict[str, Any] | None, plan: Plan) -> bool:
+    old, new = (found or {}).get("identity", {}), plan.identity()
+    return old.get("config") == new["config"] and new["frames"] > old.get("frames", 0)
+
+
+def difference(old: Any, new: Any, where: str = "") -> list[str]:
+    """List where two nested structures differ, one line a place."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = []
+        for key in sorted({*old, *new}):
+            lines += difference(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))
+        return lines
+    if isinstance(old, list) and isinstance(new, list) and where == "inputs":
+        before, after = ({item["name"]: item for item in items} for items in (old, new))
+        changed = [name for name in before if name in after and before[name] != after[name]]
+        return [
+            f"input files {what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+            for what, names in (
+                ("gone", [name for name in before if name not in after]),
+                ("new", [name for name in after if name not in before]),
+                ("changed", changed),
+            )
+            if names
+        ]
+    if old == new:
+        return []
+    return [f"{where}: {json.dumps(old)} in the store, {json.dumps(new)} now"]
+
+
+def check_extension(path: Path, plan: Plan) -> None:
+    """Refuse an extension whose new frames do not all come after the old ones.
+
+    Raises
+    ------
+    IdentityError
+        With what differs, or the new files that are not at the end.
+    """
+    found = identity_of(path)
+    old, new = (found or {})["identity"], plan.identity()
+    lines = difference(old["config"], new["config"], "config")
+    if lines:
+        raise IdentityError(f"{path} holds another run; --extend adds files only. It differs in:\n  " + "\n  ".join(lines))
+    if new["inputs"][: len(old["inputs"])] != old["inputs"] or new["frames"] < old["frames"]:
+        known = {item["name"]: item for item in old["inputs"]}
+        added = [item["name"] for item in new["inputs"] if known.get(item["name"]) != item]
+        raise IdentityError(
+            f"{path}: --extend expects the new files after the old ones in time; new or changed: {', '.join(added[:5])}"
+            f"{' …' if len(added) > 5 else ''}. Measure everything with --overwrite, or into another --store."
+        )

@@ -1,0 +1,305 @@
+"""The measurement of a block: arrays in, a dict of arrays out.
+
+The way of the data is one way: pixels are made ready, centres predicted, then found, the apertures placed and summed over
+every sky. The steps are grouped in stages, so that a position that depends on the whole series (a median) can be put between
+two of them; each number depends on its own frame and on what is given from outside, never on its neighbours in the block.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tsogrid.engine.background import Background
+from tsogrid.engine.photometry import measure_apertures
+from tsogrid.engine.recipe import Recipe
+from tsogrid.flags import SourceFlag
+from tsogrid.kernels import centroid, gaussian, sky
+
+PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of a window of a block of frames.
+
+    Parameters
+    ----------
+    data : ndarray, shape (n, ny, nx)
+        In the unit of the files.
+    error : ndarray, shape (n, ny, nx), or None
+        1 sigma.
+    dq : ndarray of uint32, shape (n, ny, nx), or None
+        Quality words.
+    origin : (int, int)
+        Row and column of the window's first pixel in the frame.
+    shape : (int, int)
+        Rows and columns of the frame.
+    """
+
+    data: np.ndarray
+    error: np.ndarray | None
+    dq: np.ndarray | None
+    origin: tuple[int, int]
+    shape: tuple[int, int]
+
+
+def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
+    """Group the stages into passes: a new pass begins where a number of the whole series is needed.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What will be measured.
+
+    Returns
+    -------
+    tuple of tuple of str
+        One tuple of stages a pass; almost always one pass, two for a median position.
+    """
+    center = recipe.center
+    if center.method == "none":
+        return ((PHOTOMETRY,),)
+    passes: list[list[str]] = [[PREDICT]] if center.predict != "none" else [[]]
+    if passes[0] and center.guess == "median":
+        passes.append([])
+    passes[-1].append(CENTER)
+    if center.position in ("median", "smooth"):
+        passes.append([])
+    passes[-1].append(PHOTOMETRY)
+    return tuple(tuple(stages) for stages in passes)
+
+
+def make_ready(pixels: Pixels, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Scale the pixels, know their errors, and turn bad ones into NaN.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        As read.
+    recipe : Recipe
+        Units, gain, quality bits.
+
+    Returns
+    -------
+    data, error, center_data : ndarray, shape (n, ny, nx)
+        In the result's unit; ``error`` is None if unknown; ``center_data`` has more bad pixels where centring asks for it.
+    """
+    data, error = np.ascontiguousarray(pixels.data), pixels.error
+    scale: float | np.ndarray = recipe.scale
+    if recipe.gain_image is not None:
+        y0, x0 = pixels.origin
+        ny, nx = data.shape[1:]
+        scale = (recipe.scale * recipe.gain_image[y0 : y0 + ny, x0 : x0 + nx]).astype(data.dtype)
+    if not np.all(scale == 1.0):
+        data = data * scale
+        error = None if error is None else error * scale
+    if error is not None:
+        error = np.ascontiguousarray(error, dtype=data.dtype)
+    elif np.isfinite(recipe.electrons_per_unit):
+        electrons, noise = recipe.electrons_per_unit, recipe.read_noise**2
+        # Negative pixels count as such, or the variance of an empty sky would come out too large on the average.
+        variance = np.maximum(data * electrons + noise, max(0.1 * noise, 1e-3))
+        error = (np.sqrt(variance) / electrons).astype(data.dtype, copy=False)
+    if pixels.dq is None:
+        return data, error, data
+    data = _without(data, pixels.dq, recipe.dq_mask)
+    return data, error, _without(data, pixels.dq, recipe.center_dq_mask & ~recipe.dq_mask)
+
+
+def _without(data: np.ndarray, dq: np.ndarray, mask: int) -> np.ndarray:
+    if not mask:
+        return data
+    bad = (dq & np.uint32(mask)) != 0
+    return np.where(bad, np.asarray(np.nan, data.dtype), data) if bad.any() else data
+
+
+def measure_block(pixels: Pixels, recipe: Recipe, stages: tuple[str, ...], planned: np.ndarray, given: Arrays) -> Arrays:
+    """Measure sources in a block of frames.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        The window's pixels.
+    recipe : Recipe
+        What to measure.
+    stages : tuple of str
+        Which stages to do, in order.
+    planned : ndarray, shape (n, n_sources, 2)
+        Planned positions (x, y) in the frame.
+    given : dict of ndarray, shape (n, n_sources)
+        What earlier passes and the whole series give: ``x_guess``, ``y_guess`` for the centre, ``x``, ``y`` for the
+        photometry, ``flags`` so far.
+
+    Returns
+    -------
+    dict of ndarray
+        Variables of the result (see `tsogrid.schema`), time first.
+    """
+    # NaN is a value here: it says that something could not be measured.
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        block = _Block(pixels, recipe, planned, given)
+        for stage in stages:
+            _STAGES[stage](block)
+    block.result["flags"] = block.flags.astype(np.int32)
+    return block.result
+
+
+class _Block:
+    """The state of one block between its stages; positions are in pixels of the window."""
+
+    def __init__(self, pixels: Pixels, recipe: Recipe, planned: np.ndarray, given: Arrays) -> None:
+        self.recipe = recipe
+        self.shape = pixels.shape
+        self.origin = pixels.origin
+        self.row, self.column = pixels.origin
+        self.data, self.error, self.center_data = make_ready(pixels, recipe)
+        self.x_planned = np.ascontiguousarray(planned[:, :, 0]) - self.column
+        self.y_planned = np.ascontiguousarray(planned[:, :, 1]) - self.row
+        self.given = given
+        self.result: Arrays = {}
+        self.flags = given.get("flags", np.zeros(planned.shape[:2], np.int32)).astype(np.int64)
+        self.x_guess, self.y_guess = self.x_planned, self.y_planned
+        if "x_guess" in given:
+            self.x_guess, self.y_guess = self._local(given["x_guess"], given["y_guess"])
+        self._sky_level: np.ndarray | None = None
+
+    def _local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x - self.column, y - self.row
+
+    def _known(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, with the planned one where none was found."""
+        missing = ~(np.isfinite(x) & np.isfinite(y))
+        return np.where(missing, self.x_planned, x), np.where(missing, self.y_planned, y)
+
+    def _save(self, name: str, x: np.ndarray, y: np.ndarray) -> None:
+        self.result[f"x_{name}"], self.result[f"y_{name}"] = x + self.column, y + self.row
+
+    def _raise_flag(self, flag: SourceFlag, where: Any) -> None:
+        self.flags |= np.where(where, int(flag), 0)
+
+    def _framewide_level(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Median of the frame away from the sources, for ``center.sky: frame``; shape (n, n_sources)."""
+        inner = [step.inner for chain in self.recipe.sky for step in chain if hasattr(step, "inner")]
+        radius = inner[0] if inner else max([*self.recipe.radii, 0.0])
+        # A pixel at exactly this distance belongs to the sky, and one that is bad for the centre alone takes part.
+        level = sky.background_level(self.data, x, y, np.nextafter(radius, 0.0))
+        return np.repeat(level[:, None], x.shape[1], axis=1)
+
+    def center_sky(self, x: np.ndarray, y: np.ndarray, box: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels less the models of ``center.sky``, and the level that is left, for boxes about x, y."""
+        asked = self.recipe.center.sky
+        if asked == "frame":
+            return self.center_data, self._framewide_level(x, y)
+        if asked == "auto":
+            return self.center_data, centroid.box_edge_level(self.center_data, x, y, box)
+        background = Background(self.recipe, self.center_data, self.error, x, y, x, y)
+        state = background.chain(tuple(asked))
+        if np.any(state.level):
+            return state.data, state.level
+        return state.data, centroid.box_edge_level(state.data, x, y, box)
+
+    def _moment(self, data: np.ndarray, x: np.ndarray, y: np.ndarray, box: int, level: np.ndarray) -> centroid.Center:
+        """Centre of mass; none about a place outside the frame, where the part of the box inside holds but noise."""
+        inside = self._inside(x, y)
+        return centroid.center_of_mass(data, np.where(inside, x, np.nan), np.where(inside, y, np.nan), box, level)
+
+    def _inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether positions, in pixels of the window, lie on the frame."""
+        ny, nx = self.shape
+        x, y = x + self.column, y + self.row
+        return (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
+
+    def predict(self) -> None:
+        center = self.recipe.center
+        x, y = self.x_planned, self.y_planned
+        if center.predict == "cross-correlation":
+            found = centroid.cross_correlation(self.center_data, x, y, center.search_box, self.recipe.psf)
+            self._save("cc", found.x, found.y)
+        else:
+            data, level = self.center_sky(x, y, center.search_box)
+            found = self._moment(data, x, y, center.search_box, level)
+            self._save("predicted", found.x, found.y)
+        self._raise_flag(SourceFlag.PREDICT_FAILED, ~np.isfinite(found.x))
+        self.x_guess, self.y_guess = self._known(found.x, found.y)
+
+    def center(self) -> None:
+        center, recipe = self.recipe.center, self.recipe
+        x, y = self._known(self.x_guess, self.y_guess)
+        data, level = self.center_sky(x, y, center.fit_box)
+        moment = self._moment(data, x, y, center.fit_box, level)
+        self._save("com", moment.x, moment.y)
+        if center.method == "gaussian":
+            gain = recipe.electrons_per_unit if self.error is None else np.nan
+            fit = gaussian.gaussian_fit(
+                data,
+                self.error,
+                x,
+                y,
+                center.fit_box,
+                weights=center.weights,
+                angle=center.angle,
+                gain=gain,
+                read_noise=recipe.read_noise,
+            )
+            self._save("fit", fit.x, fit.y)
+            for name in ("x_fit_err", "y_fit_err"):
+                self.result[name] = getattr(fit, name.replace("_fit", ""))
+            more: tuple[str, ...] = ("theta", "theta_err", "offset", "offset_err")
+            found_x, found_y = fit.x, fit.y
+        else:
+            # The widths of the source, by a Gaussian that stays at the centre of mass.
+            fit = self._fixed_center_fit(data, level, moment)
+            more = ()
+            found_x, found_y = moment.x, moment.y
+        for name in ("sigma_x", "sigma_y", "sigma_x_err", "sigma_y_err", "amplitude", "amplitude_err", *more):
+            self.result[name] = getattr(fit, name)
+        self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found_x))
+        self.found = found_x, found_y
+
+    def _fixed_center_fit(self, data: np.ndarray, level: np.ndarray, moment: centroid.Center) -> gaussian.GaussianFit:
+        center = self.recipe.center
+        fits = []
+        for source in range(level.shape[1]):
+            one = slice(source, source + 1)
+            fits.append(
+                gaussian.gaussian_fit(
+                    data - level[:, source, None, None].astype(data.dtype),
+                    self.error,
+                    moment.x[:, one],
+                    moment.y[:, one],
+                    center.fit_box,
+                    weights=center.weights,
+                    fixed_center=True,
+                    fit_offset=False,
+                )
+            )
+        return gaussian.GaussianFit(*(np.concatenate(parts, axis=1) for parts in zip(*fits, strict=True)))
+
+    def place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the apertures go."""
+        position = self.recipe.center.position
+        if "x" in self.given:
+            return self._local(self.given["x"], self.given["y"])
+        if position in ("fixed", "file") or self.recipe.center.method == "none":
+            return self.x_planned, self.y_planned
+        x, y = self.found
+        if self.recipe.center.fallback == "planned":
+            self._raise_flag(SourceFlag.POSITION_FALLBACK, ~np.isfinite(x))
+            return self._known(x, y)
+        return x, y
+
+    def photometry(self) -> None:
+        x, y = self.place()
+        self.result["x"], self.result["y"] = x + self.column, y + self.row
+        self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
+        self.result |= measure_apertures(
+            self.recipe, self.data, self.error, x, y, self._known(x, y), self.origin, self.shape
+        )
+        self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
+        empty = (self.result["aperture_area"] == 0).all(axis=2) & np.isfinite(x)
+        self._raise_flag(SourceFlag.NO_DATA, empty | ~np.isfinite(self.data).any(axis=(1, 2))[:, None])
+
+
+_STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

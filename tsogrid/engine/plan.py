@@ -1,0 +1,283 @@
+"""The plan of a run: which block of frames is measured how, with the shape of the result before any pixel is read.
+
+A plan is small and picklable. Its block function takes (start, stop), reads for itself only the bytes of its windows, and
+returns a dict of small arrays: pixels never travel through a graph.
+"""
+
+import json
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import tsogrid
+from tsogrid import schema
+from tsogrid.config import Circle, Config, chain_label
+from tsogrid.engine.pipeline import Arrays, Pixels, measure_block, stages_of
+from tsogrid.engine.recipe import Recipe, make_recipe
+from tsogrid.engine.windows import Window, plan_windows
+from tsogrid.field.sources import Sources, find_sources
+from tsogrid.io.images import read_gain, read_psf
+from tsogrid.kernels.centroid import gaussian_template
+
+BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
+LONGEST_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, block by block.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the series.
+    shape : (int, int)
+        Rows and columns of a frame.
+    frames : Dataset
+        ``data`` and, if known, ``error`` and ``dq``, lazily indexed or in memory, without coordinates.
+    coordinates : Dataset
+        The time coordinates and attributes of the frames.
+    config : Config
+        The configuration.
+    recipe : Recipe
+        The configuration made ready for these frames.
+    sources : Sources
+        Names and planned positions.
+    windows : tuple of Window
+        Pixels that are read.
+    passes : tuple of tuple of str
+        Stages, in passes over the series.
+    block : int
+        Frames in a block.
+    """
+
+    n_frames: int
+    shape: tuple[int, int]
+    frames: xr.Dataset
+    coordinates: xr.Dataset
+    config: Config
+    recipe: Recipe
+    sources: Sources
+    windows: tuple[Window, ...]
+    passes: tuple[tuple[str, ...], ...]
+    block: int
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """First and last + 1 frame of every block; shape (n_blocks, 2)."""
+        starts = np.arange(0, self.n_frames, self.block)
+        return np.stack([starts, np.minimum(starts + self.block, self.n_frames)], axis=1)
+
+    @property
+    def bytes_per_frame(self) -> int:
+        """Bytes of one frame that are read."""
+        item = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
+        return item * sum(window.pixels for window in self.windows)
+
+    def with_block(self, block: int) -> "Plan":
+        """Give the same plan with another block size; no number changes."""
+        return replace(self, block=max(1, int(block)))
+
+    def travelling(self, pixels: bool = True) -> "Plan":
+        """Give the plan as workers need it: without coordinates, and without pixels if these come another way."""
+        return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset())
+
+    def read(self, window: Window, start: int, stop: int) -> Pixels:
+        """Read the pixels of a window for frames start … stop − 1."""
+        arrays = {
+            str(name): variable[start:stop, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
+            for name, variable in self.frames.variables.items()
+        }
+        return self.pixels(window, arrays)
+
+    def pixels(self, window: Window, arrays: Arrays) -> Pixels:
+        """Wrap the arrays of a window."""
+        data = arrays["data"]
+        if data.dtype.kind != "f":
+            data = data.astype(np.float64)
+        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape)
+
+    def measure(self, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
+        """Measure one block: the block function.
+
+        Parameters
+        ----------
+        start, stop : int
+            Frames start … stop − 1 of the series.
+        index : int
+            Which pass.
+        given : dict of ndarray, shape (stop − start, n_sources), optional
+            Positions made from earlier passes (see `tsogrid.engine.positions`).
+
+        Returns
+        -------
+        dict of ndarray
+            Variables of the result, time first.
+        """
+        parts = [self._measure(window, self.read(window, start, stop), start, index, given) for window in self.windows]
+        return self.joined(parts)
+
+    def measure_arrays(self, arrays: Arrays, start: int, index: int = 0, given: Arrays | None = None) -> Arrays:
+        """Measure one block whose pixels are at hand; the plan has one window."""
+        window = self.windows[0]
+        return self._measure(window, self.pixels(window, arrays), start, index, given)
+
+    def _measure(self, window: Window, pixels: Pixels, start: int, index: int, given: Arrays | None) -> Arrays:
+        chosen = list(window.sources)
+        n = pixels.data.shape[0]
+        planned = self.sources.planned
+        planned = planned[start : start + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
+        part = {name: values[:, chosen] for name, values in (given or {}).items()}
+        return measure_block(pixels, self.recipe, self.passes[index], planned[:, chosen], part)
+
+    def joined(self, parts: list[Arrays]) -> Arrays:
+        """Put the sources of all windows side by side, in their own order."""
+        if len(parts) == 1:
+            return parts[0]
+        order = np.argsort([source for window in self.windows for source in window.sources])
+        return {name: np.concatenate([part[name] for part in parts], axis=1)[:, order] for name in parts[0]}
+
+    def variables(self, index: int | None = None) -> list[schema.Variable]:
+        """List the result's variables; of one pass those that it writes."""
+        everything = schema.variables(self.config)
+        if index is None or len(self.passes) == 1:
+            return everything
+        stages = self.passes[index]
+        return [each for each in everything if each.name == "flags" or _stage_of(each.name) in stages]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        labels = [label for aperture in self.config.apertures for label in aperture.labels]
+        return {
+            "time": self.n_frames,
+            "source": len(self.sources.names),
+            "aperture": len(labels),
+            "sky": len(self.config.sky),
+        }
+
+    def template(self) -> xr.Dataset:
+        """Give the result's coordinates and attributes; its variables are added by who makes them."""
+        radius = [
+            value
+            for aperture in self.config.apertures
+            for value in (aperture.radius if isinstance(aperture, Circle) else [math.nan] * len(aperture.labels))
+        ]
+        labels = [label for aperture in self.config.apertures for label in aperture.labels]
+        coordinates = {
+            "source": ("source", _text(self.sources.names), {"long_name": "source"}),
+            "role": ("source", _text(self.sources.roles), {"long_name": "target or reference"}),
+            "aperture": ("aperture", _text(labels), {"long_name": "aperture"}),
+            "radius": ("aperture", np.array(radius), {"units": "pixel", "long_name": "radius of the aperture"}),
+            "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
+        }
+        result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
+        for name, coordinate in result.coords.items():
+            if coordinate.dtype.kind == "U":  # fixed-width text has no place in the zarr 3 specification
+                result[name] = coordinate.astype(object)
+        result.attrs = {key: value for key, value in self.coordinates.attrs.items() if key != "inputs"}
+        result.attrs["config"] = json.dumps(self.config.scientific(), sort_keys=True)
+        result.attrs["data_units"] = self.recipe.unit
+        result.attrs["frame_shape"] = list(self.shape)  # rows, columns
+        result.attrs["tsogrid_version"] = tsogrid.__version__
+        result.attrs["Conventions"] = "CF-1.11"
+        return result
+
+    def identity(self) -> dict[str, Any]:
+        """Say what decides the numbers: the scientific configuration and the inputs."""
+        return {
+            "config": self.config.scientific(),
+            "inputs": json.loads(self.coordinates.attrs.get("inputs", "[]")),
+            "frames": self.n_frames,
+        }
+
+
+def _text(labels: Any) -> np.ndarray:
+    return np.array(list(labels), dtype=object)
+
+
+def _stage_of(name: str) -> str:
+    if name in ("x_cc", "y_cc", "x_predicted", "y_predicted"):
+        return "predict"
+    of_source = schema.BY_NAME[name].dims == ("time", "source")
+    return "center" if of_source and name not in ("x", "y") else "photometry"
+
+
+def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None) -> int:
+    """Give a block size that fits in memory and leaves every worker at least four blocks.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the series.
+    bytes_per_frame : int
+        Bytes of one frame that are read.
+    workers : int, optional
+        How many blocks are measured at a time; the number of processors if not given.
+
+    Returns
+    -------
+    int
+    """
+    share = math.ceil(n_frames / (4 * (workers or os.cpu_count() or 1)))
+    return max(1, min(LONGEST_BLOCK, int(BLOCK_BYTES / max(bytes_per_frame, 1)), share))
+
+
+def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, single_window: bool = False) -> Plan:
+    """Plan the measurement of a series.
+
+    Parameters
+    ----------
+    frames : Dataset
+        From `tsogrid.open_frames`.
+    config : Config
+        What to measure.
+    block : int, optional
+        Frames in a block; it changes no number.
+    single_window : bool
+        Read one window for all sources.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError, ConfigError
+        The configuration asks for what the frames do not have.
+    """
+    told = {name: value for name in ("gain", "read_noise") if isinstance(value := getattr(config.input, name), int | float)}
+    attributes = frames.attrs | told
+    shape = (frames.sizes["y"], frames.sizes["x"])
+    gain_image = None
+    if config.input.units == "electron" and "gain_file" in attributes:
+        gain_image = read_gain(Path(str(attributes["gain_file"])), attributes, shape)
+    center = config.center
+    psf = gaussian_template(center.psf_sigma) if center.psf == "gaussian" else read_psf(Path(center.psf))
+    dq_attributes = dict(frames["dq"].attrs) if "dq" in frames else {}
+    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image)
+    # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
+    from_header = not config.sources and config.center.position != "file"
+    reach = math.inf if recipe.whole_frame or from_header else max([*recipe.radii, 0.0])
+    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach)
+    windows = plan_windows(recipe, sources.planned, shape, single=single_window)
+    pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
+    if not recipe.dq_mask | recipe.center_dq_mask:
+        pixels = pixels.drop_vars("dq", errors="ignore")
+    made = Plan(
+        n_frames=frames.sizes["time"],
+        shape=shape,
+        frames=pixels.drop_vars(list(pixels.coords)).drop_attrs(),
+        coordinates=frames.drop_vars(list(frames.data_vars)),
+        config=config,
+        recipe=recipe,
+        sources=sources,
+        windows=windows,
+        passes=stages_of(recipe),
+        block=block or 1,
+    )
+    return made if block else made.with_block(default_block(made.n_frames, made.bytes_per_frame))

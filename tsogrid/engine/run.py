@@ -1,0 +1,235 @@
+"""A run: connect, open, measure, write what is missing, open.
+
+`run` is the whole of it; the rest of this page is what its sentence needs.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import xarray as xr
+
+from tsogrid.config import Config
+from tsogrid.engine import cluster, store
+from tsogrid.engine.execute import execute
+from tsogrid.engine.identity import check_extension, check_identity
+from tsogrid.engine.lock import locked
+from tsogrid.engine.pipeline import CENTER, Arrays
+from tsogrid.engine.plan import Plan, default_block, make_plan
+from tsogrid.engine.positions import gathered, series_positions
+from tsogrid.errors import ConfigError, InputError, StoreError
+from tsogrid.io.frames import open_frames
+
+Mode = Literal["run", "resume", "overwrite", "extend"]
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def begin(self, total: int, done: int) -> None:
+        """A run of ``total`` frames (times passes) begins, ``done`` of them measured before."""
+
+    def advance(self, frames: int) -> None:
+        """So many more frames are measured."""
+
+    def say(self, message: str) -> None:
+        """Something the user should know."""
+
+
+class Silent:
+    """The progress that nobody watches."""
+
+    def begin(self, total: int, done: int) -> None:
+        pass
+
+    def advance(self, frames: int) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost, from measuring a few of its frames."""
+
+    seconds_per_frame: float
+    cpu_seconds: float
+    bytes_per_frame: int
+    block: int
+    kind: str
+    workers: int
+
+
+def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None) -> xr.Dataset:
+    """Measure the frames of a configuration and keep the result in a store.
+
+    Parameters
+    ----------
+    config : Config
+        With ``input.files`` and ``output.store``.
+    mode : {"run", "resume", "overwrite", "extend"}
+        ``run`` makes the store, or goes on with a store of the same run; ``resume`` demands that it exists; ``overwrite``
+        replaces it; ``extend`` also measures frames that were added at the end.
+    progress : Progress, optional
+        Who is told how far the run is.
+
+    Returns
+    -------
+    Dataset
+        The opened result.
+
+    Raises
+    ------
+    TsogridError
+        What was expected, what was found and what to do; what is measured already is safe.
+    """
+    progress = progress or Silent()
+    _, plan = prepared(config)
+    path = store_path(config)
+    with locked(path):
+        found = _existing(path, plan, mode)
+        estimate = estimated(plan, config, None if mode == "overwrite" else found)
+        target = _laid_out(path, plan.with_block(estimate.block), found, mode, progress)
+        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
+            measure_missing(plan.with_block(target.block), target, client, progress)
+    return store.open_result(path)
+
+
+def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
+    """Open the frames of a configuration and plan their measurement."""
+    if not config.input.files:
+        raise ConfigError("input.files: expected paths or a glob of the frames, found none.")
+    frames = open_frames(config.input)
+    if not config.sources and config.center.position != "file" and _are_single_frames(frames):
+        raise ConfigError(
+            "sources: expected at least one star over single-frame files, found none. "
+            "Give each a name and its x, y (0-based pixels) or ra, dec."
+        )
+    block = None if config.output.block == "auto" else config.output.block
+    return frames, make_plan(frames, config, block)
+
+
+def _are_single_frames(frames: xr.Dataset) -> bool:
+    """Whether each frame is a file of its own: then nothing says which of its stars is meant."""
+    return frames.attrs.get("reader") == "fits" and len(json.loads(frames.attrs["inputs"])) == frames.sizes["time"]
+
+
+def store_path(config: Config) -> Path:
+    """Give the path of the store; its folder must exist."""
+    if config.output.store is None:
+        raise ConfigError("output.store: expected the path of the result, found none. Give it here or with --store.")
+    path = Path(config.output.store)
+    if not path.parent.is_dir():
+        raise StoreError(f"{path}: expected an existing folder, found none at {path.parent}. Make it, or choose another.")
+    return path
+
+
+def _existing(path: Path, plan: Plan, mode: Mode) -> store.Store | None:
+    """The store that is there, if this run may go on with it."""
+    found = store.existing(path)
+    if mode == "resume" and found is None:
+        raise StoreError(f"{path}: --resume expects a store, found nothing. Run without it to begin.")
+    if mode == "extend" and found is not None:
+        check_extension(path, plan)
+    elif mode != "overwrite" and found is not None:
+        check_identity(path, plan)
+    return found
+
+
+def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, progress: Progress) -> store.Store:
+    """The store that the run writes into: the one that is there, or a new one."""
+    if found is None or mode == "overwrite":
+        return store.prepare(path, plan)
+    for line in store.verify(found):
+        progress.say(f"damaged in the store, measured again: {line}")
+    if mode == "extend" and found.n_frames < plan.n_frames:
+        return store.prepare(path, plan, keep=found)
+    return found
+
+
+def measure_missing(plan: Plan, target: store.Store, client: Any | None, progress: Progress) -> None:
+    """Measure and write every shard that is not marked, pass by pass."""
+    missing = [store.pending(target, index) for index in range(target.passes)]
+    lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
+    progress.begin(target.passes * target.n_frames, target.passes * target.n_frames - sum(lengths))
+    if not any(missing):
+        progress.say(f"{target.path} is complete: nothing to do.")
+    for index, shards in enumerate(missing):
+        if not shards:
+            continue
+        given: Arrays = {}
+        if index:
+            names = gathered(plan.recipe, plan.passes[index][0])
+            stored = target.variables()
+            measured = {name: np.asarray(stored[name][:]) for name in names}
+            given = series_positions(plan.recipe, plan.passes[index][0], measured, plan.sources.planned)
+
+        def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
+            return {name: values[start:stop] for name, values in given.items()} or None
+
+        execute(plan, target, index, shards, part, client, progress.advance)
+
+
+def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> Estimate:
+    """Measure a few frames, so that compiling is done, broken input is found and costs are known before work begins.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure.
+    config : Config
+        Its cluster and block size.
+    found : Store, optional
+        A store that goes on: its block size stays.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    InputError
+        No frame has a finite pixel.
+    """
+    _refuse_empty(plan)
+    stop = min(4, plan.n_frames)
+    n_sources = len(plan.sources.names)
+    planned = np.broadcast_to(plan.sources.planned[:stop], (stop, n_sources, 2))
+    x, y = np.array(planned[:, :, 0]), np.array(planned[:, :, 1])
+    seconds = 0.0
+    for index, stages in enumerate(plan.passes):
+        names = ("x_guess", "y_guess") if stages[0] == CENTER else ("x", "y")
+        given = dict(zip(names, (x, y), strict=True)) if index else None
+        plan.measure(0, stop, index, given)  # compiles, or loads what was compiled before
+        begin = time.thread_time()
+        plan.measure(0, stop, index, given)
+        seconds += (time.thread_time() - begin) / stop
+    total = seconds * plan.n_frames
+    kind = cluster.resolve_kind(config.cluster, total)
+    workers = cluster.n_workers(config.cluster) if kind != "none" else 1
+    if found is not None:
+        block = found.block
+    elif config.output.block == "auto":
+        block = cluster.measured_block(plan.n_frames, seconds / len(plan.passes), plan.bytes_per_frame, workers)
+    else:
+        block = config.output.block
+    return Estimate(seconds, total, plan.bytes_per_frame, block, kind, workers)
+
+
+def _refuse_empty(plan: Plan) -> None:
+    """Look for one frame with a finite pixel: first in a few, then, if these are bad, in all."""
+    n = plan.n_frames
+    few = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
+    step = default_block(n, plan.bytes_per_frame, 1)
+    data = plan.frames["data"].variable
+    for index in few:
+        if np.isfinite(data[index].to_numpy()).any():
+            return
+    for start in range(0, n, step):
+        if np.isfinite(data[start : start + step].to_numpy()).any():
+            return
+    raise InputError(f"None of the {n} frames has a finite pixel: expected data (SCI), found NaN everywhere.")

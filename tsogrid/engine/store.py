@@ -1,0 +1,352 @@
+"""The store of a result: laid out before work begins, written shard by shard, each marked when it is on disk.
+
+The verbs in order: `prepare` lays the store out, `pending` says which shards are missing, `write` writes one and marks
+it, `verify` reads back what is marked, `open_result` gives the Dataset. A shard is a run of blocks: one chunk along time
+of every variable, written whole by one task, so no two writers meet in a chunk. A store appears under its name only when
+it is laid out (it is made beside and renamed), and a shard's mark is written after its chunks are on disk: whatever dies,
+what is marked is there.
+"""
+
+import asyncio
+import json
+import math
+import os
+import shutil
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+import zarr
+import zarr.api.asynchronous
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from tsogrid import schema
+from tsogrid.engine.identity import identity_of
+from tsogrid.engine.pipeline import Arrays
+from tsogrid.engine.plan import Plan
+from tsogrid.errors import StoreError, TsogridWarning
+
+MOST_SHARDS = 48
+# The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
+CODECS = (ZstdCodec(level=1), Crc32cCodec())
+KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
+
+
+@dataclass(frozen=True)
+class Store:
+    """A laid-out store and how it is divided.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    n_frames, block, shard, passes : int
+        Frames in all, in a block and in a shard; passes over the series.
+    """
+
+    path: Path
+    n_frames: int
+    block: int
+    shard: int
+    passes: int
+
+    @property
+    def n_shards(self) -> int:
+        return math.ceil(self.n_frames / self.shard)
+
+    def bounds(self, shard: int) -> tuple[int, int]:
+        """First and last + 1 frame of a shard."""
+        return shard * self.shard, min((shard + 1) * self.shard, self.n_frames)
+
+    def blocks(self, shard: int) -> list[tuple[int, int]]:
+        """First and last + 1 frame of every block of a shard."""
+        start, stop = self.bounds(shard)
+        return [(first, min(first + self.block, stop)) for first in range(start, stop, self.block)]
+
+    def variables(self) -> dict[str, zarr.Array[Any]]:
+        """The stored variables, to read."""
+        return dict(zarr.open_group(self.path, mode="r").arrays())
+
+    def marks(self, name: str = "done", mode: Any = "r") -> zarr.Array[Any]:
+        """The marks, kept out of the consolidated metadata: readers of the result never look at them."""
+        return zarr.open_array(self.path / "progress" / name, mode=mode)
+
+
+def shard_length(n_frames: int, block: int) -> int:
+    """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards."""
+    return block * max(1, math.ceil(math.ceil(n_frames / block) / MOST_SHARDS))
+
+
+def existing(path: Path) -> Store | None:
+    """Find the store at a path; None where nothing stands."""
+    _recover(path)
+    found = identity_of(path)
+    if found is None:
+        return None
+    layout = found["layout"]
+    return Store(path, layout["frames"], layout["block"], layout["shard"], layout["passes"])
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.parent / f".{path.name}.{what}"
+
+
+def _recover(path: Path) -> None:
+    """Undo what a run that died between two renames left behind."""
+    old = _beside(path, "old")
+    if old.exists() and not path.exists():
+        old.rename(path)
+
+
+def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
+    """Lay out a store for a plan; what stood under its name is replaced in one step.
+
+    Parameters
+    ----------
+    path : Path
+        Where; its folder must exist.
+    plan : Plan
+        What will be written, with its block size.
+    keep : Store, optional
+        A store of the same configuration whose whole shards begin this series: they are taken over.
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written, or the disk is full.
+    """
+    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan.n_frames, plan.block))
+    store = Store(path, plan.n_frames, block, shard, len(plan.passes))
+    making, old = _beside(path, "making"), _beside(path, "old")
+    try:
+        for leftover in (making, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        _lay_out(making, plan, store)
+        if keep is not None:
+            _take_over(keep, making, store)
+        _flush_tree(making)
+        if path.exists():
+            path.rename(old)
+        making.rename(path)
+        _flush(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(f"{path}: the store could not be made: {error}.") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return store
+
+
+def _lay_out(path: Path, plan: Plan, store: Store) -> None:
+    template = plan.template()
+    sizes = plan.sizes
+    encoding: dict[str, dict[str, Any]] = {}
+    for variable in plan.variables():
+        shape = tuple(sizes[dim] for dim in variable.dims)
+        chunks = (store.shard, *shape[1:])
+        empty = da.empty(shape, chunks=chunks, dtype=variable.dtype)
+        template[variable.name] = (variable.dims, empty, schema.attributes(variable, plan.recipe.unit))
+        fill = {"_FillValue": np.nan} if np.dtype(variable.dtype).kind == "f" else {}
+        encoding[variable.name] = {"chunks": chunks, **fill}
+    for name in template.variables:
+        encoding.setdefault(str(name), {"chunks": template[name].shape or None})
+        encoding[str(name)] |= {"compressors": CODECS, "chunk_key_encoding": KEYS}
+    layout = {"frames": store.n_frames, "block": store.block, "shard": store.shard, "passes": store.passes}
+    template.attrs["layout"] = json.dumps(layout)
+    template.attrs["identity"] = json.dumps(plan.identity(), sort_keys=True)
+    with zarr.config.set({"array.write_empty_chunks": True}), warnings.catch_warnings():
+        # Consolidated metadata is read by every zarr library that is in use; only its place in the standard is open.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        template.to_zarr(path, mode="w", compute=False, encoding=encoding, zarr_format=3, consolidated=True)
+        progress = zarr.open_group(path, mode="r+").create_group("progress")
+        shape = (store.passes, store.n_shards)
+        for name, dtype in (("done", "uint8"), ("seconds", "float32")):
+            progress.create_array(name, shape=shape, chunks=(1, 1), dtype=dtype, chunk_key_encoding=KEYS)
+
+
+def _take_over(keep: Store, making: Path, store: Store) -> None:
+    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames."""
+    if store.passes > 1:
+        return
+    done = np.asarray(keep.marks()[:])
+    whole = [shard for shard in range(keep.n_frames // keep.shard) if done[0, shard]]
+    variables = [
+        folder.name for folder in keep.path.iterdir() if (folder / "zarr.json").exists() and folder.name != "progress"
+    ]
+    for shard in whole:
+        for name in variables:
+            for chunk in (keep.path / name).glob(f"c.{shard}.*"):
+                os.link(chunk, making / name / chunk.name)
+        for name in ("done", "seconds"):
+            mark = keep.path / "progress" / name / f"c.0.{shard}"
+            shutil.copy2(mark, making / "progress" / name / mark.name)
+
+
+def pending(store: Store, index: int) -> list[int]:
+    """List the shards of a pass that are not marked.
+
+    Parameters
+    ----------
+    store : Store
+        A laid-out store.
+    index : int
+        Which pass.
+
+    Returns
+    -------
+    list of int
+    """
+    done = np.asarray(store.marks()[index])
+    return [int(shard) for shard in np.flatnonzero(done == 0)]
+
+
+def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: float = math.nan) -> int:
+    """Write one shard, flush it to disk, and mark it.
+
+    Parameters
+    ----------
+    store : Store
+        A laid-out store.
+    index, shard : int
+        Which pass and shard.
+    results : list of dict of ndarray
+        The results of its blocks, in order.
+    seconds : float
+        What measuring them took, for the record.
+
+    Returns
+    -------
+    int
+        The shard.
+
+    Raises
+    ------
+    StoreError
+        The blocks are not the shard's, or the disk is full or not writable.
+    """
+    start, stop = store.bounds(shard)
+    found = sum(len(result["flags"]) for result in results)
+    if found != stop - start:
+        raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
+    try:
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+            with ThreadPoolExecutor(1) as pool:  # a notebook's thread has an event loop of its own already
+                pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
+            chunks = [_chunk(store.path / name, shard, array.ndim) for name, array in values.items()]
+            _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
+            store.marks("seconds", "r+")[index, shard] = seconds
+            store.marks("done", "r+")[index, shard] = 1
+            mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
+            _flush_all([mark, mark.parent])
+    except OSError as error:
+        raise StoreError(
+            f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
+        ) from None
+    return shard
+
+
+async def _write_chunks(path: Path, frames: slice, values: Arrays) -> None:
+    """Write one chunk of every variable, all at once: one by one, zarr spends most of the time on handing over."""
+    group = await zarr.api.asynchronous.open_group(path, mode="r+")
+    arrays: list[Any] = [await group.getitem(name) for name in values]
+    await asyncio.gather(*(array.setitem(frames, new) for array, new in zip(arrays, values.values(), strict=True)))
+
+
+def _chunk(folder: Path, shard: int, ndim: int) -> Path:
+    """The file of a shard's chunk of a variable."""
+    return folder / ".".join(["c", str(shard), *["0"] * (ndim - 1)])
+
+
+def _flush_all(paths: list[Path]) -> None:
+    """Flush many files and folders; together, the disk joins them into few writes."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_flush, paths))
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or the names in a folder, onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_tree(path: Path) -> None:
+    _flush_all([path, *path.rglob("*")])
+
+
+def verify(store: Store) -> list[str]:
+    """Read back every marked shard, and take the mark off those that cannot be read.
+
+    Parameters
+    ----------
+    store : Store
+        A laid-out store.
+
+    Returns
+    -------
+    list of str
+        What was found missing or damaged, one line a chunk; empty if all is well.
+    """
+    done = np.asarray(store.marks()[:])
+    damaged: dict[int, list[str]] = {}
+    arrays = {name: array for name, array in store.variables().items() if name in schema.BY_NAME}
+    for shard in (int(index) for index in np.flatnonzero(done.any(axis=0))):
+        start, stop = store.bounds(shard)
+        for name, array in arrays.items():
+            chunk = _chunk(store.path / name, shard, array.ndim)
+            if not chunk.exists() and not done[-1, shard]:
+                continue  # a variable of a later pass
+            try:
+                if not chunk.exists():
+                    raise FileNotFoundError("missing")
+                array[start:stop]
+            except Exception as error:  # the codecs raise errors of many types
+                damaged.setdefault(shard, []).append(f"{name} frames {start} … {stop - 1}: {error}")
+    for shard in damaged:
+        store.marks("done", "r+")[:, shard] = 0
+    return [line for lines in damaged.values() for line in lines]
+
+
+def open_result(path: str | Path) -> xr.Dataset:
+    """Open a result.
+
+    Parameters
+    ----------
+    path : path-like
+        A store made by `tsogrid.run`.
+
+    Returns
+    -------
+    Dataset
+        Dask-backed, dims (time, source, aperture, sky); the accessor ``.tso`` is registered.
+
+    Raises
+    ------
+    StoreError
+        There is no tsogrid store.
+    """
+    path = Path(path)
+    store = existing(path)
+    if store is None:
+        raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
+    missing = len(pending(store, store.passes - 1))
+    if missing:
+        warnings.warn(
+            f"{path}: {missing} of {store.n_shards} shards are not measured yet and read as NaN; "
+            "`tsogrid run` with the same configuration goes on.",
+            TsogridWarning,
+            stacklevel=2,
+        )
+    return xr.open_zarr(path, consolidated=True)

@@ -1,0 +1,117 @@
+"""Which pixels a run needs: windows of the frame, fixed for the whole series.
+
+A window holds everything that any number of its sources can depend on, so that a stamp gives the same bits as the whole
+frame. Windows are made from all positions of the series, never from those of one block: a block's size changes no window.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsogrid.engine.recipe import Recipe
+
+Box = tuple[int, int, int, int, tuple[int, ...]]  # y0, y1, x0, x1, sources
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the frame, rows [y0, y1) and columns [x0, x1), and the indices of the sources in it."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    sources: tuple[int, ...]
+
+    @property
+    def pixels(self) -> int:
+        return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+
+def _margin(recipe: Recipe) -> float:
+    """Distance from a planned position to the farthest pixel that may be needed, in pixels."""
+    center = recipe.center
+    margin = 1.0
+    wander = 0.0
+    if center.method != "none":
+        if center.predict != "none":
+            margin = center.search_box // 2 + recipe.psf.shape[0] // 2 + 2.0
+            wander = center.search_box // 2 + 1.0
+        margin = max(margin, wander + center.fit_box // 2 + 2.0)
+        wander += center.fit_box // 2 + 1.0
+    if center.position in ("fixed", "file"):
+        wander = 0.0
+    reach = recipe.reach
+    if isinstance(center.sky, list):
+        reach = max([reach, *(getattr(step, "outer", 0.0) + 1.0 for step in center.sky)])
+    return max(margin, wander + reach)
+
+
+def _merge(boxes: list[Box]) -> list[Box]:
+    """Join overlapping boxes until none overlap."""
+    merged: list[Box] = []
+    for box in boxes:
+        current = box
+        changed = True
+        while changed:
+            changed = False
+            for other in merged:
+                if current[0] < other[1] and other[0] < current[1] and current[2] < other[3] and other[2] < current[3]:
+                    merged.remove(other)
+                    current = (
+                        min(current[0], other[0]),
+                        max(current[1], other[1]),
+                        min(current[2], other[2]),
+                        max(current[3], other[3]),
+                        tuple(sorted(current[4] + other[4])),
+                    )
+                    changed = True
+                    break
+        merged.append(current)
+    return sorted(merged, key=lambda each: each[4])
+
+
+def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], single: bool = False) -> tuple[Window, ...]:
+    """Find the windows that a run must read.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What will be measured.
+    planned : ndarray, shape (n_frames or 1, n_sources, 2)
+        Planned positions (x, y) in pixels.
+    shape : (int, int)
+        Rows and columns of a frame.
+    single : bool
+        Ask for one window for all sources.
+
+    Returns
+    -------
+    tuple of Window
+        Disjoint; together they hold each source once.
+    """
+    ny, nx = shape
+    everyone = tuple(range(planned.shape[1]))
+    if recipe.needs_whole_frame:
+        return (Window(0, ny, 0, nx, everyone),)
+    margin = _margin(recipe)
+    boxes: list[Box] = []
+    for source in everyone:
+        x, y = planned[:, source, 0], planned[:, source, 1]
+        x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+        if not x.size or not y.size:
+            x = y = np.zeros(1)
+        y0, y1 = int(np.floor(y.min() - margin)), int(np.ceil(y.max() + margin)) + 1
+        x0, x1 = int(np.floor(x.min() - margin)), int(np.ceil(x.max() + margin)) + 1
+        # A source outside the frame keeps a window of at least one pixel at the nearest edge.
+        y0, x0 = min(max(y0, 0), ny - 1), min(max(x0, 0), nx - 1)
+        boxes.append((y0, min(max(y1, y0 + 1), ny), x0, min(max(x1, x0 + 1), nx), (source,)))
+    if recipe.has_line_sky or single:
+        y0, y1 = min(box[0] for box in boxes), max(box[1] for box in boxes)
+        x0, x1 = min(box[2] for box in boxes), max(box[3] for box in boxes)
+        if recipe.has_line_sky and recipe.fast_axis == 1:
+            x0, x1 = 0, nx
+        elif recipe.has_line_sky:
+            y0, y1 = 0, ny
+        return (Window(y0, y1, x0, x1, everyone),)
+    return tuple(Window(*box) for box in _merge(boxes))
