@@ -1,0 +1,1 @@
+"""Dataset in, Dataset or table out: what is made of a result."""

@@ -1,0 +1,1 @@
+"""Other pipelines' files: their tables written, their parameters read."""
