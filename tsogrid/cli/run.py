@@ -1,0 +1,113 @@
+"""``tsogrid run``: measure the frames of a configuration into a store."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tsogrid.cli.configuration import configured
+from tsogrid.cli.progress import Counted, duration, progress_on
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tsogrid.engine.run import Mode
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML file; `tsogrid init` writes one.", metavar="CONFIG")],
+    files: Annotated[list[str] | None, typer.Argument(help="In place of input.files.", metavar="FILES")] = None,
+    store: Annotated[Path | None, typer.Option(help="The result [default: CONFIG with .zarr].", metavar="PATH")] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", help="Set a key, as in sky.0.inner=10; repeatable.", metavar="KEY=VALUE")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="auto, none, local, or a scheduler as tcp://host:8786.", metavar="KIND|ADDRESS")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.", metavar="N")] = None,
+    block: Annotated[int | None, typer.Option(min=1, help="Frames in a block; changes no number.", metavar="N")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and its cost; write nothing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on; the store must exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the store holds.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Also measure files added at the end.")] = False,
+) -> None:
+    """Measure frames into light curves.
+
+    One for every source, aperture and sky, from one read of the pixels. Whatever stopped a run, the same command goes on
+    with it; a store of another run is refused.
+    """
+    chosen = [name for name, flag in (("resume", resume), ("overwrite", overwrite), ("extend", extend)) if flag]
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"choose one of --{' and --'.join(chosen)}")
+    mode: Any = chosen[0] if chosen else "run"
+    full = configured(config, files or (), given or (), store=store, cluster=cluster, workers=workers, block=block)
+    if dry_run:
+        from tsogrid.cli.dry_run import forecast
+
+        typer.echo("\n".join(forecast(full, mode)))
+        return
+    _measure(full, mode)
+
+
+def _measure(config: Any, mode: "Mode") -> None:
+    from tsogrid import run as measure
+
+    with progress_on(sys.stdout) as progress:
+        result = measure(config, mode=mode, progress=progress)
+    path = _shown(Path(config.output.store))
+    typer.echo("\n".join(summary(result, path, progress)))
+
+
+def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
+    """Say what a run gave, and what to type next.
+
+    Parameters
+    ----------
+    result : Dataset
+        The opened result.
+    path : str
+        Its store.
+    progress : Counted
+        What this run has measured.
+
+    Returns
+    -------
+    list of str
+    """
+    sizes = result.sizes
+    counts = ", ".join(f"{sizes[dim]} {dim}{'s' if sizes[dim] > 1 and dim != 'sky' else ''}" for dim in _DIMS)
+    lines = [f"{path}: {sizes['time']} frames; {counts}"]
+    if progress.measured:
+        passes = max(1, progress.total // sizes["time"])
+        frames = progress.measured // passes
+        rate = frames / max(progress.seconds, 1e-9)
+        lines.append(f"measured {frames} frames in {duration(progress.seconds)}: {rate:.0f} frames/s")
+    lines.append(f"flagged: {flagged(result)}")
+    lines.append(f"next: tsogrid export {path} --to ecsv        (or in Python: tsogrid.open_result({path!r}))")
+    return lines
+
+
+_DIMS = ("source", "aperture", "sky")
+
+
+def flagged(result: "xr.Dataset") -> str:
+    """Count the frames with each flag, in any source or aperture; ``nothing`` if there are none."""
+    import numpy as np
+
+    from tsogrid.cli.failures import reading
+    from tsogrid.flags import ApertureFlag, SourceFlag
+
+    parts = []
+    with reading(Path(str(result.encoding.get("source", "store")))):
+        for name, bits in (("flags", SourceFlag), ("aperture_flags", ApertureFlag)):
+            values = result[name].to_numpy().reshape(result.sizes["time"], -1)
+            of_frame = np.bitwise_or.reduce(values, axis=1)
+            parts += [(int(np.count_nonzero(of_frame & int(bit))), str(bit.name).lower()) for bit in bits]
+    found = ", ".join(f"{count} {name}" for count, name in parts if count)
+    return f"{found} (frames)" if found else "nothing"
+
+
+def _shown(path: Path) -> str:
+    """Give a path as short as it can be typed here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
