@@ -33,6 +33,14 @@ def centroids(data, bad, guess, box, radius):
     return found
 
 
+def weighted(aperture, values, bad):
+    """Sum of values over the pixels that are not bad, each by the part of it inside the aperture; NaN if there is none."""
+    weight = aperture.to_mask(method="exact").to_image(values.shape)
+    if weight is None or not (inside := (weight > 0) & ~bad).any():
+        return np.nan
+    return np.sum(weight[inside] * values[inside].astype(float))
+
+
 def the_step(path, radii=(3, 4, 5), center=True, moving=False, boxes=(41, 11), gain=None):
     """Columns of the step's table as arrays."""
     data, error, bad, planned = read(path, gain)
@@ -53,10 +61,12 @@ def the_step(path, radii=(3, 4, 5), center=True, moving=False, boxes=(41, 11), g
             if not np.isfinite([x, y]).all():
                 rows.append(np.full(6, np.nan))
                 continue
-            circle = ApertureStats(image, CircularAperture((x, y), radius), error=sigma)
-            ring = ApertureStats(image, CircularAnnulus((x, y), inner, outer), error=sigma)
+            apertures = CircularAperture((x, y), radius), CircularAnnulus((x, y), inner, outer)
+            circle, ring = (ApertureStats(image, aperture) for aperture in apertures)
+            # Errors as photutils 3.0 gave them, Σ w σ²; 3.1 has Σ w² σ².
+            variance = [weighted(aperture, sigma**2, ~np.isfinite(image)) for aperture in apertures]
             area = [stats.sum_aper_area.value for stats in (circle, ring)]
-            rows.append([circle.sum, circle.sum_err, ring.sum, ring.sum_err, *area])
+            rows.append([circle.sum, np.sqrt(variance[0]), ring.sum, np.sqrt(variance[1]), *area])
     total, total_err, ring, ring_err, area, ring_area = np.array(rows, float).T
     table |= {"aperture_sum": total, "aperture_sum_err": total_err, "annulus_sum": ring, "annulus_sum_err": ring_err}
     table["annulus_mean"], table["annulus_mean_err"] = ring / ring_area, ring_err / ring_area

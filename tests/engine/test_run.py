@@ -71,6 +71,7 @@ def test_kill_nine_of_the_whole_group(exposure, tmp_path, kind, position):
         assert marks >= wanted
     missing = [store.pending(store.existing(tmp_path / "a.zarr"), index) for index in range(1 + (position == "median"))]
     assert missing[-1]  # killed in the midst of work
+    (tmp_path / "a.zarr" / "flux" / "c.3.0.0.0.4f1c.partial").write_bytes(b"torn")
     count = Count()
     here = config_for(exposure.files, tmp_path / "a.zarr", **settings)
     tsogrid.run(here, progress=count)

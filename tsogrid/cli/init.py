@@ -97,9 +97,9 @@ def configuration_text(frames: "xr.Dataset", files: list[str], store: str) -> st
     box, fit_box = _box(41, ny, nx), _box(25, ny, nx)
     camera = " ".join(str(attributes[key]) for key in ("instrument", "detector", "filter", "target") if key in attributes)
     about = f"{frames.sizes['time']} frames of {ny} × {nx} pixels{f', {camera}' if camera else ''}"
-    amplifiers = attributes.get("amplifiers") or [0, nx]
-    several = len(amplifiers) > 2
-    columns = ", ".join(f"[{a}, {b}]" for a, b in zip(amplifiers[::2], amplifiers[1::2], strict=True))
+    amplifiers = attributes.get("amplifiers")
+    columns = zip(amplifiers[::2], amplifiers[1::2], strict=True) if amplifiers else [("START", "STOP")]
+    listed_columns = ", ".join(f"[{start}, {stop}]" for start, stop in columns)
     return f"""\
 # A tsogrid configuration: {about}.
 # tsogrid run {Path(store).stem}.yaml --dry-run says what it would do; all other keys keep their defaults.
@@ -122,8 +122,8 @@ center:                      # where the star is in each frame
 
 sky:                         # each gives a light curve of its own; a list in the list is applied in order
   - {{method: annulus, inner: 8, outer: 14, statistic: clipped-median}}
-  # rows of amplifiers ({"from the header" if several else "give the column ranges"}), then the annulus: takes off 1/f noise
-  # - [{{method: rowamp, mask_radius: 20, amplifiers: [{columns}]}}, {{method: annulus, inner: 8, outer: 14}}]
+  # against 1/f noise: rows of amplifiers ({"from the header" if amplifiers else "give the column ranges"}), then the annulus
+  # - [{{method: rowamp, mask_radius: 20, amplifiers: [{listed_columns}]}}, {{method: annulus, inner: 8, outer: 14}}]
 
 apertures:
   - {{shape: circle, radius: [3, 4, 5]}}       # pixels; or a range with its ends: "3:10:0.5"

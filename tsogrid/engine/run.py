@@ -144,6 +144,7 @@ def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, pro
     """The store that the run writes into: the one that is there, or a new one."""
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
+    store.tidy(found)
     for line in store.verify(found):
         progress.say(f"damaged in the store, measured again: {line}")
     if mode == "extend" and found.n_frames < plan.n_frames:

@@ -179,13 +179,11 @@ def _take_over(keep: Store, making: Path, store: Store) -> None:
         return
     done = np.asarray(keep.marks()[:])
     whole = [shard for shard in range(keep.n_frames // keep.shard) if done[0, shard]]
-    variables = [
-        folder.name for folder in keep.path.iterdir() if (folder / "zarr.json").exists() and folder.name != "progress"
-    ]
+    variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
     for shard in whole:
-        for name in variables:
-            for chunk in (keep.path / name).glob(f"c.{shard}.*"):
-                os.link(chunk, making / name / chunk.name)
+        for name, array in variables.items():
+            chunk = _chunk(keep.path / name, shard, array.ndim)
+            os.link(chunk, making / name / chunk.name)
         for name in ("done", "seconds"):
             mark = keep.path / "progress" / name / f"c.0.{shard}"
             shutil.copy2(mark, making / "progress" / name / mark.name)
@@ -284,6 +282,12 @@ def _flush(path: Path) -> None:
 
 def _flush_tree(path: Path) -> None:
     _flush_all([path, *path.rglob("*")])
+
+
+def tidy(store: Store) -> None:
+    """Remove the half-written files that a killed run left in a store; the caller holds its lock."""
+    for leftover in store.path.rglob("*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 def verify(store: Store) -> list[str]:

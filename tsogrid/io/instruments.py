@@ -74,7 +74,10 @@ def attributes(headers: Sequence[Cards], shape: tuple[int, int]) -> dict[str, An
             result[name] = found if name in _NUMBERS else str(found)
     if "fast_axis" in result:
         result["fast_axis"] = int(result["fast_axis"])
-    columns = amplifier_columns(first_number(headers, "NOUTPUTS"), shape[1], result.get("fast_axis"))
+    outputs = first_number(headers, "NOUTPUTS")
+    if outputs is not None:
+        result["outputs"] = int(outputs)
+    columns = amplifier_columns(outputs, shape[1], result.get("fast_axis"))
     if columns:
         result["amplifiers"] = columns
     for name, key in (("x_ref", "XREF_SCI"), ("y_ref", "YREF_SCI")):

@@ -55,7 +55,7 @@ def transit_shape(time: ArrayLike, mid_time: float, duration: float, *, ratio: f
     kite = np.sqrt(np.maximum(4 * z**2 - (1 + z**2 - ratio**2) ** 2, 0)) / 2
     overlap = (ratio**2 * planet_angle + star_angle - kite) / (np.pi * ratio**2)
     overlap = np.where(distance >= 1 + ratio, 0.0, np.where(distance <= 1 - ratio, 1.0, overlap))
-    return np.asarray(overlap, dtype=np.float64)
+    return np.clip(np.asarray(overlap, dtype=np.float64), 0.0, 1.0)  # rounding
 
 
 def drift_path(frames: int, drift: float, jitter: float, rng: np.random.Generator) -> Floats:
