@@ -36,6 +36,7 @@ SERVES = {
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",
     "engine.execute": "engine.run",
+    "engine.compiling": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from photutils.aperture import CircularAperture
 
 from tsogrid.kernels.aperture import circle_line_variance, circle_sums, frame_sums
-from tsogrid.kernels.overlap import pixel_overlap
+from tsogrid.kernels.compile import kernel
+from tsogrid.kernels.overlap import pixel_overlap as overlap_part
 
 SHAPE = (31, 27)
 # continuous positions, and those where circles touch grid lines and corners
@@ -24,6 +25,11 @@ RADII = st.one_of(
     st.integers(1, 60).map(lambda half: half / 2),
     st.integers(1, 20).map(lambda edge: (edge - 0.5) * np.sqrt(2.0)),
 )
+
+
+@kernel
+def pixel_overlap(left, right, lower, upper, radius):
+    return overlap_part(left, right, lower, upper, radius)
 
 
 def frames(seed: int, bad: float = 0.0, count: int = 1, dtype: type = np.float64):

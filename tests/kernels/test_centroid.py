@@ -215,3 +215,30 @@ def test_jwst_reference_table():
     known = np.isfinite(np.asarray(table["psf_width_x"]))
     for values, name in ((fit.sigma_x, "psf_width_x"), (fit.sigma_y, "psf_width_y"), (flux, "psf_flux")):
         np.testing.assert_allclose(values[known, 0], np.asarray(table[name])[known], rtol=1e-4)
+
+
+def gaussian_star(x, y, height, shape, sigma=1.5):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return height * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+
+
+@pytest.mark.parametrize(("drift", "meant"), [(0.0, True), (6.0, True), (-6.0, True), (20.0, False)])
+def test_a_brighter_neighbour_does_not_take_the_place_of_the_star_that_was_meant(drift, meant):
+    rng = np.random.default_rng(2)
+    star, neighbour = (40.3 - drift, 38.6), (70.1 - drift, 30.2)
+    frame = gaussian_star(*star, 300, (80, 110)) + gaussian_star(*neighbour, 1200, (80, 110)) + rng.normal(9, 4, (80, 110))
+    found = cross_correlation(frame[None], np.array([[40.0]]), np.array([[38.0]]), 61, gaussian_template(1.5))
+    x, y = star if meant else neighbour
+    assert abs(found.x[0, 0] - x) < 0.3
+    assert abs(found.y[0, 0] - y) < 0.3
+
+
+@pytest.mark.parametrize("height", [12.0, 40.0, 1e5])
+def test_a_lone_star_is_found_anywhere_in_the_box(height):
+    rng = np.random.default_rng(int(height))
+    places = np.linspace(14, 46, 33)
+    frames = np.stack([gaussian_star(x, 31.4, height, (60, 60)) + rng.normal(50, 2, (60, 60)) for x in places])
+    guess = np.full((33, 1), 30.0)
+    found = cross_correlation(frames, guess, guess, 41, gaussian_template(1.5))
+    assert np.median(np.abs(found.x[:, 0] - places)) < 0.3
+    assert np.mean(np.abs(found.x[:, 0] - places) < 2) > 0.95

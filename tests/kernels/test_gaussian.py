@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 from scipy.special import erf
 
+from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.gaussian import gaussian_fit
-from tsogrid.kernels.gaussian_profile import fill_profile
+from tsogrid.kernels.gaussian_profile import fill_profile as profile_part
+
+
+@kernel
+def fill_profile(profile, size, center, sigma):
+    profile_part(profile, size, center, sigma)
 
 
 def paint(x, y, sigma_x, sigma_y, flux, sky, shape=(25, 25)):

@@ -14,6 +14,7 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
+from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.execute import execute
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
@@ -197,6 +198,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> E
         No frame has a finite pixel.
     """
     _refuse_empty(plan)
+    compile_kernels(plan)
     stop = min(4, plan.n_frames)
     n_sources = len(plan.sources.names)
     planned = np.broadcast_to(plan.sources.planned[:stop], (stop, n_sources, 2))
@@ -205,7 +207,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> E
     for index, stages in enumerate(plan.passes):
         names = ("x_guess", "y_guess") if stages[0] == CENTER else ("x", "y")
         given = dict(zip(names, (x, y), strict=True)) if index else None
-        plan.measure(0, stop, index, given)  # compiles, or loads what was compiled before
+        plan.measure(0, stop, index, given)  # loads machine code, and compiles what is missing
         begin = time.thread_time()
         plan.measure(0, stop, index, given)
         seconds += (time.thread_time() - begin) / stop

@@ -184,7 +184,7 @@ def _row_medians(bits, error, with_error, x, y, ranges, radius, scratch, result)
                 start, stop = ranges[amplifier, 0], ranges[amplifier, 1]
                 width = stop - start
                 line = (frame * ny + row) * nx + start
-                good = copy_keys(bits, line, width, keys, 0)
+                good = copy_keys(bits, line, width, keys, np.int64(0))
                 for source in range(x.shape[1]):
                     if abs(row - y[frame, source]) <= radius:
                         good -= _hide_source(keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius)
@@ -223,7 +223,7 @@ def _parity_medians(bits, ny, x, y, ranges, radius, parity, keys, packed, model)
                 length = (width - first + 1) // 2
                 good = 0
                 for row in range(ny):
-                    good_row = copy_keys(bits, (frame * ny + row) * nx + start, width, keys, 0)
+                    good_row = copy_keys(bits, (frame * ny + row) * nx + start, width, keys, np.int64(0))
                     for source in range(x.shape[1]):
                         if good_row > 0 and abs(row - y[frame, source]) <= radius:
                             _hide_source(keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius)

@@ -1,8 +1,7 @@
 """Sums over circles with exact overlap: of the data, of their variance, and of the noise that a row's pixels share.
 
-The pixels of all circles about one centre are found first (`tsogrid.kernels.overlap`), then the box around
-the largest circle is read once and summed along these lists. As long as a source does not move from one frame
-to the next the lists are kept: the weights are the same numbers, only sooner. A bad pixel is one whose data
+The pixels of all circles about one centre are found first (`tsogrid.kernels.circles`), then the box around
+the largest circle is read once and summed along these lists. A bad pixel is one whose data
 are not finite; it has no part in any sum, and the area is that of the good pixels alone.
 """
 
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tsogrid.kernels.circles import circle_lists
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.overlap import box_range, circle_pixels, find_circle_pixels
+from tsogrid.kernels.statistics import INDEX
 
 _VARIANCE_WEIGHTS = {"w2": False, "w": True}
 
@@ -27,46 +27,42 @@ class CircleSums(NamedTuple):
 
 
 @part
-def _read_box(frame, first_row, stop_row, first_column, stop_column, value, good):  # type: ignore[no-untyped-def]
-    columns = stop_column - first_column
-    for row in range(first_row, stop_row):
-        source = frame[row, first_column:stop_column]
-        offset = (row - first_row) * columns
-        to_value, to_good = value[offset : offset + columns], good[offset : offset + columns]
-        for column in range(columns):
-            pixel = np.float64(source[column])
+def _read_box(data, frame, box, value, good):  # type: ignore[no-untyped-def]
+    columns = box[3] - box[2]
+    for row in range(box[0], box[1]):
+        offset = (row - box[0]) * columns - box[2]
+        for column in range(box[2], box[3]):
+            pixel = np.float64(data[frame, row, INDEX(column)])
             finite = pixel - pixel == 0.0
-            to_value[column] = pixel if finite else 0.0
-            to_good[column] = 1.0 if finite else 0.0
+            value[INDEX(offset + column)] = pixel if finite else 0.0
+            good[INDEX(offset + column)] = 1.0 if finite else 0.0
 
 
 @part
-def _read_variance(frame, first_row, stop_row, first_column, stop_column, good, variance):  # type: ignore[no-untyped-def]
-    columns = stop_column - first_column
-    for row in range(first_row, stop_row):
-        source = frame[row, first_column:stop_column]
-        offset = (row - first_row) * columns
-        is_good, to_variance = good[offset : offset + columns], variance[offset : offset + columns]
-        for column in range(columns):
-            sigma = np.float64(source[column])
-            to_variance[column] = sigma * sigma if is_good[column] > 0.0 else 0.0
+def _read_variance(error, frame, box, good, variance):  # type: ignore[no-untyped-def]
+    columns = box[3] - box[2]
+    for row in range(box[0], box[1]):
+        offset = (row - box[0]) * columns - box[2]
+        for column in range(box[2], box[3]):
+            sigma = np.float64(error[frame, row, INDEX(column)])
+            variance[INDEX(offset + column)] = sigma * sigma if good[INDEX(offset + column)] > 0.0 else 0.0
 
 
 @part
-def _sum_circles(pixels, value, variance, good, linear, out):  # type: ignore[no-untyped-def]
+def _sum_circles(pixel, weights, first, start, stop, run, value, variance, good, linear, out):  # type: ignore[no-untyped-def]
     whole_sum = whole_variance = whole_good = 0.0
     whole_count = np.int64(0)
     for k in range(out.shape[0]):
-        for m in range(pixels.run[k], pixels.run[k + 1]):
-            start, stop = pixels.start[m], pixels.stop[m]
-            whole_count += np.int64(stop) - np.int64(start)
-            for i in range(start, stop):
+        for m in range(run[k], run[k + 1]):
+            begin, end = start[m], stop[m]
+            whole_count += np.int64(end) - np.int64(begin)
+            for i in range(begin, end):
                 whole_sum += value[i]
                 whole_variance += variance[i]
                 whole_good += good[i]
         edge_sum = edge_variance = edge_good = edge_bad = 0.0
-        for m in range(pixels.first[k], pixels.first[k + 1]):
-            i, weight = pixels.pixel[m], pixels.weight[m]
+        for m in range(first[k], first[k + 1]):
+            i, weight = pixel[m], weights[m]
             edge_sum += weight * value[i]
             edge_good += weight * good[i]
             # a pixel that is listed but not touched must not bring in a NaN error
@@ -79,99 +75,108 @@ def _sum_circles(pixels, value, variance, good, linear, out):  # type: ignore[no
 
 
 @kernel
-def _circle_sums(data, error, x, y, radii, linear, pixels, value, variance, good, out):  # type: ignore[no-untyped-def]
-    ny, nx = data.shape[1:]
-    largest = radii[-1]
-    for source in range(x.shape[1]):
-        at_x = at_y = np.nan
-        first_row = stop_row = first_column = stop_column = 0
-        for frame in range(x.shape[0]):
-            if not (np.isfinite(x[frame, source]) and np.isfinite(y[frame, source])):
-                out[frame, source, :, :2] = np.nan
-                out[frame, source, :, 2:] = 0.0
-                continue
-            if x[frame, source] != at_x or y[frame, source] != at_y:
-                at_x, at_y = x[frame, source], y[frame, source]
-                first_row, stop_row = box_range(at_y, largest, ny)
-                first_column, stop_column = box_range(at_x, largest, nx)
-                if first_row < stop_row and first_column < stop_column:
-                    find_circle_pixels(at_x, at_y, radii, first_row, stop_row, first_column, stop_column, pixels)
-            if first_row >= stop_row or first_column >= stop_column:
-                out[frame, source] = 0.0
-                continue
-            _read_box(data[frame], first_row, stop_row, first_column, stop_column, value, good)
-            if error.size > 0:
-                _read_variance(error[frame], first_row, stop_row, first_column, stop_column, good, variance)
-            _sum_circles(pixels, value, variance, good, linear, out[frame, source])
+def _circle_sums(  # type: ignore[no-untyped-def]
+    data, error, begin, which, pixel, weight, first, start, stop, run, box, linear, value, variance, good, out
+):
+    n = data.shape[0]
+    for item in range(which.size):
+        p = which[item]
+        source, frame = (begin + item) // n, (begin + item) % n
+        result = out[frame, source]
+        if box[p, 0] >= box[p, 1]:
+            for k in range(result.shape[0]):
+                for quantity in range(4):
+                    result[k, quantity] = 0.0
+            continue
+        _read_box(data, frame, box[p], value, good)
+        if error.size > 0:
+            _read_variance(error, frame, box[p], good, variance)
+        _sum_circles(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, good, linear, result)
 
 
 @part
 def _sum_lines(  # type: ignore[no-untyped-def]
-    pixels, good, lines, columns, rows, first_column, line_variance, whole, edge, out
+    pixel,
+    weight,
+    first,
+    start,
+    stop,
+    run,
+    good,
+    lines,
+    columns,
+    rows,
+    first_column,
+    line_variance,
+    first_row,
+    whole,
+    edge,
+    out,
 ):
-    whole[:rows] = 0.0
+    for row in range(rows):
+        for line in range(whole.shape[1]):
+            whole[row, line] = 0.0
     for k in range(out.size):
         row, row_end = 0, columns
-        for m in range(pixels.run[k], pixels.run[k + 1]):
-            while pixels.start[m] >= row_end:
+        for m in range(run[k], run[k + 1]):
+            while start[m] >= row_end:
                 row, row_end = row + 1, row_end + columns
             column = first_column - row * columns
-            for i in range(np.int64(pixels.start[m]), np.int64(pixels.stop[m])):
+            for i in range(np.int64(start[m]), np.int64(stop[m])):
                 if lines[column + i] >= 0:
                     whole[row, lines[column + i]] += good[i]
-        edge[:rows] = whole[:rows]
+        # element by element: assigning slices would compile numba's string formatting, for a message about shapes
+        for row in range(rows):
+            for line in range(whole.shape[1]):
+                edge[row, line] = whole[row, line]
         row, row_end = 0, columns
-        for m in range(pixels.first[k], pixels.first[k + 1]):
-            at = np.int64(pixels.pixel[m])
+        for m in range(first[k], first[k + 1]):
+            at = np.int64(pixel[m])
             while at >= row_end:
                 row, row_end = row + 1, row_end + columns
             line = lines[first_column - row * columns + at]
             if line >= 0:
-                edge[row, line] += pixels.weight[m] * good[at]
+                edge[row, line] += weight[m] * good[at]
         total = 0.0
         for row in range(rows):
             for line in range(edge.shape[1]):
                 # an untouched line has no part, also where its variance is unknown
                 if edge[row, line] > 0.0:
-                    total += edge[row, line] ** 2 * line_variance[row, line]
+                    total += edge[row, line] * edge[row, line] * line_variance[first_row + row, line]
         out[k] = total
 
 
 @kernel
 def _circle_line_variance(  # type: ignore[no-untyped-def]
-    data, x, y, radii, line_variance, lines, pixels, value, good, whole, edge, out
+    data, begin, which, pixel, weight, first, start, stop, run, box, line_variance, lines, value, good, whole, edge, out
 ):
-    ny, nx = data.shape[1:]
-    largest = radii[-1]
-    for source in range(x.shape[1]):
-        at_x = at_y = np.nan
-        first_row = stop_row = first_column = stop_column = 0
-        for frame in range(x.shape[0]):
-            if not (np.isfinite(x[frame, source]) and np.isfinite(y[frame, source])):
-                out[frame, source] = np.nan
-                continue
-            if x[frame, source] != at_x or y[frame, source] != at_y:
-                at_x, at_y = x[frame, source], y[frame, source]
-                first_row, stop_row = box_range(at_y, largest, ny)
-                first_column, stop_column = box_range(at_x, largest, nx)
-                if first_row < stop_row and first_column < stop_column:
-                    find_circle_pixels(at_x, at_y, radii, first_row, stop_row, first_column, stop_column, pixels)
-            if first_row >= stop_row or first_column >= stop_column:
-                out[frame, source] = 0.0
-                continue
-            _read_box(data[frame], first_row, stop_row, first_column, stop_column, value, good)
-            _sum_lines(
-                pixels,
-                good,
-                lines,
-                stop_column - first_column,
-                stop_row - first_row,
-                first_column,
-                line_variance[frame, first_row:stop_row],
-                whole,
-                edge,
-                out[frame, source],
-            )
+    n = data.shape[0]
+    for item in range(which.size):
+        p = which[item]
+        source, frame = (begin + item) // n, (begin + item) % n
+        if box[p, 0] >= box[p, 1]:
+            for k in range(out.shape[2]):
+                out[frame, source, k] = 0.0
+            continue
+        _read_box(data, frame, box[p], value, good)
+        _sum_lines(
+            pixel[p],
+            weight[p],
+            first[p],
+            start[p],
+            stop[p],
+            run[p],
+            good,
+            lines,
+            box[p, 3] - box[p, 2],
+            box[p, 1] - box[p, 0],
+            box[p, 2],
+            line_variance[frame],
+            box[p, 0],
+            whole,
+            edge,
+            out[frame, source],
+        )
 
 
 @kernel
@@ -282,9 +287,10 @@ def circle_sums(
     x, y, ascending, order = _check_circles(data, x, y, radii)
     value, variance, good = np.zeros((3, _box_pixels(data, ascending)))
     out = np.empty((*x.shape, ascending.size, 4))
-    pixels = circle_pixels(ascending, *data.shape[1:])
     linear = _VARIANCE_WEIGHTS[variance_weight]
-    _circle_sums(data, errors, x, y, ascending, linear, pixels, value, variance, good, out)
+    for pixels, begin, which in circle_lists(x, y, ascending, *data.shape[1:]):
+        _circle_sums(data, errors, begin, which, *pixels, linear, value, variance, good, out)
+    out[~(np.isfinite(x) & np.isfinite(y)), :, :2] = np.nan
     if error is None:
         out[..., 1] = np.nan
     columns = np.empty((4, *x.shape, ascending.size))
@@ -339,8 +345,9 @@ def circle_line_variance(
     value, good = np.zeros((2, _box_pixels(data, ascending)))
     whole, edge = np.zeros((2, *line_variance.shape[1:]))
     out = np.empty((*x.shape, ascending.size))
-    pixels = circle_pixels(ascending, *data.shape[1:])
-    _circle_line_variance(data, x, y, ascending, line_variance, lines, pixels, value, good, whole, edge, out)
+    for pixels, begin, which in circle_lists(x, y, ascending, *data.shape[1:]):
+        _circle_line_variance(data, begin, which, *pixels, line_variance, lines, value, good, whole, edge, out)
+    out[~(np.isfinite(x) & np.isfinite(y))] = np.nan
     result = np.empty_like(out)
     result[..., order] = out
     return result

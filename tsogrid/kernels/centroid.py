@@ -14,8 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.correlation import fill_scores, fill_window, rectangle_sum, refined_offset, template_tables
-from tsogrid.kernels.statistics import SAMPLE, key_of, median
+from tsogrid.kernels.correlation import (
+    fill_scores,
+    fill_tables,
+    fill_window,
+    rectangle_sum,
+    refined_offset,
+    star_meant,
+)
+from tsogrid.kernels.statistics import INTEGERS, SAMPLE, key_of, median
 
 # Products below this fraction of the template's largest one are rounding noise.
 _RANK_TOLERANCE = 1e-12
@@ -86,7 +93,9 @@ def box_edge_level(data: NDArray[np.floating], x: ArrayLike, y: ArrayLike, box: 
     """
     columns, rows = check_positions(data, x, y)
     result = np.empty(columns.shape)
-    _box_edge_level(data, columns, rows, odd_width(box), result)
+    width = odd_width(box)
+    keys = np.empty(4 * width + SAMPLE, INTEGERS[data.dtype])
+    _box_edge_level(data, columns, rows, width, keys, result)
     return result
 
 
@@ -125,8 +134,10 @@ def cross_correlation(
 
     The score of a pixel is the sum of frame × template over the template centred there, the template's mean taken off so
     that a constant level does not count; template pixels outside the frame are left out, and the rest scaled to the
-    same norm. The largest score is refined by the maximum of the quadratic surface through it and its eight neighbours;
-    a peak on the border of the box stays on its pixel.
+    same norm. The largest score wins, unless a star nearer to the guess stands out of the noise with at least a fifth of
+    it: these compete by score × cos²(π/2 · distance / half the box), so that a brighter neighbour at the border of the
+    box does not take the place of the star that was pointed at. The winner is refined by the maximum of the quadratic
+    surface through it and its eight neighbours; a peak on the border of the box stays on its pixel.
 
     Parameters
     ----------
@@ -161,7 +172,14 @@ def cross_correlation(
     # Cost in multiplications per row of the window: two one-dimensional passes a product, or all template pixels.
     separable = len(vertical) * (2 * width + size) < size * width
     result = Center(np.empty(columns.shape), np.empty(columns.shape))
-    _cross_correlation(data, columns, rows, width, template, vertical, horizontal, separable, result.x, result.y)
+    pitch = width + size - 1
+    keys = np.empty(width * width + SAMPLE, INTEGERS[data.dtype])
+    tables = np.zeros((2, size + 1, size + 1))
+    ones = np.ones(size)
+    images = np.empty((2, pitch * pitch)), np.empty((2, width * pitch))
+    _cross_correlation(
+        data, columns, rows, width, template, vertical, horizontal, separable, ones, keys, tables, *images, *result
+    )
     return result
 
 
@@ -204,9 +222,9 @@ def _center_of_mass(data, x, y, width, level, x_out, y_out):  # type: ignore[no-
 
 @part
 def edge_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped-def]
-    """Median of the good pixels on the edge of one box; keys is int64 scratch with room for 4 × width + SAMPLE."""
+    """Median of the good pixels on the edge of one box; ``keys`` is scratch for 4 × width + SAMPLE of them."""
     ny, nx = data.shape[1], data.shape[2]
-    count = 0
+    count = np.int64(0)
     for j in range(max(0, -low), min(width, ny - low)):
         step = 1 if j == 0 or j == width - 1 else width - 1
         for i in range(0, width, max(step, 1)):
@@ -219,8 +237,7 @@ def edge_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped
 
 
 @kernel
-def _box_edge_level(data, x, y, width, level):  # type: ignore[no-untyped-def]
-    keys = np.empty(4 * width + SAMPLE, np.int64)
+def _box_edge_level(data, x, y, width, keys, level):  # type: ignore[no-untyped-def]
     for frame in range(x.shape[0]):
         for source in range(x.shape[1]):
             level[frame, source] = np.nan
@@ -232,15 +249,15 @@ def _box_edge_level(data, x, y, width, level):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _cross_correlation(data, x, y, width, template, vertical, horizontal, separable, x_out, y_out):  # type: ignore[no-untyped-def]
+def _cross_correlation(  # type: ignore[no-untyped-def]
+    data, x, y, width, template, vertical, horizontal, separable, ones, keys, tables, windows, scores, x_out, y_out
+):
     ny, nx = data.shape[1], data.shape[2]
     size = template.shape[0]
     half = size // 2
     pitch = width + 2 * half
-    window, middle = np.empty(pitch * pitch), np.empty(pitch * pitch)
-    score, sums = np.empty(width * pitch), np.empty(width * pitch)
-    keys = np.empty(width * width + SAMPLE, np.int64)
-    tables = template_tables(template)
+    window, middle, score, sums = windows[0], windows[1], scores[0], scores[1]
+    fill_tables(template, tables)
     whole = tables[0, size, size] / (size * size)
     norm = tables[1, size, size] - whole * tables[0, size, size]
     for frame in range(x.shape[0]):
@@ -253,7 +270,7 @@ def _cross_correlation(data, x, y, width, template, vertical, horizontal, separa
             low = box_start(y[frame, source], width)
             if not fill_window(data, frame, left, low, width, half, window, keys):
                 continue
-            fill_scores(window, width, template, vertical, horizontal, separable, middle, sums, score)
+            fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, sums, score)
             first_i, last_i = max(0, -left), min(width, nx - left)
             first_j, last_j = max(0, -low), min(width, ny - low)
             best, best_i, best_j = 0.0, -1, -1
@@ -276,6 +293,7 @@ def _cross_correlation(data, x, y, width, template, vertical, horizontal, separa
                         best, best_i, best_j = score[m], i, j
             if best_i < 0:
                 continue
+            best_i, best_j = star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, pitch, keys)
             du, dv = 0.0, 0.0
             if first_i < best_i < last_i - 1 and first_j < best_j < last_j - 1:
                 du, dv = refined_offset(score, best_j * pitch + best_i, pitch)

@@ -11,10 +11,13 @@ has a variable one: numba would compile it once for each (``np.int64(0)`` is no 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 from numba.core.registry import CPUDispatcher
+
+_KERNELS: list[Any] = []  # every kernel, to ask for its cache
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,9 +35,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
-        return numba.njit(cache=True, **settings)(function)
+        compiled = numba.njit(cache=True, **settings)(function)
     except RuntimeError:  # numba found no folder to keep its cache in
-        return numba.njit(cache=False, **settings)(function)
+        compiled = numba.njit(cache=False, **settings)(function)
+    _KERNELS.append(compiled)
+    return compiled
 
 
 class _Part(CPUDispatcher):
@@ -63,3 +68,23 @@ def part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     dispatcher = numba.njit(**settings, **options)(function)
     dispatcher.__class__ = _Part
     return dispatcher
+
+
+def has_machine_code(*modules: str) -> bool:
+    """Whether machine code of the kernels of each module was left in the cache, by this process or another.
+
+    Parameters
+    ----------
+    *modules : str
+        Modules of `tsogrid.kernels` that are imported, without the package's name.
+
+    Returns
+    -------
+    bool
+        True also where there is no cache: then no other process can help.
+    """
+    folders = {(kernel.__module__.rpartition(".")[2], kernel.stats.cache_path) for kernel in _KERNELS}
+    return all(
+        any(folder is None or any(Path(folder).glob(f"{module}.*.nbi")) for name, folder in folders if name == module)
+        for module in modules
+    )

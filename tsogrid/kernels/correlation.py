@@ -9,7 +9,10 @@ import math
 import numpy as np
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.statistics import key_of, median
+from tsogrid.kernels.statistics import MAD_TO_SIGMA, key_of, median
+
+RIVAL = 0.2  # part of the largest score that a nearer star must have to compete
+STANDS_OUT = 5.0  # and how far it must stand out of the scatter of all scores, in standard deviations
 
 
 @part
@@ -26,7 +29,7 @@ def _neighbour_mean(data, frame, row, column, reach):  # type: ignore[no-untyped
 
 @part
 def _box_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped-def]
-    count = 0
+    count = np.int64(0)
     for j in range(max(0, low), min(data.shape[1], low + width)):
         for i in range(max(0, left), min(data.shape[2], left + width)):
             if math.isfinite(data[frame, j, i]):
@@ -52,9 +55,9 @@ def fill_window(data, frame, left, low, width, half, window, keys):  # type: ign
             if math.isfinite(value):
                 good += in_box
             else:
-                value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, 1))
+                value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(1)))
                 if math.isnan(value):
-                    value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, 2))
+                    value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(2)))
                 if math.isnan(value):
                     if math.isnan(fallback):
                         fallback = _box_median(data, frame, left, low, width, keys)
@@ -88,25 +91,25 @@ def _accumulate(target, source, start, factors, step, length):  # type: ignore[n
 
 
 @part
-def fill_scores(window, width, template, vertical, horizontal, separable, middle, sums, score):  # type: ignore[no-untyped-def]
+def fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, sums, score):  # type: ignore[no-untyped-def]
     """Fill score and sums (flat, rows of the window's pitch): frame × template, and the frame alone, over the template."""
     size = template.shape[0]
     pitch = width + size - 1
     all_rows, box_rows = pitch * pitch - size + 1, (width - 1) * pitch + width
+    zero, one = np.int64(0), np.int64(1)
     score[:] = 0.0
     if separable:
         for term in range(vertical.shape[0]):
             middle[:] = 0.0
-            _accumulate(middle, window, 0, horizontal[term], 1, all_rows)
-            _accumulate(score, middle, 0, vertical[term], pitch, box_rows)
+            _accumulate(middle, window, zero, horizontal[term], one, all_rows)
+            _accumulate(score, middle, zero, vertical[term], pitch, box_rows)
     else:
         for row in range(size):
-            _accumulate(score, window, row * pitch, template[row], 1, box_rows)
-    ones = np.ones(size)
+            _accumulate(score, window, row * pitch, template[row], one, box_rows)
     middle[:] = 0.0
     sums[:] = 0.0
-    _accumulate(middle, window, 0, ones, 1, all_rows)
-    _accumulate(sums, middle, 0, ones, pitch, box_rows)
+    _accumulate(middle, window, zero, ones, one, all_rows)
+    _accumulate(sums, middle, zero, ones, pitch, box_rows)
 
 
 @part
@@ -130,19 +133,46 @@ def refined_offset(score, index, pitch):  # type: ignore[no-untyped-def]
 
 
 @part
-def template_tables(template):  # type: ignore[no-untyped-def]
-    """Sums of the template, and of its square, over all pixels below and left of each pixel corner."""
+def fill_tables(template, tables):  # type: ignore[no-untyped-def]
+    """Sums of the template, and of its square, over all pixels below and left of each pixel corner; 0 before."""
     size = template.shape[0]
-    tables = np.zeros((2, size + 1, size + 1))
     for j in range(size):
         for i in range(size):
             for k in range(2):
-                above = tables[k, j, i + 1] + tables[k, j + 1, i] - tables[k, j, i]
-                tables[k, j + 1, i + 1] = above + template[j, i] ** (k + 1)
-    return tables
+                value = template[j, i] if k == 0 else template[j, i] * template[j, i]
+                tables[k, j + 1, i + 1] = tables[k, j, i + 1] + tables[k, j + 1, i] - tables[k, j, i] + value
 
 
 @part
 def rectangle_sum(table, below, above, before, after):  # type: ignore[no-untyped-def]
     """Sum over the rows below … above and the columns before … after (ends excluded) from a table of sums."""
     return table[above, after] - table[below, after] - table[above, before] + table[below, before]
+
+
+@part
+def star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, pitch, keys):  # type: ignore[no-untyped-def]
+    """Column and row of the star that the guess means: of the peaks that stand out, the highest after a taper."""
+    count = np.int64(0)
+    for j in range(first_j, last_j):
+        for i in range(first_i, last_i):
+            if math.isfinite(score[j * pitch + i]):
+                keys[count] = key_of(abs(score[j * pitch + i]), keys)
+                count += 1
+    noise = MAD_TO_SIGMA * median(keys, count, count)
+    least = max(RIVAL * score[best_j * pitch + best_i], STANDS_OUT * noise)
+    middle, reach = width // 2, width / 2 + 1
+    most = -1.0
+    for j in range(first_j, last_j):
+        for i in range(first_i, last_i):
+            value = score[j * pitch + i]
+            if value < least:
+                continue
+            highest = True
+            for dj in range(max(first_j, j - 1), min(last_j, j + 2)):
+                for di in range(max(first_i, i - 1), min(last_i, i + 2)):
+                    highest = highest and score[dj * pitch + di] <= value
+            if highest:
+                taper = math.cos(math.pi / 2 * max(abs(i - middle), abs(j - middle)) / reach)
+                if value * taper * taper > most:
+                    most, best_i, best_j = value * taper * taper, i, j
+    return best_i, best_j

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
-from tsogrid.kernels.centroid import edge_median
+from tsogrid.kernels.centroid import box_edge_level
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.gaussian_models import LANES
 from tsogrid.kernels.gaussian_solver import solve, solver_work
@@ -24,7 +24,6 @@ from tsogrid.kernels.gaussian_start import (
     load_box,
     start_values,
 )
-from tsogrid.kernels.statistics import SAMPLE
 
 
 class GaussianFit(NamedTuple):
@@ -123,6 +122,7 @@ def gaussian_fit(
     free = [0] + [1] * fit_offset + [2, 3] * (not fixed_center) + [4, 5] + [6] * angle
     values = np.full((len(GaussianFit._fields) - 1, *columns.shape), np.nan)
     converged = np.zeros(columns.shape, dtype=np.bool_)
+    padded = (width + LANES - 1) // LANES * LANES
     _fit(
         data,
         data if error is None else np.ascontiguousarray(error),
@@ -132,11 +132,16 @@ def gaussian_fit(
         weighting,
         noise,
         np.array(free, dtype=np.int64),
-        bool(angle),
+        True if angle else None,
         bool(fixed_center),
-        bool(fit_offset),
+        box_edge_level(data, columns, rows, width) if fit_offset else np.zeros(columns.shape),
         weights == "none" or weighting == FIXED,
         int(max_iterations),
+        np.empty((3, width + 1, padded)),  # rows are added up two at a time
+        np.empty((2, width + 1, padded)),
+        np.empty(7),
+        np.empty((7, 7)),
+        solver_work(padded),
         values,
         converged,
     )
@@ -208,19 +213,18 @@ def _fit(  # type: ignore[no-untyped-def]
     free,
     rotated,
     fixed_center,
-    fit_offset,
+    level,
     scale_errors,
     limit,
+    boxes,
+    weights,
+    parameters,
+    covariance,
+    work,
     values,
     converged,
 ):
-    padded = (width + LANES - 1) // LANES * LANES
-    rows = width + 1  # rows are added up two at a time
-    value, base, smooth = np.empty((rows, padded)), np.empty((rows, padded)), np.empty((rows, padded))
-    weights = np.empty((2, rows, padded))
-    keys = np.empty(4 * width + SAMPLE, np.int64)
-    parameters, covariance = np.empty(7), np.empty((7, 7))
-    work = solver_work(padded)
+    value, base, smooth = boxes[0], boxes[1], boxes[2]
     reweight = weighting >= MODEL_OF_ERROR
     for frame in range(x.shape[0]):
         for source in range(x.shape[1]):
@@ -234,9 +238,11 @@ def _fit(  # type: ignore[no-untyped-def]
             if nx <= 0 or ny <= 0:
                 continue
             load_box(data, error, frame, first_j, first_i, ny, nx, weighting, value, base, noise)
-            level = edge_median(data, frame, left, low, width, keys) if fit_offset else 0.0
-            parameters[:] = 0.0
-            if not start_values(value, base, ny, nx, level, rotated, weights[0], weights[1], smooth, parameters):
+            for k in range(7):
+                parameters[k] = 0.0
+            if not start_values(
+                value, base, ny, nx, level[frame, source], rotated, weights[0], weights[1], smooth, parameters
+            ):
                 continue
             if fixed_center:
                 parameters[2] = x[frame, source] - first_i
@@ -272,7 +278,7 @@ def _fit(  # type: ignore[no-untyped-def]
             values[8, frame, source] = math.sqrt(covariance[3, 3])
             values[12, frame, source] = math.sqrt(covariance[0, 0])
             values[13, frame, source] = math.sqrt(covariance[1, 1])
-            if rotated:
+            if rotated is not None:
                 _write_rotated(values, frame, source, parameters, covariance)
             else:
                 _write_upright(values, frame, source, parameters, covariance)

@@ -8,6 +8,7 @@ below the statistical errors, or when the steps are as small as rounding.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_models import STRIDE, rotated_equations, upright_equations
@@ -63,7 +64,7 @@ def allowed(parameters, rotated, ny, nx, width):  # type: ignore[no-untyped-def]
     x, y = parameters[2], parameters[3]
     if not (parameters[0] > 0 and -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5):
         return False
-    if rotated:
+    if rotated is not None:
         a, b, c = parameters[4], parameters[5], parameters[6]
         middle = 0.5 * (a + c)
         reach = math.sqrt((0.5 * (a - c)) ** 2 + b * b)
@@ -76,7 +77,7 @@ def allowed(parameters, rotated, ny, nx, width):  # type: ignore[no-untyped-def]
 def _equations(  # type: ignore[no-untyped-def]
     rotated, parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, sums, normal, gradient
 ):
-    if rotated:
+    if rotated is not None:
         return rotated_equations(
             parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, sums, normal, gradient
         )
@@ -111,7 +112,7 @@ def _is_rounding(step, free, parameters, rotated):  # type: ignore[no-untyped-de
         unit = 1.0
         if k < 2:
             unit = abs(parameters[0])
-        elif rotated and k >= 4:
+        elif rotated is not None and k >= 4:
             unit = parameters[4] + parameters[6]
         if not abs(step[i]) <= _SMALLEST_STEP * unit:
             return False
@@ -128,6 +129,7 @@ def solve(  # type: ignore[no-untyped-def]
     ----------
     parameters : start values, then the solution.
     free : indices of the parameters that are fitted.
+    rotated : True, or None for an upright Gaussian, whose code then has nothing of the other.
     value, base, noise, reweight : as in `gaussian_models.upright_equations`.
     weights : (2, ny, padded) scratch.
     scale_errors : whether weights are only relative, so that the covariance is scaled by χ² per degree of freedom.
@@ -145,8 +147,9 @@ def solve(  # type: ignore[no-untyped-def]
         return False
     current = 0
     if not reweight:
-        copy_values(weights[0].ravel(), base.ravel())
-        copy_values(weights[1].ravel(), base.ravel())
+        for j in range(base.shape[0]):
+            copy_values(weights[0, j], base[j])
+            copy_values(weights[1, j], base[j])
     else:
         weights[1] = 0.0
     column[:] = 0.0
@@ -232,19 +235,7 @@ def _fill_covariance(normal, free, scale, reduced, factor, step, covariance):  #
     return True
 
 
-@part
-def solver_work(padded):  # type: ignore[no-untyped-def]
+def solver_work(padded: int) -> tuple[NDArray[np.float64], ...]:
     """Scratch arrays of `solve` for boxes of at most this many (padded) pixels a side."""
-    return (
-        np.zeros((5, padded + 1)),
-        np.zeros((5, padded + 1)),
-        np.zeros(16 * STRIDE),
-        np.zeros((7, 7)),
-        np.zeros((7, 7)),
-        np.zeros(7),
-        np.zeros(7),
-        np.zeros(7),
-        np.zeros(7),
-        np.zeros((7, 7)),
-        np.zeros((7, 7)),
-    )
+    shapes: list[tuple[int, ...]] = [(5, padded + 1), (5, padded + 1), (16 * STRIDE,), (7, 7), (7, 7)]
+    return tuple(np.zeros(shape) for shape in [*shapes, (7,), (7,), (7,), (7,), (7, 7), (7, 7)])

@@ -101,7 +101,10 @@ def _smooth(value, base, ny, nx, sums, counts, smooth):  # type: ignore[no-untyp
             mean = total / count if count > 0 else -np.inf
             smooth[j, i] = mean
             largest[i] = mean if mean > largest[i] else largest[i]
-    return np.max(largest[:nx])
+    peak = -np.inf
+    for i in range(nx):
+        peak = max(peak, largest[i])
+    return peak
 
 
 @vector
@@ -146,7 +149,7 @@ def start_values(value, base, ny, nx, level, rotated, sums, counts, smooth, para
     parameters[1] = level
     parameters[2] = x
     parameters[3] = y
-    if not rotated:
+    if rotated is None:
         parameters[4] = math.sqrt(variance_x)
         parameters[5] = math.sqrt(variance_y)
         return True

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.box import check_positions
+from tsogrid.kernels.circles import circle_lists
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.disc import disc_columns, disc_rows, touches_frame
-from tsogrid.kernels.overlap import box_range, circle_pixels, find_circle_pixels
 from tsogrid.kernels.statistics import (
     INDEX,
     LANES,
@@ -22,6 +22,7 @@ from tsogrid.kernels.statistics import (
     MEDIAN_ERROR,
     SAMPLE,
     as_bits,
+    clear,
     clipped_interval,
     copy_keys,
     count_interval,
@@ -102,30 +103,48 @@ def annulus_sky(
     _n, ny, nx = data.shape
     width = 2 * math.ceil(min(outer, 1e9)) + 3
     size = min(ny, width) * min(nx, width)
-    bits = as_bits(data)
-    keys = np.empty(size + SAMPLE, bits.dtype)
-    deviations = np.empty(size + SAMPLE, bits.dtype)
-    gathered = np.empty(size, data.dtype)
-    circles = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
-    pixels = circle_pixels(circles if statistic == "mean" else np.ones(1), ny, nx)
-    result = SkyLevel(*(np.empty(columns.shape) for _ in range(3)))
     values = data.reshape(-1)
     sigmas = values if error is None else error.reshape(-1)
-    _annulus_levels(
-        values,
-        bits,
-        sigmas,
-        error is not None,
-        (ny, nx),
-        columns,
-        rows,
-        (float(inner), float(outer)),
-        STATISTICS[statistic],
-        VARIANCE_WEIGHTS[variance_weight],
-        (keys, deviations, gathered, np.empty((3, LANES)), np.empty(size), circles, pixels),
-        result,
-    )
-    return result
+    out = np.empty((3, *columns.shape))
+    if statistic != "mean" or error is None:
+        bits = as_bits(data)
+        keys = np.empty((2, size + SAMPLE), bits.dtype)
+        _annulus_levels(
+            bits,
+            sigmas,
+            error is not None,
+            ny,
+            nx,
+            columns,
+            rows,
+            float(inner),
+            float(outer),
+            _MEDIAN if statistic == "mean" else STATISTICS[statistic],
+            keys[0],
+            keys[1],
+            np.empty(size, data.dtype),
+            np.empty((2, LANES)),
+            out,
+        )
+    if statistic == "mean":
+        pixel_variance = out[1].copy()
+        radii = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
+        weights, lanes = np.empty(size), np.empty((3, LANES))
+        squared = VARIANCE_WEIGHTS[variance_weight]
+        for pixels, begin, which in circle_lists(columns, rows, radii, ny, nx):
+            _annulus_means(
+                values, sigmas, error is not None, data.shape, begin, which, *pixels, squared, weights, lanes, out
+            )
+        out[1] = out[1] if error is not None else pixel_variance
+    level, variance, area = out
+    if error is None:
+        variance *= area
+    factor = MEDIAN_ERROR if statistic in ("median", "clipped-median") else 1.0
+    empty = ~(area > 0.0)
+    level[empty] = variance[empty] = np.nan
+    area[empty] = 0.0
+    with np.errstate(invalid="ignore"):
+        return SkyLevel(level, factor * np.sqrt(variance) / area, area)
 
 
 def background_level(
@@ -177,16 +196,15 @@ def check_error(data: NDArray[np.floating], error: NDArray[np.floating] | None) 
 
 
 @part
-def _gather(bits, error, with_error, frame, shape, x, y, radii, keys, gathered):  # type: ignore[no-untyped-def]
-    """Keys (and errors) of the pixels with radii[0] ≤ d < radii[1], in row order: how many, and how many good."""
-    ny, nx = shape
-    n, good = 0, 0
-    if not touches_frame(x, y, radii[1], ny, nx):
+def _gather(bits, error, with_error, frame, ny, nx, x, y, inner, outer, keys, gathered):  # type: ignore[no-untyped-def]
+    """Keys (and errors) of the pixels with inner ≤ d < outer, in row order: how many, and how many good."""
+    n = good = np.int64(0)
+    if not touches_frame(x, y, outer, ny, nx):
         return n, good
-    first, stop = disc_rows(y, radii[1], ny)
+    first, stop = disc_rows(y, outer, ny)
     for row in range(first, stop):
-        left, right = disc_columns(x, row - y, radii[1], False, nx)
-        hole, end = disc_columns(x, row - y, radii[0], False, nx)
+        left, right = disc_columns(x, row - y, outer, False, nx)
+        hole, end = disc_columns(x, row - y, inner, False, nx)
         if hole == end:
             hole, end = right, right
         line = (frame * ny + row) * nx
@@ -203,28 +221,28 @@ def _gather(bits, error, with_error, frame, shape, x, y, radii, keys, gathered):
 
 
 @part
-def _annulus_weights(x, y, radii, box, pixels, weights):  # type: ignore[no-untyped-def]
-    """Write w_outer − w_inner of every pixel of the box; ``radii`` holds the outer radius only if the inner one is 0."""
-    first_row, stop_row, first_column, stop_column = box
-    find_circle_pixels(x, y, radii, first_row, stop_row, first_column, stop_column, pixels)
-    weights[: (stop_row - first_row) * (stop_column - first_column)] = 0.0
-    outer = radii.size - 1
-    for run in range(pixels.run[outer], pixels.run[outer + 1]):  # whole in the outer circle, not whole in the inner
-        for index in range(pixels.start[run], pixels.stop[run]):
+def _annulus_weights(pixel, weight, first, start, stop, run, size, weights):  # type: ignore[no-untyped-def]
+    """Write w_outer − w_inner of every pixel of the box; the lists hold the outer circle only if the inner radius is 0."""
+    for index in range(size):
+        weights[INDEX(index)] = 0.0
+    outer = first.size - 2
+    for m in range(run[outer], run[outer + 1]):  # whole in the outer circle, not whole in the inner
+        for index in range(start[m], stop[m]):
             weights[index] = 1.0
-    for edge in range(pixels.first[outer], pixels.first[outer + 1]):
-        weights[pixels.pixel[edge]] += pixels.weight[edge]
+    for edge in range(first[outer], first[outer + 1]):
+        weights[pixel[edge]] += weight[edge]
     if outer > 0:
-        for edge in range(pixels.first[0], pixels.first[1]):
-            weights[pixels.pixel[edge]] -= pixels.weight[edge]
+        for edge in range(first[0], first[1]):
+            weights[pixel[edge]] -= weight[edge]
 
 
 @part
-def _weighted_sums(values, error, with_error, corner, nx, box, weights, squared, lanes):  # type: ignore[no-untyped-def]
+def _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights, squared, lanes):  # type: ignore[no-untyped-def]
     """Σ w v, Σ w²σ² (or Σ w σ²) and Σ w over the good pixels of a box whose first pixel is ``values[corner]``."""
-    rows, columns = box[1] - box[0], box[3] - box[2]
     total, variance, area = lanes[0], lanes[1], lanes[2]
-    lanes[:] = 0.0
+    clear(total)
+    clear(variance)
+    clear(area)
     for row in range(rows):
         for start in range(0, columns, LANES):
             pixel, place = corner + row * nx + start, row * columns + start
@@ -259,49 +277,53 @@ def _used_interval(keys, n, good, statistic, deviations, lanes):  # type: ignore
 
 
 @kernel
-def _annulus_levels(values, bits, error, with_error, shape, x, y, radii, statistic, squared, scratch, result):  # type: ignore[no-untyped-def]
-    keys, deviations, gathered, lanes, weights, circles, pixels = scratch
+def _annulus_means(  # type: ignore[no-untyped-def]
+    values, error, with_error, shape, begin, which, pixel, weight, first, start, stop, run, box, squared, weights, lanes, out
+):
+    """Write level, variance and area of the exactly weighted mean, all without an area where the annulus has no pixel."""
+    n, ny, nx = shape
+    for item in range(which.size):
+        p = which[item]
+        source, frame = (begin + item) // n, (begin + item) % n
+        rows, columns = box[p, 1] - box[p, 0], box[p, 3] - box[p, 2]
+        corner = (frame * ny + box[p, 0]) * nx + box[p, 2]
+        if rows > 0:
+            _annulus_weights(pixel[p], weight[p], first[p], start[p], stop[p], run[p], rows * columns, weights)
+        total, variance, area = _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights, squared, lanes)
+        out[0, frame, source] = total / area
+        out[1, frame, source] = variance
+        out[2, frame, source] = area
+
+
+@kernel
+def _annulus_levels(  # type: ignore[no-untyped-def]
+    bits, error, with_error, ny, nx, x, y, inner, outer, statistic, keys, deviations, gathered, lanes, out
+):
+    """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
     for frame in range(x.shape[0]):
         for source in range(x.shape[1]):
-            column, row = x[frame, source], y[frame, source]
-            level, variance, area = np.nan, np.nan, 0.0
-            if statistic == _MEAN and touches_frame(column, row, radii[1], shape[0], shape[1]):
-                rows = box_range(row, radii[1], shape[0])
-                box = rows + box_range(column, radii[1], shape[1])
-                corner = (frame * shape[0] + box[0]) * shape[1] + box[2]
-                _annulus_weights(column, row, circles, box, pixels, weights)
-                total, variance, area = _weighted_sums(
-                    values, error, with_error, corner, shape[1], box, weights, squared, lanes
-                )
-                level = total / area
-            if statistic != _MEAN or not with_error:
-                n, good = _gather(bits, error, with_error, frame, shape, column, row, radii, keys, gathered)
-                kind = _MEDIAN if statistic == _MEAN else statistic
-                low, high, used, center = _used_interval(keys, n, good, kind, deviations, lanes)
-                if statistic in (_MEDIAN, _CLIPPED_MEDIAN):
-                    level = center
-                elif statistic != _MEAN:
-                    level = center + interval_moments(keys, n, low, high, center, lanes)[0] / used
-                if statistic != _MEAN:
-                    area = float(used)
-                if with_error:
-                    variance = interval_variance(keys, n, low, high, gathered, 0, lanes)
-                else:
-                    deviation = median_deviation(keys, n, low, high, used, center, deviations)
-                    variance = (MAD_TO_SIGMA * deviation) ** 2 * area
-            if not area > 0.0:
-                level, variance, area = np.nan, np.nan, 0.0
-            factor = MEDIAN_ERROR if statistic in (_MEDIAN, _CLIPPED_MEDIAN) else 1.0
-            result.level[frame, source] = level
-            result.level_err[frame, source] = factor * math.sqrt(variance) / area
-            result.area[frame, source] = area
+            n, good = _gather(
+                bits, error, with_error, frame, ny, nx, x[frame, source], y[frame, source], inner, outer, keys, gathered
+            )
+            low, high, used, center = _used_interval(keys, n, good, statistic, deviations, lanes)
+            level = center
+            if statistic in (_CLIPPED_MEAN, _ROBUST_MEAN):
+                level += interval_moments(keys, n, low, high, center, lanes)[0] / used
+            if with_error:
+                variance = interval_variance(keys, n, low, high, gathered, np.int64(0), lanes)
+            else:
+                deviation = MAD_TO_SIGMA * median_deviation(keys, n, low, high, used, center, deviations)
+                variance = deviation * deviation
+            out[0, frame, source] = level
+            out[1, frame, source] = variance
+            out[2, frame, source] = used
 
 
 @kernel
 def _background_levels(bits, shape, x, y, radius, keys, level):  # type: ignore[no-untyped-def]
     ny, nx = shape
     for frame in range(level.size):
-        good = copy_keys(bits, frame * ny * nx, ny * nx, keys, 0)
+        good = copy_keys(bits, frame * ny * nx, ny * nx, keys, np.int64(0))
         for source in range(x.shape[1]):
             column = x[frame, source]
             if not touches_frame(column, y[frame, source], radius, ny, nx):

@@ -256,7 +256,7 @@ def median(keys, n, good):  # type: ignore[no-untyped-def]
     """Median of the good keys' values: the mean of the middle two if their number is even, NaN if there is none."""
     if good == 0:
         return np.nan
-    first, second = middle_keys(keys, n, good, 0, good)
+    first, second = middle_keys(keys, n, good, np.int64(0), good)
     return center_value(first, second)
 
 
@@ -381,7 +381,7 @@ def clipped_interval(keys, n, good, lanes):  # type: ignore[no-untyped-def]
         first, second = interval_moments(keys, n, low, high, center, lanes)
         shift = first / used
         reach = CLIP_SIGMA * np.sqrt(max(0.0, second / used - shift * shift))
-        lower, upper = key_interval(keys, center - reach, center + reach, False)
+        lower, upper = key_interval(keys, center - reach, center + reach, np.bool_(False))
         low, high = max(low, lower), min(high, upper)
         below, left = count_interval(keys, n, low, high)
         if left == used:
