@@ -10,7 +10,7 @@ import xarray as xr
 
 from tsogrid.analysis.transit import TransitFit, fit_transit
 from tsogrid.config import Config
-from tsogrid.engine.run import Progress, run
+from tsogrid.engine.run import Progress, Silent, run
 from tsogrid.simulate import Truth, simulate_exposure
 from tsogrid.view.plot import light_curve
 
@@ -30,7 +30,7 @@ class DemoResult:
     scatter, photon_limit : float
         Relative standard deviation of the light curve's residuals, and what photons, sky and read noise alone would give.
     frames_per_second : float
-        Of the measurement, with starting the cluster.
+        Of the measurement, without compiling and starting the cluster.
     frames : int
         Integrations.
     directory, store, plot : Path
@@ -91,9 +91,8 @@ def demo(directory: Path, *, seed: int = 0, frames: int = 300, progress: Progres
         directory, name="demo", integrations=frames, segments=2, shape=SHAPE, amplifiers=AMPLIFIERS, seed=seed
     )
     store = directory / "result.zarr"
-    begin = perf_counter()
-    result = run(demo_config(truth.files, store), mode="overwrite", progress=progress)
-    seconds = perf_counter() - begin
+    clock = _Clock(progress or Silent())
+    result = run(demo_config(truth.files, store), mode="overwrite", progress=clock)
     cell = result.isel(source=0, sky=0).sel(radius=RADIUS).compute()
     fit = fit_transit(truth.time, cell["flux"].to_numpy(), truth.shape)
     plot = directory / "lightcurve.png"
@@ -104,12 +103,35 @@ def demo(directory: Path, *, seed: int = 0, frames: int = 300, progress: Progres
         depth_injected=truth.depth,
         scatter=fit.scatter,
         photon_limit=_photon_limit(cell, truth),
-        frames_per_second=frames / seconds,
+        frames_per_second=frames / clock.seconds,
         frames=frames,
         directory=directory,
         store=store,
         plot=plot,
     )
+
+
+class _Clock:
+    """Takes the time from the beginning of the measurement to its last frame, and passes all on."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._begin = self._last = perf_counter()
+
+    def begin(self, total: int, done: int) -> None:
+        self._begin = self._last = perf_counter()
+        self._progress.begin(total, done)
+
+    def advance(self, frames: int) -> None:
+        self._last = perf_counter()
+        self._progress.advance(frames)
+
+    def say(self, message: str) -> None:
+        self._progress.say(message)
+
+    @property
+    def seconds(self) -> float:
+        return max(self._last - self._begin, 1e-9)
 
 
 def _photon_limit(cell: xr.Dataset, truth: Truth) -> float:

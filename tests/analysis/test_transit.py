@@ -32,6 +32,8 @@ def test_gaps_are_left_out_and_too_few_points_refused():
     assert fit_transit(TIME, flux, SHAPE).depth == pytest.approx(0.02)
     with pytest.raises(ValueError, match="found 3"):
         fit_transit(TIME[:3], flux[:3], SHAPE[:3])
+    with pytest.raises(ValueError, match="in the transit, found none"):
+        fit_transit(TIME, flux, 0 * SHAPE)
 
 
 def test_the_light_curve_is_labelled():

@@ -1,7 +1,14 @@
 """Compiled functions that are only parts of kernels."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import tsogrid
 from tsogrid.kernels.compile import kernel, part
 
 
@@ -19,3 +26,37 @@ def test_a_part_works_inside_a_kernel_and_is_refused_outside():
     assert _quadruple(1.5) == 6.0
     with pytest.raises(TypeError, match="_double is a part"):
         _double(1.5)
+
+
+SCRIPT = """
+import numpy as np
+from tsogrid.kernels import centroid
+data = np.ones((1, 9, 9))
+data[0, 4, 5] = 3
+found = centroid.center_of_mass(data, np.full((1, 1), 4.0), np.full((1, 1), 4.0), 5, 0.0)
+print(found.x[0, 0], sum(centroid._center_of_mass.stats.cache_hits.values()))
+"""
+
+
+def test_an_edit_of_any_kernel_file_makes_all_machine_code_stale(tmp_path):
+    package = Path(tsogrid.__file__).parent
+    shutil.copytree(package, tmp_path / "tsogrid", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
+
+    def found():
+        command = [sys.executable, "-c", SCRIPT]
+        output = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        x, hits = output.stdout.split()
+        return float(x), int(hits)
+
+    first = found()
+    assert first[1] == 0
+    assert found() == (first[0], 1)
+    # The kernel's own file stays as it is; numba looks at no other.
+    box = tmp_path / "tsogrid" / "kernels" / "box.py"
+    text = box.read_text()
+    assert "nearest = math.ceil(" in text
+    box.write_text(text.replace("nearest = math.ceil(", "nearest = 1 + math.ceil("))
+    moved = found()
+    assert moved[1] == 0
+    assert moved[0] != first[0]

@@ -46,16 +46,19 @@ def fit_transit(time: np.ndarray, flux: np.ndarray, shape: np.ndarray) -> Transi
     Raises
     ------
     ValueError
-        Fewer than four finite points.
+        Fewer than four finite points, or none in the transit.
     """
     good = np.isfinite(flux) & np.isfinite(time)
     if good.sum() < 4:
         raise ValueError(f"expected at least four finite points, found {int(good.sum())}")
+    if not shape[good].any():
+        raise ValueError("expected finite points in the transit, found none: its depth is free")
     scale = np.ptp(time[good]) or 1.0
     columns = np.stack([np.ones_like(time), (time - time[good].mean()) / scale, -shape], axis=1)
-    inverse = np.linalg.pinv(columns[good].T @ columns[good])
-    a, b, c = inverse @ columns[good].T @ flux[good]
-    residual = flux[good] - columns[good] @ np.array([a, b, c])
-    variance = residual @ residual / (good.sum() - 3)
-    baseline = columns[:, :2] @ np.array([a, b])
+    # Sums in place of matrix products: BLAS may raise floating-point flags for numbers that are all finite.
+    inverse = np.linalg.inv((columns[good, :, None] * columns[good, None, :]).sum(axis=0))
+    a, b, c = (inverse * (columns[good] * flux[good, None]).sum(axis=0)).sum(axis=1)
+    baseline = a * columns[:, 0] + b * columns[:, 1]
+    residual = (flux - baseline - c * columns[:, 2])[good]
+    variance = (residual**2).sum() / (good.sum() - 3)
     return TransitFit(float(c / a), float(np.sqrt(variance * inverse[2, 2]) / a), baseline, float(np.sqrt(variance) / a))

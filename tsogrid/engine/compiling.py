@@ -9,7 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,17 +24,20 @@ from tsogrid.kernels.compile import has_machine_code
 TIMEOUT = 300.0  # seconds after which the second process is given up; this one then compiles alone
 
 
-def compile_kernels(plan: Plan) -> None:
+def compile_kernels(plan: Plan, say: Callable[[str], None] = lambda message: None) -> None:
     """Compile what a plan needs, where that was not done before.
 
     Parameters
     ----------
     plan : Plan
         What will be measured; its first frame is measured for trial.
+    say : callable, optional
+        Told that the user has to wait.
     """
     stages = {stage for stages in plan.passes for stage in stages}
     if has_machine_code("aperture", "gaussian") or (os.cpu_count() or 1) < 2 or not stages & {PREDICT, CENTER}:
         return
+    say("first run on this machine: compiling the kernels, for half a minute or so")
     with _second_process(plan):
         position = np.broadcast_to(plan.sources.planned[:1], (1, len(plan.sources.names), 2))
         given = {"x": np.array(position[:, :, 0]), "y": np.array(position[:, :, 1])}

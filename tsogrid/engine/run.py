@@ -93,7 +93,7 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
     path = store_path(config)
     with locked(path):
         found = _existing(path, plan, mode)
-        estimate = estimated(plan, config, None if mode == "overwrite" else found)
+        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
         target = _laid_out(path, plan.with_block(estimate.block), found, mode, progress)
         with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
             measure_missing(plan.with_block(target.block), target, client, progress)
@@ -176,7 +176,7 @@ def measure_missing(plan: Plan, target: store.Store, client: Any | None, progres
         execute(plan, target, index, shards, part, client, progress.advance)
 
 
-def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> Estimate:
+def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
     """Measure a few frames, so that compiling is done, broken input is found and costs are known before work begins.
 
     Parameters
@@ -187,6 +187,8 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> E
         Its cluster and block size.
     found : Store, optional
         A store that goes on: its block size stays.
+    progress : Progress, optional
+        Told of the wait while kernels are compiled.
 
     Returns
     -------
@@ -198,7 +200,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None) -> E
         No frame has a finite pixel.
     """
     _refuse_empty(plan)
-    compile_kernels(plan)
+    compile_kernels(plan, (progress or Silent()).say)
     stop = min(4, plan.n_frames)
     n_sources = len(plan.sources.names)
     planned = np.broadcast_to(plan.sources.planned[:stop], (stop, n_sources, 2))

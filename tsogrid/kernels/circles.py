@@ -15,7 +15,7 @@ from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.overlap import LANES, SMALL, large_circle, nearest_pixel, padded, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
-_LIST_BYTES = 2**18
+_LIST_BYTES = 2**19
 
 
 class CirclePixels(NamedTuple):

@@ -38,8 +38,22 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled = numba.njit(cache=True, **settings)(function)
     except RuntimeError:  # numba found no folder to keep its cache in
         compiled = numba.njit(cache=False, **settings)(function)
+    _trust_only_these_sources(compiled)
     _KERNELS.append(compiled)
     return compiled
+
+
+def _trust_only_these_sources(kernel: Any) -> None:
+    """Make the cache look at the sources of all kernels.
+
+    On its own it looks at the kernel's file alone, and would go on to use machine code that holds an older version of a
+    part from another file: wrong numbers without a word.
+    """
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    index = getattr(kernel._cache, "_cache_file", None)
+    if index is not None:
+        index._source_stamp = stamp
 
 
 class _Part(CPUDispatcher):

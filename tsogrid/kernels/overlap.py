@@ -15,6 +15,7 @@ bits.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -57,6 +58,12 @@ def padded(count):  # type: ignore[no-untyped-def]
 def _half_chord(radius, distance):  # type: ignore[no-untyped-def]
     # the product keeps its digits near the circle's rim, where r² − d² would lose them
     return math.sqrt(max((radius - distance) * (radius + distance), 0.0))
+
+
+@part
+def _half_chords(distances, count, radius, chords):  # type: ignore[no-untyped-def]
+    for m in range(count):
+        chords[m] = _half_chord(radius, abs(distances[m]))
 
 
 @part
@@ -156,27 +163,7 @@ def small_circle(radius, rows, columns, edges, touched, index, weight, offset): 
     return count
 
 
-@part
-def _add_runs(row, begin, end, columns, runs, start, stop, covered):  # type: ignore[no-untyped-def]
-    """List what the whole pixels (begin, end) of a row add to those of the smaller circles."""
-    was_begin, was_end = covered[row, 0], covered[row, 1]
-    if was_begin >= was_end:
-        was_begin = was_end = end
-    offset = row * columns
-    if begin < was_begin:
-        start[runs] = offset + begin
-        stop[runs] = offset + was_begin
-        runs += 1
-    if was_end < end:
-        start[runs] = offset + was_end
-        stop[runs] = offset + end
-        runs += 1
-    covered[row, 0] = begin
-    covered[row, 1] = end
-    return runs
-
-
-@part
+@partial(part, forceinline=True)  # a call would cost more than the work
 def _add_part(parts, count, far_x, near_x, near_y, far_y):  # type: ignore[no-untyped-def]
     parts[0, count] = _clamp(far_x, 1.0)
     parts[1, count] = _clamp(near_x, 1.0)
@@ -204,54 +191,64 @@ def large_circle(  # type: ignore[no-untyped-def]
     stop,
     runs,
 ):
-    # where columns and rows begin, and the half chords there
-    column_edge, row_edge, column_chord, row_chord = edges[0], edges[1], edges[2], edges[3]
-    for edge in range(padded(columns + 1)):
-        column_chord[edge] = _half_chord(radius, abs(column_edge[edge]))
-    for edge in range(padded(rows + 1)):
-        row_chord[edge] = _half_chord(radius, abs(row_edge[edge]))
+    # the rows of edges: where columns and rows begin, and the half chords there
+    _half_chords(edges[0], padded(columns + 1), radius, edges[2])
+    _half_chords(edges[1], padded(rows + 1), radius, edges[3])
     last_column = columns - 1.0
-    count = pairs = np.int64(0)
+    count = pairs = 0
     for row in range(touched[0], touched[1]):
         # the half chords at the row's edges nearest to and farthest from the centre
         on_axis = row == axis_row
-        low_edge, high_edge = abs(row_edge[row]), abs(row_edge[row + 1])
-        low_chord, high_chord = row_chord[row], row_chord[row + 1]
+        low_edge, high_edge = abs(edges[1, row]), abs(edges[1, row + 1])
+        low_chord, high_chord = edges[3, row], edges[3, row + 1]
         near_y = 0.0 if on_axis else min(low_edge, high_edge)
         near = radius if on_axis else max(low_chord, high_chord)
         far = min(low_chord, high_chord)
         # whole columns are begin … end − 1, touched ones left … right; counted from the pixel nearest to the centre
         whole_first, whole_stop = np.ceil(x - far + 0.5), np.floor(x + far + 0.5)
-        begin = np.int64(_clamp(whole_first + axis_column, np.float64(columns)))
-        end = np.int64(_clamp(whole_stop + axis_column, np.float64(columns)))
-        left = np.int64(max(np.floor(x - near + 0.5) + axis_column, 0.0))
-        right = np.int64(min(np.floor(x + near + 0.5) + axis_column, last_column))
+        begin = int(_clamp(whole_first + axis_column, np.float64(columns)))
+        end = int(_clamp(whole_stop + axis_column, np.float64(columns)))
+        left = int(max(np.floor(x - near + 0.5) + axis_column, 0.0))
+        right = int(min(np.floor(x + near + 0.5) + axis_column, last_column))
         axis_whole = whole_first <= 0.0 and whole_stop >= 1.0
-        if axis_whole and begin < end:
-            runs = _add_runs(row, begin, end, columns, runs, start, stop, covered)
         place = row * columns
+        if axis_whole and begin < end:
+            # what these add to the whole pixels of the smaller circles
+            was_begin, was_end = covered[row, 0], covered[row, 1]
+            if was_begin >= was_end:
+                was_begin = was_end = end
+            if begin < was_begin:
+                start[runs] = place + begin
+                stop[runs] = place + was_begin
+                runs += 1
+            if was_end < end:
+                start[runs] = place + was_end
+                stop[runs] = place + end
+                runs += 1
+            covered[row, 0] = begin
+            covered[row, 1] = end
         if axis_whole and not on_axis and near - far <= 1.0 and begin >= 2 and end <= columns - 2:
             # One or two pixels on each side, as in most rows: a loop would cost more in mispredicted ends than in work.
             for side in range(2):
                 column, outward = (begin - 1, 0) if side == 0 else (end, 1)
                 edge = column + outward
                 inner = column + 1 - outward
-                inner_x, outer_x = abs(column_edge[inner]), abs(column_edge[edge])
-                inner_part, edge_part = column_chord[inner] - near_y, column_chord[edge] - near_y
-                outer_part = column_chord[edge + 2 * outward - 1] - near_y
+                inner_x, outer_x = abs(edges[0, inner]), abs(edges[0, edge])
+                inner_part, edge_part = edges[2, inner] - near_y, edges[2, edge] - near_y
+                outer_part = edges[2, edge + 2 * outward - 1] - near_y
                 _add_part(parts, count, far - inner_x, near - inner_x, inner_part, edge_part)
                 index[offset + count] = place + column
                 _add_part(parts, count + 1, far - outer_x, near - outer_x, edge_part, outer_part)
                 index[offset + count + 1] = place + column + 2 * outward - 1
                 count += 2 if outer_x < near else 1
             continue
-        left_stop = np.int64(min(np.float64(begin), axis_column) if axis_whole else min(axis_column, np.float64(columns)))
-        right_first = np.int64(max(np.float64(end), axis_column + 1.0) if axis_whole else max(axis_column + 1.0, 0.0))
+        left_stop = int(min(np.float64(begin), axis_column) if axis_whole else min(axis_column, np.float64(columns)))
+        right_first = int(max(np.float64(end), axis_column + 1.0) if axis_whole else max(axis_column + 1.0, 0.0))
         for side in range(2):
             first, past, away = (left, left_stop, 0) if side == 0 else (right_first, right + 1, 1)
             for column in range(first, past):
-                near_x = abs(column_edge[column + 1 - away])
-                near_chord, far_chord = column_chord[column + 1 - away], column_chord[column + away]
+                near_x = abs(edges[0, column + 1 - away])
+                near_chord, far_chord = edges[2, column + 1 - away], edges[2, column + away]
                 if not on_axis:
                     _add_part(parts, count, far - near_x, near - near_x, near_chord - near_y, far_chord - near_y)
                     index[offset + count] = place + column
@@ -261,24 +258,24 @@ def large_circle(  # type: ignore[no-untyped-def]
                 pair[pairs] = count
                 pairs += 1
                 for edge in range(row, row + 2):
-                    height = abs(row_edge[edge])
+                    height = abs(edges[1, edge])
                     _add_part(
                         parts,
                         count,
                         min(far_chord, height),
                         min(near_chord, height),
                         radius - near_x,
-                        row_chord[edge] - near_x,
+                        edges[3, edge] - near_x,
                     )
                     index[offset + count] = place + column
                     count += 1
             if side == 0 and not axis_whole and 0.0 <= axis_column <= last_column:
-                column = np.int64(axis_column)
+                column = int(axis_column)
                 pair[pairs] = count
                 pairs += 1
                 for edge in range(column, column + 2):
-                    width = abs(column_edge[edge])
-                    _add_part(parts, count, min(far, width), min(near, width), radius - near_y, column_chord[edge] - near_y)
+                    width = abs(edges[0, edge])
+                    _add_part(parts, count, min(far, width), min(near, width), radius - near_y, edges[2, edge] - near_y)
                     index[offset + count] = place + column
                     count += 1
     _part_overlaps(parts, padded(count), radius, weight, offset)
