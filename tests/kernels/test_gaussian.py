@@ -12,6 +12,7 @@ from scipy.special import erf
 from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.gaussian import gaussian_fit
 from tsogrid.kernels.gaussian_profile import fill_profile as profile_part
+from tsogrid.simulate import simulate_stars
 
 
 @kernel
@@ -312,3 +313,23 @@ def test_wrong_arguments_say_what_was_expected(change, message):
     } | change  # fmt: skip
     with pytest.raises(ValueError, match=message):
         gaussian_fit(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("flux", "sigma", "sky", "read_noise"), [(1e5, 1.5, 50, 8), (4000, 2.0, 30, 5), (1e6, 1.2, 100, 10)]
+)
+def test_errors_from_error_planes_are_honest(flux, sigma, sky, read_noise):
+    """The noise of the data must not flatten the line through error²: the errors of the parameters hang on it."""
+    stars = simulate_stars(3000, (31, 31), [15.3], [14.8], [flux], sigma=sigma, sky=sky, read_noise=read_noise, seed=5)
+    guess = np.full((3000, 1), 15.0)
+    fit = gaussian_fit(stars.data, stars.error, guess, guess, 25)
+    assert fit.converged.all()
+    for value, error, truth in (
+        (fit.x, fit.x_err, 15.3),
+        (fit.y, fit.y_err, 14.8),
+        (fit.sigma_x, fit.sigma_x_err, sigma),
+        (fit.amplitude, fit.amplitude_err, flux / (2 * np.pi * sigma**2)),
+    ):
+        pull = (value - truth) / error
+        assert abs(pull.mean()) < 0.1
+        assert 0.95 < pull.std() < 1.05

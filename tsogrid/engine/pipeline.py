@@ -86,7 +86,8 @@ def make_ready(pixels: Pixels, recipe: Recipe) -> tuple[np.ndarray, np.ndarray |
     data, error, center_data : ndarray, shape (n, ny, nx)
         In the result's unit; ``error`` is None if unknown; ``center_data`` has more bad pixels where centring asks for it.
     """
-    data, error = np.ascontiguousarray(pixels.data), pixels.error
+    # Writable: a read-only array is another type to numba, and every kernel would be compiled once more.
+    data, error = np.require(pixels.data, requirements=["C", "W"]), pixels.error
     scale: float | np.ndarray = recipe.scale
     if recipe.gain_image is not None:
         y0, x0 = pixels.origin
@@ -96,7 +97,7 @@ def make_ready(pixels: Pixels, recipe: Recipe) -> tuple[np.ndarray, np.ndarray |
         data = data * scale
         error = None if error is None else error * scale
     if error is not None:
-        error = np.ascontiguousarray(error, dtype=data.dtype)
+        error = np.require(error, data.dtype, ["C", "W"])
     elif np.isfinite(recipe.electrons_per_unit):
         electrons, noise = recipe.electrons_per_unit, recipe.read_noise**2
         # Negative pixels count as such, or the variance of an empty sky would come out too large on the average.

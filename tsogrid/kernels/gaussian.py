@@ -22,6 +22,7 @@ from tsogrid.kernels.gaussian_start import (
     MODEL_OF_ERROR,
     MODEL_OF_GAIN,
     load_box,
+    refit_noise,
     start_values,
 )
 
@@ -247,23 +248,31 @@ def _fit(  # type: ignore[no-untyped-def]
             if fixed_center:
                 parameters[2] = x[frame, source] - first_i
                 parameters[3] = y[frame, source] - first_j
-            if not solve(
-                parameters,
-                free,
-                rotated,
-                ny,
-                nx,
-                width,
-                value,
-                base,
-                weights,
-                noise,
-                reweight,
-                scale_errors,
-                limit,
-                work,
-                covariance,
-            ):
+            # Twice where the noise is a line through the errors: the second time against the model that was found.
+            used = -1
+            for attempt in range(1 + (weighting == MODEL_OF_ERROR)):
+                if attempt == 1:
+                    refit_noise(error, frame, first_j, first_i, ny, nx, base, weights[used], noise)
+                used = solve(
+                    parameters,
+                    free,
+                    rotated,
+                    ny,
+                    nx,
+                    width,
+                    value,
+                    base,
+                    weights,
+                    noise,
+                    reweight,
+                    scale_errors,
+                    limit,
+                    work,
+                    covariance,
+                )
+                if used < 0:
+                    break
+            if used < 0:
                 continue
             converged[frame, source] = True
             if fixed_center:

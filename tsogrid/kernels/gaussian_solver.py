@@ -123,7 +123,9 @@ def _is_rounding(step, free, parameters, rotated):  # type: ignore[no-untyped-de
 def solve(  # type: ignore[no-untyped-def]
     parameters, free, rotated, ny, nx, width, value, base, weights, noise, reweight, scale_errors, limit, work, covariance
 ):
-    """Fit in place; fill the covariance of all parameters (0 for fixed ones) and return whether the fit converged.
+    """Fit in place; fill the covariance of all parameters (0 for fixed ones).
+
+    Returns which of the two arrays of weights holds those of the solution, or -1 if the fit did not converge.
 
     Parameters
     ----------
@@ -144,7 +146,7 @@ def solve(  # type: ignore[no-untyped-def]
         for i in range(nx):
             count += base[j, i] > 0
     if count <= n or not allowed(parameters, rotated, ny, nx, width):
-        return False
+        return -1
     current = 0
     if not reweight:
         for j in range(base.shape[0]):
@@ -184,7 +186,7 @@ def solve(  # type: ignore[no-untyped-def]
         # A step shortened by damping says nothing about the distance to the solution.
         if damping <= 0.01 and (gain <= _STEP_IN_ERRORS * scale or _is_rounding(step, free, parameters, rotated)):
             copy_values(parameters, trial)
-            return _fill_covariance(normal, free, scale, reduced, factor, step, covariance)
+            return current if _fill_covariance(normal, free, scale, reduced, factor, step, covariance) else -1
         old_square, new_square = _equations(
             rotated,
             trial,
@@ -212,7 +214,7 @@ def solve(  # type: ignore[no-untyped-def]
             damping = max(0.1 * damping, 1e-7)
         else:
             damping = max(10.0 * damping, 0.01)
-    return False
+    return -1
 
 
 @part

@@ -76,6 +76,32 @@ def load_box(data, error, frame, low, left, ny, nx, weighting, value, base, nois
         noise[2] = _FLOOR * smallest
 
 
+@part
+def refit_noise(error, frame, low, left, ny, nx, base, weight, noise):  # type: ignore[no-untyped-def]
+    """Fit the line through error² again, against the model in place of the data, whose noise flattens the first line.
+
+    The variance that the first line gave for a pixel, 1 / weight, is itself a straight line in the model: error² is fitted
+    against it, by weights that know nothing of the pixel's own noise.
+    """
+    s, su, suu, sv, suv = 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(ny):
+        for i in range(nx):
+            if base[j, i] > 0:
+                sigma = np.float64(error[frame, low + j, left + i])
+                before = 1.0 / weight[j, i]
+                w = weight[j, i] * weight[j, i]
+                s += w
+                su += w * before
+                suu += w * before * before
+                sv += w * sigma * sigma
+                suv += w * before * sigma * sigma
+    determinant = s * suu - su * su
+    if determinant > 1e-10 * s * suu:
+        ratio = max(0.0, (s * suv - su * sv) / determinant)
+        noise[0] = (sv - ratio * su) / s + ratio * noise[0]
+        noise[1] *= ratio
+
+
 @vector
 def _smooth(value, base, ny, nx, sums, counts, smooth):  # type: ignore[no-untyped-def]
     """Fill smooth with the mean of the good pixels in 3×3, −inf where there is none; return the largest."""
