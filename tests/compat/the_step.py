@@ -41,6 +41,12 @@ def weighted(aperture, values, bad):
     return np.sum(weight[inside] * values[inside].astype(float))
 
 
+def holds_a_centre(aperture, shape):
+    """Whether the centre of a pixel lies inside: without one, photutils 3.0 knew no area (3.1 does)."""
+    inside = aperture.to_mask(method="center").to_image(shape)
+    return inside is not None and bool((inside > 0).any())
+
+
 def the_step(path, radii=(3, 4, 5), center=True, moving=False, boxes=(41, 11), gain=None):
     """Columns of the step's table as arrays."""
     data, error, bad, planned = read(path, gain)
@@ -65,7 +71,10 @@ def the_step(path, radii=(3, 4, 5), center=True, moving=False, boxes=(41, 11), g
             circle, ring = (ApertureStats(image, aperture) for aperture in apertures)
             # Errors as photutils 3.0 gave them, Σ w σ²; 3.1 has Σ w² σ².
             variance = [weighted(aperture, sigma**2, ~np.isfinite(image)) for aperture in apertures]
-            area = [stats.sum_aper_area.value for stats in (circle, ring)]
+            area = [
+                stats.sum_aper_area.value if holds_a_centre(aperture, image.shape) else np.nan
+                for stats, aperture in zip((circle, ring), apertures, strict=True)
+            ]
             rows.append([circle.sum, np.sqrt(variance[0]), ring.sum, np.sqrt(variance[1]), *area])
     total, total_err, ring, ring_err, area, ring_area = np.array(rows, float).T
     table |= {"aperture_sum": total, "aperture_sum_err": total_err, "annulus_sum": ring, "annulus_sum_err": ring_err}
