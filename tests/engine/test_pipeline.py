@@ -258,3 +258,32 @@ def test_a_psf_image_finds_the_star(scene, tmp_path):
     result = tsogrid.measure(scene[0], x=20, y=32, radius=3, center=center).compute()
     np.testing.assert_allclose(result.x_cc[:, 0], 22.3, atol=0.1)
     np.testing.assert_allclose(result.y_cc[:, 0], 30.7, atol=0.1)
+
+
+def test_a_level_of_nothing_is_a_level_in_every_block():
+    star = painted(20.3, 19.6, 5e3, 1.5, (40, 40)).astype(np.float32)
+    data = np.stack([star + level for level in (0, 0, 30, 31)]).astype(np.float32)
+    sky = [{"method": "annulus", "inner": 10, "outer": 15, "statistic": "median"}]
+    settings = {"x": 20, "y": 20, "radius": 3, "center": {"sky": sky, "search_box": 7, "fit_box": 7}}
+    one = tsogrid.measure(data, **settings, block=1).compute()
+    four = tsogrid.measure(data, **settings, block=4).compute()
+    np.testing.assert_array_equal(one.x_com, four.x_com)
+
+
+def test_the_level_of_a_frame_model_alone(scene):
+    apertures, sky = [{"shape": "frame"}], [{"method": "rowamp", "mask_radius": 10}]
+    result = tsogrid.measure(scene[0], x=22, y=30, apertures=apertures, sky=sky, center=FIXED).compute()
+    np.testing.assert_allclose(result.sky_level[:, 0, 0], result.sky_sum[:, 0, 0, 0] / result.aperture_area[:, 0, 0])
+    assert (result.sky_level > 20).all()
+
+
+def test_broken_position_files_are_one_message(scene, tmp_path):
+    center = {"position": "file", "position_file": str(tmp_path / "p.csv"), "method": "none"}
+    for text, said in (("frame,x,y\none,2,3\n", "expected numbers"), ("frame,x,y\n0.5,2,3\n", "whole numbers")):
+        (tmp_path / "p.csv").write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            tsogrid.measure(scene[0], x=22, y=30, center=center)
+    (tmp_path / "p.csv").write_text("frame,x,y\n0.0,22,30\n1.0,23,\n")
+    result = tsogrid.measure(scene[0], x=22, y=30, center=center).compute()
+    assert result.x[0, 0] == 22
+    assert np.isnan(result.y[1, 0])

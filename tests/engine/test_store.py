@@ -102,7 +102,7 @@ def test_damage_is_found_and_measured_again(exposure, tmp_path, damage):
     else:
         chunk.unlink()
     target = store.existing(tmp_path / "a.zarr")
-    lines = store.verify(target)
+    lines = store.verify(target, prepared(config)[1])
     assert len(lines) == 1
     assert "flux frames 12 … 15" in lines[0]
     assert store.pending(target, 0) == [3]
@@ -209,3 +209,52 @@ def test_a_store_that_died_between_two_renames_is_found(exposure, tmp_path):
 def test_difference_names_the_place():
     assert difference({"a": {"b": 1}}, {"a": {"b": 2}}) == ["a.b: 1 in the store, 2 now"]
     assert difference({"a": [1]}, {"a": [1]}) == []
+
+
+def test_inputs_that_share_a_name_are_told_apart():
+    old = [{"name": "f0.fits", "size": 1, "hash": "a"}, {"name": "f0.fits", "size": 1, "hash": "b"}]
+    new = [{"name": "f0.fits", "size": 1, "hash": "c"}, {"name": "f0.fits", "size": 1, "hash": "b"}]
+    assert difference({"inputs": old}, {"inputs": new}) == ["input files changed: f0.fits"]
+    assert difference({"inputs": old}, {"inputs": old[::-1]}) == [
+        "input files in another order, or one of them more than once"
+    ]
+
+
+def test_edited_positions_are_another_run(exposure, tmp_path):
+    table = tmp_path / "positions.csv"
+    center = {"position": "file", "position_file": str(table), "method": "none"}
+    config = config_for(exposure.files, tmp_path / "a.zarr", center=center)
+    table.write_text("\n".join(["frame,x,y", *(f"{i},64,24" for i in range(30))]))
+    tsogrid.run(config)
+    table.write_text("\n".join(["frame,x,y", *(f"{i},62,24" for i in range(30))]))
+    with pytest.raises(IdentityError, match="positions"):
+        tsogrid.run(config)
+
+
+def test_a_missing_chunk_of_the_first_pass_is_found(exposure, tmp_path):
+    config = config_for(exposure.files, tmp_path / "a.zarr", center={"position": "median"})
+    tsogrid.run(config)
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "whole.zarr")
+    for mark in (tmp_path / "a.zarr" / "progress" / "done").glob("c.1.*"):
+        mark.unlink()
+    (tmp_path / "a.zarr" / "x_fit" / "c.2.0").unlink()
+    (tmp_path / "a.zarr" / "progress" / "done" / "c.0.5").write_bytes(b"")  # and a mark that is torn
+    tsogrid.run(config)
+    assert_same_bytes(tmp_path / "a.zarr", tmp_path / "whole.zarr")
+
+
+def test_what_a_replaced_store_left_behind_does_not_come_back(exposure, tmp_path):
+    config = config_for(exposure.files, tmp_path / "a.zarr")
+    tsogrid.run(config)
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / ".a.zarr.old")
+    tsogrid.run(config)
+    assert not (tmp_path / ".a.zarr.old").exists()
+
+
+def test_a_link_to_a_store_stays_a_link(exposure, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "scratch" / "a.zarr")
+    for mode in ("run", "overwrite", "overwrite"):
+        tsogrid.run(config_for(exposure.files, tmp_path / "link.zarr"), mode=mode)
+    assert (tmp_path / "link.zarr").is_symlink()
+    assert (tmp_path / "scratch" / "a.zarr" / "zarr.json").exists()

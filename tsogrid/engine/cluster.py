@@ -60,14 +60,20 @@ def _local(config: ClusterConfig, n_blocks: int) -> Iterator[Any]:
     workers = max(1, min(n_workers(config), n_blocks))
     with ExitStack() as stack:
         with _interrupts_held():
-            local = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",  # loopback, any free port
-                silence_logs=logging.CRITICAL,  # failures come back as exceptions; a log would print them again
-            )
+            try:
+                local = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",  # loopback, any free port
+                    silence_logs=logging.CRITICAL,  # failures come back as exceptions; a log would print them again
+                )
+            except RuntimeError as error:
+                raise RunError(
+                    f"cluster: local workers did not start ({error}). In a script, put the call under "
+                    'if __name__ == "__main__": (workers import the script), or use the cluster kind none.'
+                ) from None
             cluster = stack.enter_context(local)
         yield stack.enter_context(Client(cluster, set_as_default=False))
 

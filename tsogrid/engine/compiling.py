@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,24 +50,29 @@ def _second_process(plan: Plan) -> Iterator[None]:
     centring = replace(plan, passes=((PREDICT, CENTER) if plan.config.center.predict != "none" else (CENTER,),))
     home = str(Path(tsogrid.__file__).parent.parent)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tsogrid.engine.compiling"],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = None
     try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tsogrid.engine.compiling"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         assert process.stdin is not None
         with process.stdin as pipe:
             pipe.write(pickle.dumps(centring.travelling()))
-        yield
-        process.wait(TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         pass
+    try:
+        yield
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(TIMEOUT)
     finally:
-        process.kill()
-        process.wait()
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 if __name__ == "__main__":

@@ -65,21 +65,28 @@ def difference(old: Any, new: Any, where: str = "") -> list[str]:
         for key in sorted({*old, *new}):
             lines += difference(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))
         return lines
-    if isinstance(old, list) and isinstance(new, list) and where == "inputs":
-        before, after = ({item["name"]: item for item in items} for items in (old, new))
-        changed = [name for name in before if name in after and before[name] != after[name]]
-        return [
-            f"input files {what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
-            for what, names in (
-                ("gone", [name for name in before if name not in after]),
-                ("new", [name for name in after if name not in before]),
-                ("changed", changed),
-            )
-            if names
-        ]
     if old == new:
         return []
+    if isinstance(old, list) and isinstance(new, list) and where == "inputs":
+        return _changed_inputs(old, new)
     return [f"{where}: {json.dumps(old)} in the store, {json.dumps(new)} now"]
+
+
+def _changed_inputs(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[str]:
+    """Say which input files differ; files of several folders may share a name."""
+    before, after = ([tuple(sorted(item.items())) for item in items] for items in (old, new))
+    gone = [dict(item)["name"] for item in before if item not in after]
+    come = [dict(item)["name"] for item in after if item not in before]
+    lines = [
+        f"input files {what}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+        for what, names in (
+            ("gone", [name for name in gone if name not in come]),
+            ("new", [name for name in come if name not in gone]),
+            ("changed", [name for name in come if name in gone]),
+        )
+        if names
+    ]
+    return lines or ["input files in another order, or one of them more than once"]
 
 
 def check_extension(path: Path, plan: Plan) -> None:
@@ -93,6 +100,8 @@ def check_extension(path: Path, plan: Plan) -> None:
     found = identity_of(path)
     old, new = (found or {})["identity"], plan.identity()
     lines = difference(old["config"], new["config"], "config")
+    whole = old["frames"] // 100
+    lines += difference(old["positions"][:whole], new["positions"][:whole], "positions")
     if lines:
         raise IdentityError(f"{path} holds another run; --extend adds files only. It differs in:\n  " + "\n  ".join(lines))
     if new["inputs"][: len(old["inputs"])] != old["inputs"] or new["frames"] < old["frames"]:

@@ -39,12 +39,10 @@ def _me() -> dict[str, Any]:
 
 def _is_stale(path: Path) -> tuple[bool, str]:
     """Whether a lock file's owner is gone, and who it is."""
+    age = time.time() - path.stat().st_mtime
     try:
-        age = time.time() - path.stat().st_mtime
         owner = json.loads(path.read_text())
         who = f"process {owner['pid']} on {owner['host']}"
-    except FileNotFoundError:
-        return True, "nobody"
     except (ValueError, KeyError):  # torn by a power loss
         return age > STALE, "an unknown process"
     if owner["host"] != socket.gethostname():
@@ -90,13 +88,7 @@ def _acquire(path: Path, me: dict[str, Any], store: Path) -> None:
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
-            stale, who = _is_stale(path)
-            if not stale:
-                raise StoreError(
-                    f"{store}: another run is writing this store ({who}). Wait for it, or stop it, and run again."
-                ) from None
-            with suppress(FileNotFoundError):
-                path.unlink()
+            _take_over(path, store)
             continue
         except OSError as error:
             raise StoreError(
@@ -107,6 +99,26 @@ def _acquire(path: Path, me: dict[str, Any], store: Path) -> None:
             json.dump(me, file)
         return
     raise StoreError(f"{store}: another run took the lock at the same moment. Run again.")
+
+
+def _take_over(path: Path, store: Path) -> None:
+    """Remove a stale lock, or say who holds it.
+
+    The lock is moved aside before it is judged, so that of two runs that find it stale only one removes it, and a lock that
+    was made in the meantime is put back.
+    """
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):
+        stale, who = _is_stale(path)
+        if stale:
+            path.rename(aside)
+            stale, who = _is_stale(aside)
+            if not stale:
+                with suppress(FileExistsError):
+                    os.link(aside, path)
+            aside.unlink()
+        if not stale:
+            raise StoreError(f"{store}: another run is writing this store ({who}). Wait for it, or stop it, and run again.")
 
 
 def _keep_fresh(path: Path, stop: threading.Event) -> None:

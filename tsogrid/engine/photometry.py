@@ -128,6 +128,8 @@ def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: 
     variance = np.where(whole[..., :n_radii], 0.0, variance)
     if recipe.whole_frame:
         frame_total, frame_variance = background.inside_frame(state, area[..., -1])
+        if not n_radii:
+            level, level_err = frame_total / area[..., -1], np.sqrt(frame_variance) / area[..., -1]
         total = np.concatenate([total, frame_total[..., None]], axis=2)
         variance = np.concatenate([variance, frame_variance[..., None]], axis=2)
     return {

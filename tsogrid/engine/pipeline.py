@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tsogrid.config import Annulus, NoSky
 from tsogrid.engine.background import Background
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import SourceFlag
-from tsogrid.kernels import centroid, gaussian, sky
+from tsogrid.kernels import aperture, centroid, gaussian, sky
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
@@ -197,7 +198,7 @@ class _Block:
             return self.center_data, centroid.box_edge_level(self.center_data, x, y, box)
         background = Background(self.recipe, self.center_data, self.error, x, y, x, y)
         state = background.chain(tuple(asked))
-        if np.any(state.level):
+        if any(isinstance(step, Annulus | NoSky) for step in asked):
             return state.data, state.level
         return state.data, centroid.box_edge_level(state.data, x, y, box)
 
@@ -299,8 +300,13 @@ class _Block:
             self.recipe, self.data, self.error, x, y, self._known(x, y), self.origin, self.shape
         )
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
-        empty = (self.result["aperture_area"] == 0).all(axis=2) & np.isfinite(x)
-        self._raise_flag(SourceFlag.NO_DATA, empty | ~np.isfinite(self.data).any(axis=(1, 2))[:, None])
+        self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
+
+    def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether a good pixel lies in the largest circle, or in the whole frame if that is summed; (n, n_sources)."""
+        if not self.recipe.radii.size:
+            return np.repeat(np.isfinite(self.data).any(axis=(1, 2))[:, None], x.shape[1], axis=1)
+        return aperture.circle_sums(self.data, None, x, y, self.recipe.radii[-1:]).area[:, :, 0] > 0
 
 
 _STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

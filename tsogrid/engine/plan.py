@@ -4,6 +4,7 @@ A plan is small and picklable. Its block function takes (start, stop), reads for
 returns a dict of small arrays: pixels never travel through a graph.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -189,11 +190,26 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Say what decides the numbers: the scientific configuration and the inputs."""
-        return {
-            "config": self.config.scientific(),
-            "inputs": json.loads(self.coordinates.attrs.get("inputs", "[]")),
-            "frames": self.n_frames,
-        }
+        config = self.config.scientific()
+        # What named files hold, beside their names. (Positions of frames yet to come may be added to a file.)
+        config["center"]["psf_hash"] = _hash(self.recipe.psf)
+        if self.config.center.position != "file":
+            config["center"]["sources_hash"] = _hash(self.sources.planned)
+        if self.recipe.gain_image is not None:
+            config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
+        inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
+        return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
+
+    def _position_hashes(self) -> list[str]:
+        """Hashes of the positions of a position file, a hundred frames each: the whole ones stay when frames are added."""
+        if self.config.center.position != "file":
+            return []
+        planned = self.sources.planned
+        return [_hash(planned[start : start + 100]) for start in range(0, len(planned), 100)]
+
+
+def _hash(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()[:16]
 
 
 def _text(labels: Any) -> np.ndarray:

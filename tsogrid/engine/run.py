@@ -19,7 +19,7 @@ from tsogrid.engine.execute import execute
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.pipeline import CENTER, Arrays
-from tsogrid.engine.plan import Plan, default_block, make_plan
+from tsogrid.engine.plan import BLOCK_BYTES, Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError, InputError, StoreError
 from tsogrid.io.frames import open_frames
@@ -92,9 +92,14 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
     _, plan = prepared(config)
     path = store_path(config)
     with locked(path):
+        store.recover(path)
         found = _existing(path, plan, mode)
         estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
         target = _laid_out(path, plan.with_block(estimate.block), found, mode, progress)
+        if not any(store.pending(target, index) for index in range(target.passes)):
+            progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
+            progress.say(f"{target.path} is complete: nothing to do.")
+            return store.open_result(path)
         with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
             measure_missing(plan.with_block(target.block), target, client, progress)
     return store.open_result(path)
@@ -123,7 +128,7 @@ def store_path(config: Config) -> Path:
     """Give the path of the store; its folder must exist."""
     if config.output.store is None:
         raise ConfigError("output.store: expected the path of the result, found none. Give it here or with --store.")
-    path = Path(config.output.store)
+    path = Path(config.output.store).resolve()  # a link stays a link, and its store has one lock
     if not path.parent.is_dir():
         raise StoreError(f"{path}: expected an existing folder, found none at {path.parent}. Make it, or choose another.")
     return path
@@ -146,7 +151,7 @@ def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, pro
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
     store.tidy(found)
-    for line in store.verify(found):
+    for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
     if mode == "extend" and found.n_frames < plan.n_frames:
         return store.prepare(path, plan, keep=found)
@@ -158,8 +163,6 @@ def measure_missing(plan: Plan, target: store.Store, client: Any | None, progres
     missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
     progress.begin(target.passes * target.n_frames, target.passes * target.n_frames - sum(lengths))
-    if not any(missing):
-        progress.say(f"{target.path} is complete: nothing to do.")
     for index, shards in enumerate(missing):
         if not shards:
             continue
@@ -229,7 +232,7 @@ def _refuse_empty(plan: Plan) -> None:
     """Look for one frame with a finite pixel: first in a few, then, if these are bad, in all."""
     n = plan.n_frames
     few = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
-    step = default_block(n, plan.bytes_per_frame, 1)
+    step = max(1, int(BLOCK_BYTES / (plan.shape[0] * plan.shape[1] * 8)))
     data = plan.frames["data"].variable
     for index in few:
         if np.isfinite(data[index].to_numpy()).any():

@@ -84,7 +84,6 @@ def shard_length(n_frames: int, block: int) -> int:
 
 def existing(path: Path) -> Store | None:
     """Find the store at a path; None where nothing stands."""
-    _recover(path)
     found = identity_of(path)
     if found is None:
         return None
@@ -96,11 +95,13 @@ def _beside(path: Path, what: str) -> Path:
     return path.parent / f".{path.name}.{what}"
 
 
-def _recover(path: Path) -> None:
-    """Undo what a run that died between two renames left behind."""
-    old = _beside(path, "old")
+def recover(path: Path) -> None:
+    """Undo what a run left behind that died while it laid out a store; the caller holds the lock."""
+    old, making = _beside(path, "old"), _beside(path, "making")
     if old.exists() and not path.exists():
         old.rename(path)
+    for leftover in (old, making):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
@@ -290,28 +291,30 @@ def tidy(store: Store) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def verify(store: Store) -> list[str]:
+def verify(store: Store, plan: Plan) -> list[str]:
     """Read back every marked shard, and take the mark off those that cannot be read.
 
     Parameters
     ----------
     store : Store
         A laid-out store.
+    plan : Plan
+        What it holds: the variables of each pass.
 
     Returns
     -------
     list of str
         What was found missing or damaged, one line a chunk; empty if all is well.
     """
-    done = np.asarray(store.marks()[:])
+    done = _readable_marks(store)
     damaged: dict[int, list[str]] = {}
-    arrays = {name: array for name, array in store.variables().items() if name in schema.BY_NAME}
+    arrays = store.variables()
+    written = [{variable.name for variable in plan.variables(index)} for index in range(store.passes)]
     for shard in (int(index) for index in np.flatnonzero(done.any(axis=0))):
         start, stop = store.bounds(shard)
-        for name, array in arrays.items():
+        for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard])))):
+            array = arrays[name]
             chunk = _chunk(store.path / name, shard, array.ndim)
-            if not chunk.exists() and not done[-1, shard]:
-                continue  # a variable of a later pass
             try:
                 if not chunk.exists():
                     raise FileNotFoundError("missing")
@@ -321,6 +324,18 @@ def verify(store: Store) -> list[str]:
     for shard in damaged:
         store.marks("done", "r+")[:, shard] = 0
     return [line for lines in damaged.values() for line in lines]
+
+
+def _readable_marks(store: Store) -> np.ndarray:
+    """The marks; one that cannot be read is taken off."""
+    marks = store.marks("done", "r+")
+    for index in range(store.passes):
+        for shard in range(store.n_shards):
+            try:
+                marks[index, shard]
+            except Exception:  # the codecs raise errors of many types
+                marks[index, shard] = 0
+    return np.asarray(marks[:])
 
 
 def open_result(path: str | Path) -> xr.Dataset:

@@ -38,13 +38,12 @@ def _margin(recipe: Recipe) -> float:
             margin = center.search_box // 2 + recipe.psf.shape[0] // 2 + 2.0
             wander = center.search_box // 2 + 1.0
         margin = max(margin, wander + center.fit_box // 2 + 2.0)
+        if isinstance(center.sky, list):  # its annuli lie about the prediction
+            margin = max([margin, *(wander + getattr(step, "outer", 0.0) + 2.0 for step in center.sky)])
         wander += center.fit_box // 2 + 1.0
     if center.position in ("fixed", "file"):
         wander = 0.0
-    reach = recipe.reach
-    if isinstance(center.sky, list):
-        reach = max([reach, *(getattr(step, "outer", 0.0) + 1.0 for step in center.sky)])
-    return max(margin, wander + reach)
+    return max(margin, wander + recipe.reach)
 
 
 def _merge(boxes: list[Box]) -> list[Box]:

@@ -119,7 +119,13 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
     if missing:
         raise ConfigError(f"{path}: expected columns frame, source, x, y; missing: {', '.join(missing)}.")
     positions = np.full((n_frames, len(names), 2), np.nan)
-    frame = np.asarray(table["frame"])
+    try:
+        columns = {name: _numbers(table[name]) for name in ("frame", "x", "y")}
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected numbers in frame, x and y, found: {error}.") from None
+    if not np.array_equal(columns["frame"], np.rint(columns["frame"])):
+        raise ConfigError(f"{path}: expected whole numbers in frame, found others or an empty cell.")
+    frame = columns["frame"].astype(np.int64)
     if len(frame) and (frame.min() < 0 or frame.max() >= n_frames):
         raise ConfigError(f"{path}: expected frames 0 … {n_frames - 1}, found {frame.min()} … {frame.max()}.")
     index = np.zeros(len(table), int)
@@ -134,7 +140,13 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
             else:
                 raise ConfigError(f"{path}: unknown source {text!r}; expected one of {', '.join(names)} or an index.")
     for axis, column in enumerate(("x", "y")):
-        value = table[column]
-        filled = value.filled(np.nan) if hasattr(value, "filled") else value
-        positions[frame, index, axis] = np.asarray(filled, float)
+        positions[frame, index, axis] = columns[column]
     return positions
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """A table column as floats, empty cells NaN."""
+    masked = np.ma.getmaskarray(column)
+    values = np.full(len(column), np.nan)
+    values[~masked] = np.asarray(column[~masked], dtype=float)
+    return values
