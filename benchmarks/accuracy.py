@@ -60,8 +60,9 @@ def centres(flux: float, sigma: float, sky: float, read_noise: float) -> None:
         settings = {"x": 30, "y": 30, "radius": 3, "input": {"gain": 1.0, "read_noise": read_noise}}
         found = tsogrid.measure(frames_of(stars, with_error), **settings).compute()
         x, error = found.x_fit.to_numpy(), found.x_fit_err.to_numpy()
+        kind = "error planes" if with_error else "gain"
         print(
-            f"flux {flux:g}, sigma {sigma:g}, {'error planes' if with_error else 'gain'}: scatter {x.std() / least:.3f} × bound, "
+            f"flux {flux:g}, sigma {sigma:g}, {kind}: scatter {x.std() / least:.3f} × bound, "
             f"bias {(x.mean() - 30.3) / x.std():+.3f} sigma, pull width {((x - 30.3) / error).std():.3f}"
         )
 
