@@ -184,7 +184,10 @@ def _take_over(keep: Store, making: Path, store: Store) -> None:
     for shard in whole:
         for name, array in variables.items():
             chunk = _chunk(keep.path / name, shard, array.ndim)
-            os.link(chunk, making / name / chunk.name)
+            try:
+                os.link(chunk, making / name / chunk.name)
+            except OSError:  # a file system without hard links
+                shutil.copy2(chunk, making / name / chunk.name)
         for name in ("done", "seconds"):
             mark = keep.path / "progress" / name / f"c.0.{shard}"
             shutil.copy2(mark, making / "progress" / name / mark.name)
