@@ -16,10 +16,8 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -334,10 +332,6 @@ class Config(Section):
             if repeated:
                 raise ValueError(f"{what}: expected different names, found {', '.join(repeated)} more than once")
         return self
-
-    @model_serializer(mode="wrap")
-    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return handler(self)
 
     @property
     def radii(self) -> list[float]:
