@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tsogrid import config, flags, presets, schema
+from tsogrid.config.section import odd
 from tsogrid.io import axis, instruments
 
 DOCS = Path(__file__).parent
@@ -32,15 +33,17 @@ KINDS = {
     ("Config", "sky"): "list of steps, or of lists of steps",
     ("Config", "apertures"): "list",
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
-    ("CalibrateConfig", "outliers"): "null",
-    ("CalibrateConfig", "saturation"): "null",
 }
 PRESENT = {
     "_always": "always",
     "_cross_correlated": "`predict: cross-correlation`",
     "_moment_predicted": "`predict: center-of-mass`",
     "_centred": "unless `method: none`",
-    "_fitted": "`method: gaussian`",
+    "_fitted": "`method: gaussian` or `gaussian-1d`",
+    "_rotated": "`method: gaussian`",
+    "_parabolic": "`method: quadratic`",
+    "_scaled": "with `scaled` apertures",
+    "_filtered": "with `calibrate.outliers`",
 }
 PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
 
@@ -73,7 +76,7 @@ def kind_of(annotation: Any, metadata: list[Any]) -> str:
         return "section"
     bounds = [f" ≥ {item.ge}" for item in metadata if isinstance(item, Ge)]
     bounds += [f" > {item.gt}" for item in metadata if isinstance(item, Gt)]
-    return ("odd " if config._odd in called else "") + PLAIN[annotation] + "".join(bounds)
+    return ("odd " if odd in called else "") + PLAIN[annotation] + "".join(bounds)
 
 
 def as_yaml(value: Any) -> str:

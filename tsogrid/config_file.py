@@ -84,14 +84,18 @@ def parse(text: str, where: str) -> Any:
         raise ConfigError(f"{where}{place}: expected YAML, found: {problem}. Mend that line.") from None
 
 
-# Keys whose values are paths: (section, key); a header keyword or a number in place of a path is left alone.
+# Keys whose values are paths; a header keyword or a number in place of a path is left alone.
 _PATHS = (
     ("input", "files"),
     ("output", "store"),
     ("center", "psf"),
     ("center", "position_file"),
+    ("center", "drift", "file"),
+    ("calibrate", "mask"),
     ("input", "gain"),
 )
+# Names of kinds, which stand in the path of a validation error and in no file.
+_TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
 
 
 def _resolve(value: Any, base: Path) -> Any:
@@ -103,8 +107,10 @@ def _resolve(value: Any, base: Path) -> Any:
 
 
 def _resolve_paths(content: dict[str, Any], base: Path) -> None:
-    for section, key in _PATHS:
-        part = content.get(section)
+    for *sections, key in _PATHS:
+        part: Any = content
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
         if not isinstance(part, dict) or key not in part:
             continue
         value = part[key]
@@ -257,7 +263,7 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     for item in error.errors():
         steps = item["loc"]
         keys = _known_keys(model, steps[:-1])
-        path = ".".join(str(step) for step in steps if step not in ("annulus", "rowamp", "circle", "none"))
+        path = ".".join(str(step) for step in steps if step not in _TAGS)
         if item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(steps[-1]), keys, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(keys)}."

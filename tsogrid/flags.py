@@ -17,6 +17,9 @@ class SourceFlag(IntFlag):
     POSITION_FALLBACK = 8  # the apertures stand on a position that was not measured in this frame
     POSITION_OFF_FRAME = 16  # the position is unknown or outside the frame
     SKY_FAILED = 32  # at least one sky level could not be found
+    SATURATED = 64  # too many saturated pixels in at least one aperture
+    CENTER_REPAIRED = 128  # the centre was an outlier of the series and was replaced
+    OUTLIERS = 256  # pixels of an aperture stood out of their own time series (repaired or left out)
 
 
 class ApertureFlag(IntFlag):
@@ -27,6 +30,8 @@ class ApertureFlag(IntFlag):
     NO_PIXELS = 4  # no good pixel inside the aperture
     ERROR_UNKNOWN = 8  # errors are known for the frames, but not for every pixel of this aperture
     WHOLE_FRAME = 16  # the whole frame was summed in place of the aperture, without sky
+    SATURATED = 32  # too many saturated pixels inside the aperture
+    RADIUS_UNKNOWN = 64  # the size follows the width of the stars, which could not be measured
 
 
 # The data-quality bits of the JWST pipeline, for the frames whose reader knows no others

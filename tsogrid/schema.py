@@ -6,7 +6,7 @@ The template of a result, its store, its tables and the documentation are all ma
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tsogrid.config import Config
+from tsogrid.config import Config, Shape
 from tsogrid.flags import ApertureFlag, SourceFlag, cf_attributes
 
 T, S, A, K = "time", "source", "aperture", "sky"
@@ -29,7 +29,23 @@ def _centred(config: Config) -> bool:
 
 
 def _fitted(config: Config) -> bool:
+    return config.center.method in ("gaussian", "gaussian-1d")
+
+
+def _rotated(config: Config) -> bool:
     return config.center.method == "gaussian"
+
+
+def _parabolic(config: Config) -> bool:
+    return config.center.method == "quadratic"
+
+
+def _scaled(config: Config) -> bool:
+    return any(isinstance(aperture, Shape) and aperture.scaled is not None for aperture in config.apertures)
+
+
+def _filtered(config: Config) -> bool:
+    return config.calibrate.outliers is not None
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("y_predicted", (T, S), "pixel", "y of the centre of mass in the search box", when=_moment_predicted),
     Variable("x_com", (T, S), "pixel", "x of the centre of mass in the fit box", when=_centred),
     Variable("y_com", (T, S), "pixel", "y of the centre of mass in the fit box", when=_centred),
+    Variable("x_quadratic", (T, S), "pixel", "x of the quadratic fit about the peak", when=_parabolic),
+    Variable("y_quadratic", (T, S), "pixel", "y of the quadratic fit about the peak", when=_parabolic),
     Variable("x_fit", (T, S), "pixel", "x of the Gaussian fit", when=_fitted),
     Variable("y_fit", (T, S), "pixel", "y of the Gaussian fit", when=_fitted),
     Variable("x_fit_err", (T, S), "pixel", "1 sigma error of x_fit", when=_fitted),
@@ -88,12 +106,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("sigma_y", (T, S), "pixel", "Gaussian width (1 sigma) along y, or across theta", when=_centred),
     Variable("sigma_x_err", (T, S), "pixel", "1 sigma error of sigma_x", when=_centred),
     Variable("sigma_y_err", (T, S), "pixel", "1 sigma error of sigma_y", when=_centred),
-    Variable("theta", (T, S), "rad", "angle of the Gaussian's first axis, counter-clockwise from x", when=_fitted),
-    Variable("theta_err", (T, S), "rad", "1 sigma error of theta", when=_fitted),
+    Variable("theta", (T, S), "rad", "angle of the Gaussian's first axis, counter-clockwise from x", when=_rotated),
+    Variable("theta_err", (T, S), "rad", "1 sigma error of theta", when=_rotated),
     Variable("amplitude", (T, S), "{level}", "height of the Gaussian above its offset", when=_centred),
     Variable("amplitude_err", (T, S), "{level}", "1 sigma error of the amplitude", when=_centred),
     Variable("offset", (T, S), "{level}", "level under the Gaussian", when=_fitted),
     Variable("offset_err", (T, S), "{level}", "1 sigma error of the offset", when=_fitted),
+    Variable("aperture_radius", (T, S, A), "pixel", "radius of the aperture, or of its circle at scale 1", when=_scaled),
+    Variable("outliers", (T, S), "1", "pixels in the largest aperture that stood out in time", "int32", when=_filtered),
     Variable("flags", (T, S), "1", "quality of a source in a frame", "int32"),
     Variable("aperture_flags", (T, S, A), "1", "quality of an aperture in a frame", "int32"),
 )

@@ -166,7 +166,7 @@ class Plan:
         radius = [
             value
             for aperture in self.config.apertures
-            for value in (aperture.radius if isinstance(aperture, Circle) else [math.nan] * len(aperture.labels))
+            for value in (aperture.radii if isinstance(aperture, Circle) else [math.nan] * len(aperture.labels))
         ]
         labels = [label for aperture in self.config.apertures for label in aperture.labels]
         coordinates = {

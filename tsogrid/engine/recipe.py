@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, CenterConfig, Circle, Config, PhotometryConfig, RowAmplifier, WholeFrame
+from tsogrid.config import Annulus, CenterConfig, Config, PhotometryConfig, RowAmplifier, WholeFrame
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 
@@ -223,7 +223,7 @@ def make_recipe(
         center=config.center,
         sky=tuple(tuple(chain) for chain in config.sky),
         photometry=config.photometry,
-        radii=np.array([r for shape_ in config.apertures if isinstance(shape_, Circle) for r in shape_.radius], float),
+        radii=np.array(config.radii, float),
         whole_frame=any(isinstance(aperture, WholeFrame) for aperture in config.apertures),
         psf=np.asarray(psf, float),
         amplifiers=_amplifiers(config, attributes, shape[1] if fast_axis == 1 else shape[0]),

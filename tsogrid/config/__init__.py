@@ -1,0 +1,67 @@
+"""The configuration, section by section; see `tsogrid.config.whole`."""
+
+from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
+from tsogrid.config.center import CenterConfig, Drift
+from tsogrid.config.section import Region, Section, Width, expand_range
+from tsogrid.config.sky import (
+    AmplifierStep,
+    Annulus,
+    ColumnRow,
+    FollowingWidth,
+    Local,
+    NoSky,
+    ReadoutProcess,
+    RowAmplifier,
+    SkyChain,
+    SkyRectangle,
+    chain_label,
+)
+from tsogrid.config.whole import (
+    CalibrateConfig,
+    ClusterConfig,
+    Config,
+    InputConfig,
+    Outliers,
+    OutputConfig,
+    PhotometryConfig,
+    PlotConfig,
+    Saturation,
+    Source,
+)
+
+__all__ = [
+    "AmplifierStep",
+    "Annulus",
+    "Aperture",
+    "CalibrateConfig",
+    "CenterConfig",
+    "Circle",
+    "ClusterConfig",
+    "ColumnRow",
+    "Config",
+    "Drift",
+    "FollowingWidth",
+    "InputConfig",
+    "Local",
+    "NoSky",
+    "Outliers",
+    "OutputConfig",
+    "PhotometryConfig",
+    "PlotConfig",
+    "ReadoutProcess",
+    "Rectangle",
+    "Region",
+    "Ring",
+    "RowAmplifier",
+    "Saturation",
+    "Scaled",
+    "Section",
+    "Shape",
+    "SkyChain",
+    "SkyRectangle",
+    "Source",
+    "WholeFrame",
+    "Width",
+    "chain_label",
+    "expand_range",
+]

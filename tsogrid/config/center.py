@@ -1,0 +1,50 @@
+"""``center``: where the source is in each frame, and where the apertures go."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from tsogrid.config.section import Box, Names, Section
+from tsogrid.config.sky import SkyChain
+
+
+class Drift(Section):
+    """Planned positions that move from frame to frame, by shifts that are known from elsewhere."""
+
+    file: str  # CSV or ECSV with Index, dx, dy; or a result: a store, or a FITS file with CENTROIDS
+    scale: float = 1.0  # pixels here for one pixel there
+    source: int | str = 0  # of a result: whose motion, counted from its first frame
+
+
+class CenterConfig(Section):
+    """``center``: where the source is in each frame, and where the apertures go."""
+
+    predict: Literal["cross-correlation", "center-of-mass", "none"] = "cross-correlation"
+    guess: Literal["frame", "median"] = "frame"  # the fit box follows each frame's prediction, or their median
+    search_box: Box = 41
+    psf: str = "gaussian"  # or a FITS image of a PSF
+    psf_sigma: PositiveFloat = 1.5
+    method: Literal["gaussian", "gaussian-1d", "center-of-mass", "quadratic", "none"] = "gaussian"
+    fit_box: Box = 25
+    weights: Literal["model", "error", "none"] = "model"
+    angle: bool = False
+    sky: Literal["auto", "frame"] | SkyChain = "auto"
+    dq: Names = ["DO_NOT_USE"]
+    position: Literal["frame", "median", "fixed", "smooth", "file"] = "frame"
+    position_file: str | None = None
+    drift: Drift | None = None
+    smooth_window: Box = 25  # frames, for position: smooth
+    repair: Annotated[float, Field(gt=0)] | None = None  # MAD beyond which a centre is an outlier of the series
+    fallback: Literal["nan", "planned"] = "nan"  # where no centre was found
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CenterConfig":
+        if self.position == "file" and self.position_file is None:
+            raise ValueError("position: file needs position_file: a table with frame, source, x, y, or another result")
+        if self.position == "file" and self.drift is not None:
+            raise ValueError("expected one of position: file and drift: both say where the sources are in each frame")
+        if self.position in ("frame", "median", "smooth") and self.method == "none":
+            raise ValueError(
+                f"position: {self.position} needs a method that measures (gaussian, gaussian-1d, center-of-mass, quadratic)"
+            )
+        return self

@@ -1,0 +1,244 @@
+"""The configuration: what a user may say, with its defaults, checked before any pixel is read.
+
+One model a section of the YAML file; an unknown key is refused with the nearest known one (see `tsogrid.config_file`, which
+reads files and words the errors). A validated `Config` is complete: nothing downstream fills in defaults.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from tsogrid.config.apertures import Aperture, Circle
+from tsogrid.config.center import CenterConfig
+from tsogrid.config.section import Box, Names, Section, degrees
+from tsogrid.config.sky import Annulus, SkyChain, chain_label
+from tsogrid.config_file import explain, read_config
+from tsogrid.errors import ConfigError
+from tsogrid.presets import PRESETS
+
+DEFAULT_RADII = [3.0, 4.0, 5.0]
+DEFAULT_SKY_GAP, DEFAULT_SKY_WIDTH = 3.0, 6.0  # the default annulus: r_max + 3 … r_max + 9
+
+
+class InputConfig(Section):
+    """``input``: which frames, and how to read them."""
+
+    files: Names = []
+    reader: Literal["auto", "jwst", "fits"] = "auto"
+    extension: int | str | None = None
+    exclude: Names = []
+    error: Literal["auto", "err", "none"] = "auto"
+    gain: PositiveFloat | str | None = None  # electron per data unit; or a FITS file (image), or a header keyword
+    read_noise: Annotated[float, Field(ge=0)] | str | None = None  # electron; or a header keyword
+    units: Literal["native", "Jy", "electron"] = "native"
+    rate: bool | None = None  # whether pixels are per second; None: if the unit says so
+    integration_time: PositiveFloat | str | None = None  # seconds; or a header keyword; None: EFFINTTM
+    plane: Annotated[int, Field(ge=0)] | None = None  # of files that hold cubes: the one frame that is meant
+    header_extension: int | str | None = None  # where times and keywords are; None: with the image, then the first
+    time_stamp: Literal["auto", "start", "mid", "end"] = "auto"
+    time_keyword: str | None = None  # None: the most precise one
+    time_format: Literal["auto", "date", "mjd", "jd"] = "auto"  # of time_keyword
+    timing: Literal["auto", "integration", "segment", "counter"] = "auto"  # how integrations of an exposure are timed
+    containing: bool = False  # leave out frames that do not hold every source, by their own WCS
+    site: str | dict[str, float] | None = None
+    target: str | dict[str, Any] | None = None
+
+
+class Source(Section):
+    """One of ``sources``: a star by its pixel (0-based) or its sky position."""
+
+    name: str
+    x: float | None = None
+    y: float | None = None
+    ra: float | None = None
+    dec: float | None = None
+    role: Literal["target", "reference"] = "target"
+
+    @field_validator("ra", mode="before")
+    @classmethod
+    def _ra(cls, value: Any) -> Any:
+        return None if value is None else degrees(value, hours=True)
+
+    @field_validator("dec", mode="before")
+    @classmethod
+    def _dec(cls, value: Any) -> Any:
+        return None if value is None else degrees(value, hours=False)
+
+    @model_validator(mode="after")
+    def _one_position(self) -> "Source":
+        pixel, sky = (self.x, self.y), (self.ra, self.dec)
+        if [None in pixel, None in sky].count(False) != 1 or (None in pixel) != (pixel == (None, None)):
+            raise ValueError(f"source {self.name!r} needs either x and y (pixels) or ra and dec (degrees)")
+        return self
+
+
+class Outliers(Section):
+    """Pixels that stand out of their own time series, once the star's own changes are taken out."""
+
+    window: Box = 11  # frames in the running median
+    threshold: PositiveFloat = 5.0  # standard deviations
+    repair: Literal["median", "mask"] = "median"  # the pixel takes the median's value, or is left out
+
+
+class Saturation(Section):
+    """Apertures that hold too many saturated pixels have no flux."""
+
+    level: float  # a pixel above it is saturated; in the unit of the result
+    pixels: PositiveInt = 1  # as many in an aperture make it NaN
+
+
+class CalibrateConfig(Section):
+    """``calibrate``: which pixels are bad."""
+
+    dq: Names = ["DO_NOT_USE"]
+    mask: str | None = None  # a FITS image: pixels that are not 0 are bad
+    outliers: Outliers | None = None
+    saturation: Saturation | None = None
+    nan: Literal["mask", "leave"] | float = "mask"
+
+
+class PhotometryConfig(Section):
+    """``photometry``: how errors are summed, and what an aperture over the edge gives."""
+
+    variance_weight: Literal["w2", "w"] = "w2"
+    off_frame: Literal["partial", "frame", "nan"] = "partial"
+    sky_error: Literal["propagated", "measured"] = "propagated"  # from the pixels' errors, or from their scatter
+
+
+class OutputConfig(Section):
+    """``output``: where the result goes; the block's size changes no number."""
+
+    store: str | None = None
+    block: Literal["auto"] | PositiveInt = "auto"
+    diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
+
+
+class PlotConfig(Section):
+    """``plot``: how results are shown; it changes no number."""
+
+    time_reference: float | None = None  # days that are taken off the times
+
+
+class ClusterConfig(Section):
+    """``cluster``: where the blocks are measured."""
+
+    kind: Literal["auto", "none", "local", "address"] = "auto"
+    workers: PositiveInt | None = None
+    address: str | None = None
+
+    @model_validator(mode="after")
+    def _address(self) -> "ClusterConfig":
+        if (self.kind == "address") != (self.address is not None):
+            raise ValueError("kind: address and address: tcp://host:port belong together")
+        return self
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+class Config(Section):
+    """The whole configuration of a run.
+
+    Raises
+    ------
+    ConfigError
+        From `from_yaml` and `from_mapping`: each wrong key or value, with what was expected.
+    """
+
+    preset: Literal["jwst"] | None = None
+    input: InputConfig = InputConfig()
+    sources: list[Source] = []
+    calibrate: CalibrateConfig = CalibrateConfig()
+    center: CenterConfig = CenterConfig()
+    sky: list[SkyChain] = []
+    apertures: list[Aperture] = [Circle(radius=DEFAULT_RADII)]
+    photometry: PhotometryConfig = PhotometryConfig()
+    output: OutputConfig = OutputConfig()
+    plot: PlotConfig = PlotConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if isinstance(data.get("preset"), str) and data["preset"] in PRESETS:
+            data = _merge(PRESETS[data["preset"]], data)
+        return {key: value for key, value in data.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Config":
+        plain = [each for each in self.apertures if isinstance(each, Circle) and each.radius and each.overlap == "exact"]
+        radii = sorted({radius for circle in plain for radius in circle.radius or []})
+        shapes: list[Any] = [Circle(radius=radii)] if radii else []
+        shapes += [aperture for aperture in self.apertures if aperture not in plain]
+        if not shapes:
+            raise ValueError("apertures: expected at least one, found none")
+        object.__setattr__(self, "apertures", shapes)
+        if not self.sky:
+            inner = max(radii, default=max(DEFAULT_RADII)) + DEFAULT_SKY_GAP
+            object.__setattr__(self, "sky", [[Annulus(inner=inner, outer=inner + DEFAULT_SKY_WIDTH)]])
+        for what, labels in (
+            ("sources", [source.name for source in self.sources]),
+            ("sky", [chain_label(chain) for chain in self.sky]),
+            ("apertures", [label for aperture in shapes for label in aperture.labels]),
+        ):
+            repeated = sorted({label for label in labels if labels.count(label) > 1})
+            if repeated:
+                raise ValueError(f"{what}: expected different names, found {', '.join(repeated)} more than once")
+        return self
+
+    @property
+    def radii(self) -> list[float]:
+        """Radii of the circular apertures of fixed size and exact overlap, ascending, in pixels."""
+        first = self.apertures[0]
+        exact = isinstance(first, Circle) and first.radius is not None and first.overlap == "exact"
+        return list(first.radius or []) if exact and isinstance(first, Circle) else []
+
+    def scientific(self) -> dict[str, Any]:
+        """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
+        content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
+        content["input"].pop("files")
+        files = (("center", "psf"), ("center", "position_file"), ("input", "gain"), ("calibrate", "mask"))
+        for section, key in files:
+            if isinstance(content[section][key], str):
+                content[section][key] = Path(content[section][key]).name
+        if content["center"]["drift"]:
+            content["center"]["drift"]["file"] = Path(content["center"]["drift"]["file"]).name
+        return content
+
+    @classmethod
+    def from_mapping(cls, content: Any, where: str = "configuration") -> "Config":
+        """Check a nested dict; like ``model_validate`` with errors in the user's words."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(explain(error, where, cls)) from None
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: dict[str, Any] | None = None) -> "Config":
+        """Read a YAML file; relative paths in it are relative to the file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        overrides : dict, optional
+            Dotted key → value, for example ``{"sky.0.inner": 10}``.
+
+        Returns
+        -------
+        Config
+
+        Raises
+        ------
+        ConfigError
+            The file is missing, is not YAML, or holds a wrong key or value.
+        """
+        return cls.from_mapping(read_config(Path(path), overrides or {}, cls), where=str(path))
