@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.kernels.sky import annulus_sky, background_level
+from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.sky import annulus_sky
 
 POSITION = (64.3, 63.8)
 RADII = (12.0, 50.0)  # 7400 pixels

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photutils.aperture import ApertureStats, CircularAnnulus
 
-from tsogrid.kernels.sky import STATISTICS, annulus_sky, background_level
+from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.sky import STATISTICS, annulus_sky
 
 NAMES = list(STATISTICS)
 SQRT_HALF_PI = np.sqrt(np.pi / 2)

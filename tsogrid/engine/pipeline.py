@@ -15,7 +15,8 @@ from tsogrid.engine.background import Background
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import SourceFlag
-from tsogrid.kernels import aperture, centroid, gaussian, sky
+from tsogrid.kernels import aperture, centroid, gaussian
+from tsogrid.kernels.frame_level import background_level
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
@@ -186,7 +187,7 @@ class _Block:
         inner = [step.inner for chain in self.recipe.sky for step in chain if hasattr(step, "inner")]
         radius = inner[0] if inner else max([*self.recipe.radii, 0.0])
         # A pixel at exactly this distance belongs to the sky, and one that is bad for the centre alone takes part.
-        level = sky.background_level(self.data, x, y, np.nextafter(radius, 0.0))
+        level = background_level(self.data, x, y, np.nextafter(radius, 0.0))
         return np.repeat(level[:, None], x.shape[1], axis=1)
 
     def center_sky(self, x: np.ndarray, y: np.ndarray, box: int) -> tuple[np.ndarray, np.ndarray]:

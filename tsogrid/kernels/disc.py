@@ -1,4 +1,4 @@
-"""Whole pixels whose centre lies in a disc, row by row, decided by d² itself, so that a rounded half chord changes nothing.
+"""Whole pixels whose centre lies in a disc or a rectangle, decided by the distance itself: rounded chords change nothing.
 
 Distances are taken from differences (pixel − centre) only: a stamp and the frame it was cut from give the same pixels.
 """
@@ -51,6 +51,20 @@ def disc_columns(x, distance, radius, closed, nx):  # type: ignore[no-untyped-de
     elif not _inside(last, x, distance2, radius2, closed):
         last -= 1.0
     start, stop = max(start, 0.0), min(last + 1.0, float(nx))
+    if start >= stop:
+        return 0, 0
+    return int(start), int(stop)
+
+
+@part
+def open_span(center, half, n):  # type: ignore[no-untyped-def]
+    """First pixel, and one past the last, with |pixel − centre| < half, clipped to 0 … n."""
+    start, last = math.ceil(center - half), math.floor(center + half)
+    if not start - center > -half:
+        start += 1.0
+    if not last - center < half:
+        last -= 1.0
+    start, stop = max(start, 0.0), min(last + 1.0, float(n))
     if start >= stop:
         return 0, 0
     return int(start), int(stop)

@@ -1,8 +1,8 @@
-"""The sky around a source: one level for each annulus, and one level for all pixels far from every source.
+"""The sky around a source: one level for each annulus or rectangle.
 
 The mean weighs each pixel with its exact overlap w = w_outer − w_inner; all other statistics take whole pixels whose centre
-lies in the annulus, inner ≤ d < outer. The pixels are gathered row by row from the source's own box, so the numbers do not
-depend on what was cut around them.
+lies in the annulus, inner ≤ d < outer, or in the rectangle. The pixels are gathered row by row from the source's own box, so
+the numbers do not depend on what was cut around them.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tsogrid.kernels.box import check_positions
 from tsogrid.kernels.circles import circle_lists
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.disc import disc_columns, disc_rows, touches_frame
+from tsogrid.kernels.disc import disc_columns, disc_rows, open_span, touches_frame
 from tsogrid.kernels.statistics import (
     INDEX,
     LANES,
@@ -31,13 +31,12 @@ from tsogrid.kernels.statistics import (
     interval_moments,
     interval_variance,
     key_interval,
-    mask_keys,
     median,
     median_deviation,
 )
 
-STATISTICS = {"mean": 0, "median": 1, "clipped-mean": 2, "clipped-median": 3, "robust-mean": 4}
-_MEAN, _MEDIAN, _CLIPPED_MEAN, _CLIPPED_MEDIAN, _ROBUST_MEAN = range(5)
+STATISTICS = {"mean": 0, "median": 1, "clipped-mean": 2, "clipped-median": 3, "robust-mean": 4, "whole-mean": 5}
+_MEAN, _MEDIAN, _CLIPPED_MEAN, _CLIPPED_MEDIAN, _ROBUST_MEAN, _WHOLE_MEAN = range(6)
 VARIANCE_WEIGHTS = {"w2": True, "w": False}
 ROBUST_REACH = 10.0  # the robust mean keeps what lies within this many (unscaled) MAD of the median
 
@@ -72,10 +71,10 @@ def annulus_sky(
         Centres in pixels, 0-based, the centre of the first pixel at 0; NaN gives NaN.
     inner, outer : float
         Radii in pixels, 0 ≤ inner < outer.
-    statistic : {"mean", "median", "clipped-mean", "clipped-median", "robust-mean"}
-        ``mean``: exact weights. ``clipped-…``: three standard deviations about the median, at most ten passes, as
-        `astropy.stats.sigma_clip` with a median and a standard deviation. ``robust-mean``: mean of the pixels closer
-        than ten unscaled median absolute deviations to the median.
+    statistic : {"mean", "median", "clipped-mean", "clipped-median", "robust-mean", "whole-mean"}
+        ``mean``: exact weights; ``whole-mean``: the mean of whole pixels. ``clipped-…``: three standard deviations about the
+        median, at most ten passes, as `astropy.stats.sigma_clip` with a median and a standard deviation. ``robust-mean``:
+        mean of the pixels closer than ten unscaled median absolute deviations to the median.
     variance_weight : {"w2", "w"}
         Of the mean: variance Σ w²σ² or Σ wσ².
 
@@ -107,25 +106,8 @@ def annulus_sky(
     sigmas = values if error is None else error.reshape(-1)
     out = np.empty((3, *columns.shape))
     if statistic != "mean" or error is None:
-        bits = as_bits(data)
-        keys = np.empty((2, size + SAMPLE), bits.dtype)
-        _annulus_levels(
-            bits,
-            sigmas,
-            error is not None,
-            ny,
-            nx,
-            columns,
-            rows,
-            float(inner),
-            float(outer),
-            _MEDIAN if statistic == "mean" else STATISTICS[statistic],
-            keys[0],
-            keys[1],
-            np.empty(size, data.dtype),
-            np.empty((2, LANES)),
-            out,
-        )
+        code = _MEDIAN if statistic == "mean" else STATISTICS[statistic]
+        _whole_pixel_levels(data, error, columns, rows, False, (float(inner), float(outer)), code, size, out)
     if statistic == "mean":
         pixel_variance = out[1].copy()
         radii = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
@@ -136,8 +118,90 @@ def annulus_sky(
                 values, sigmas, error is not None, data.shape, begin, which, *pixels, squared, weights, lanes, out
             )
         out[1] = out[1] if error is not None else pixel_variance
+    return _as_level(out, error is None, statistic)
+
+
+def rectangle_sky(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    width: float,
+    height: float,
+    statistic: str,
+) -> SkyLevel:
+    """Sky level of the whole pixels in a rectangle about each place of each frame.
+
+    Parameters
+    ----------
+    data, error, x, y
+        As for `annulus_sky`.
+    width, height : float
+        Along x and y, in pixels: a pixel is inside if |dx| < width/2 and |dy| < height/2.
+    statistic : {"median", "clipped-mean", "clipped-median", "robust-mean", "whole-mean"}
+        As for `annulus_sky`.
+
+    Returns
+    -------
+    SkyLevel
+        As of `annulus_sky`.
+
+    Raises
+    ------
+    ValueError
+        If the statistic is unknown, a side is not positive, or shapes do not agree.
+    """
+    columns, rows = check_positions(data, x, y)
+    if STATISTICS.get(statistic, _MEAN) == _MEAN:
+        raise ValueError(f"expected a statistic of {', '.join(list(STATISTICS)[1:])}; found {statistic!r}")
+    if not (0.0 < width < math.inf and 0.0 < height < math.inf):
+        raise ValueError(f"expected sides > 0, found {width} and {height}")
+    check_error(data, error)
+    _n, ny, nx = data.shape
+    size = min(ny, math.ceil(min(height, 1e9)) + 2) * min(nx, math.ceil(min(width, 1e9)) + 2)
+    out = np.empty((3, *columns.shape))
+    _whole_pixel_levels(data, error, columns, rows, True, (width / 2, height / 2), STATISTICS[statistic], size, out)
+    return _as_level(out, error is None, statistic)
+
+
+def _whole_pixel_levels(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    rectangle: bool,
+    sizes: tuple[float, float],
+    code: int,
+    pixels: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Write what a statistic of whole pixels gives; ``sizes`` are radii, or the half sides of a rectangle."""
+    bits = as_bits(data)
+    keys = np.empty((2, pixels + SAMPLE), bits.dtype)
+    _whole_pixel_statistics(
+        bits,
+        (data if error is None else error).reshape(-1),
+        error is not None,
+        data.shape[1],
+        data.shape[2],
+        x,
+        y,
+        rectangle,
+        sizes[0],
+        sizes[1],
+        code,
+        keys[0],
+        keys[1],
+        np.empty(pixels, data.dtype),
+        np.empty((2, LANES)),
+        out,
+    )
+
+
+def _as_level(out: NDArray[np.float64], measured: bool, statistic: str) -> SkyLevel:
+    """Make level, its error and area of a level, Σσ² (or the measured variance of a pixel) and area."""
     level, variance, area = out
-    if error is None:
+    if measured:
         variance *= area
     factor = MEDIAN_ERROR if statistic in ("median", "clipped-median") else 1.0
     empty = ~(area > 0.0)
@@ -145,40 +209,6 @@ def annulus_sky(
     area[empty] = 0.0
     with np.errstate(invalid="ignore"):
         return SkyLevel(level, factor * np.sqrt(variance) / area, area)
-
-
-def background_level(
-    data: NDArray[np.floating], x: NDArray[np.float64], y: NDArray[np.float64], radius: float
-) -> NDArray[np.float64]:
-    """Median of the good pixels of each frame that are farther than ``radius`` from every source.
-
-    Parameters
-    ----------
-    data : (n, ny, nx) array of float32 or float64
-        Frames, C-contiguous; pixels that are not finite are bad.
-    x, y : (n, ns) array of float
-        Positions of the sources in pixels; NaN hides nothing.
-    radius : float
-        In pixels; pixels whose centre is at d > radius are kept.
-
-    Returns
-    -------
-    (n,) array of float
-        Median of each frame (the mean, in double precision, of the middle two of an even number); NaN without good pixels.
-
-    Raises
-    ------
-    ValueError
-        If the radius is negative or not finite, or shapes do not agree.
-    """
-    columns, rows = check_positions(data, x, y)
-    if not 0.0 <= radius < math.inf:
-        raise ValueError(f"expected a radius of at least 0, found {radius}")
-    n, ny, nx = data.shape
-    bits = as_bits(data)
-    level = np.empty(n)
-    _background_levels(bits, (ny, nx), columns, rows, float(radius), np.empty(ny * nx + SAMPLE, bits.dtype), level)
-    return level
 
 
 def check_error(data: NDArray[np.floating], error: NDArray[np.floating] | None) -> None:
@@ -196,15 +226,25 @@ def check_error(data: NDArray[np.floating], error: NDArray[np.floating] | None) 
 
 
 @part
-def _gather(bits, error, with_error, frame, ny, nx, x, y, inner, outer, keys, gathered):  # type: ignore[no-untyped-def]
-    """Keys (and errors) of the pixels with inner ≤ d < outer, in row order: how many, and how many good."""
+def _gather(bits, error, with_error, frame, ny, nx, x, y, rectangle, inner, outer, keys, gathered):  # type: ignore[no-untyped-def]
+    """Keys (and errors) of the pixels inside, in row order: how many, and how many good.
+
+    Inside is inner ≤ d < outer, or in a rectangle |dx| < inner and |dy| < outer.
+    """
     n = good = np.int64(0)
-    if not touches_frame(x, y, outer, ny, nx):
+    if not touches_frame(x, y, max(inner, outer), ny, nx):
         return n, good
-    first, stop = disc_rows(y, outer, ny)
+    if rectangle:
+        first, stop = open_span(y, outer, ny)
+    else:
+        first, stop = disc_rows(y, outer, ny)
     for row in range(first, stop):
-        left, right = disc_columns(x, row - y, outer, False, nx)
-        hole, end = disc_columns(x, row - y, inner, False, nx)
+        if rectangle:
+            left, right = open_span(x, inner, nx)
+            hole, end = right, right
+        else:
+            left, right = disc_columns(x, row - y, outer, False, nx)
+            hole, end = disc_columns(x, row - y, inner, False, nx)
         if hole == end:
             hole, end = right, right
         line = (frame * ny + row) * nx
@@ -296,18 +336,30 @@ def _annulus_means(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _annulus_levels(  # type: ignore[no-untyped-def]
-    bits, error, with_error, ny, nx, x, y, inner, outer, statistic, keys, deviations, gathered, lanes, out
+def _whole_pixel_statistics(  # type: ignore[no-untyped-def]
+    bits, error, with_error, ny, nx, x, y, rectangle, inner, outer, statistic, keys, deviations, gathered, lanes, out
 ):
     """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
     for frame in range(x.shape[0]):
         for source in range(x.shape[1]):
             n, good = _gather(
-                bits, error, with_error, frame, ny, nx, x[frame, source], y[frame, source], inner, outer, keys, gathered
+                bits,
+                error,
+                with_error,
+                frame,
+                ny,
+                nx,
+                x[frame, source],
+                y[frame, source],
+                rectangle,
+                inner,
+                outer,
+                keys,
+                gathered,
             )
             low, high, used, center = _used_interval(keys, n, good, statistic, deviations, lanes)
             level = center
-            if statistic in (_CLIPPED_MEAN, _ROBUST_MEAN):
+            if statistic in (_CLIPPED_MEAN, _ROBUST_MEAN, _WHOLE_MEAN):
                 level += interval_moments(keys, n, low, high, center, lanes)[0] / used
             if with_error:
                 variance = interval_variance(keys, n, low, high, gathered, np.int64(0), lanes)
@@ -317,19 +369,3 @@ def _annulus_levels(  # type: ignore[no-untyped-def]
             out[0, frame, source] = level
             out[1, frame, source] = variance
             out[2, frame, source] = used
-
-
-@kernel
-def _background_levels(bits, shape, x, y, radius, keys, level):  # type: ignore[no-untyped-def]
-    ny, nx = shape
-    for frame in range(level.size):
-        good = copy_keys(bits, frame * ny * nx, ny * nx, keys, np.int64(0))
-        for source in range(x.shape[1]):
-            column = x[frame, source]
-            if not touches_frame(column, y[frame, source], radius, ny, nx):
-                continue
-            first, stop = disc_rows(y[frame, source], radius, ny)
-            for row in range(first, stop):
-                start, end = disc_columns(column, row - y[frame, source], radius, True, nx)
-                good -= mask_keys(keys, row * nx + start, row * nx + end)
-        level[frame] = median(keys, ny * nx, good)
