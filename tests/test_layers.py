@@ -32,11 +32,16 @@ SERVES = {
     "engine.windows": "engine.pipeline",
     "engine.background": "engine.pipeline",
     "engine.photometry": "engine.pipeline",
+    "engine.apertures": "engine.pipeline",
+    "engine.regions": "engine.pipeline",
+    "engine.cutout_sky": "engine.pipeline",
+    "engine.cutouts": "engine.pipeline",
     "engine.positions": "engine.plan",
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
+    "engine.diagnostics": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

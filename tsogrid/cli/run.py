@@ -57,6 +57,11 @@ def _measure(config: Any, mode: "Mode") -> None:
         result = measure(config, mode=mode, progress=progress)
     path = _shown(Path(config.output.store))
     typer.echo("\n".join(summary(result, path, progress)))
+    if config.output.diagnostics:
+        from tsogrid.view.diagnostics import save_diagnostics
+
+        saved = save_diagnostics(config, result)
+        typer.echo(f"sky before and after: {_shown(saved[0].parent)} ({len(saved)} files)")
 
 
 def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:

@@ -41,6 +41,10 @@ class CenterConfig(Section):
     def _consistent(self) -> "CenterConfig":
         if self.position == "file" and self.position_file is None:
             raise ValueError("position: file needs position_file: a table with frame, source, x, y, or another result")
+        if isinstance(self.sky, list) and any(getattr(step, "scaled", None) for step in self.sky):
+            raise ValueError(
+                "center.sky: scaled needs the FWHM, which is measured after the sky is taken off: give fixed sizes"
+            )
         if self.position == "file" and self.drift is not None:
             raise ValueError("expected one of position: file and drift: both say where the sources are in each frame")
         if self.position in ("frame", "median", "smooth") and self.method == "none":

@@ -104,6 +104,7 @@ class PhotometryConfig(Section):
     variance_weight: Literal["w2", "w"] = "w2"
     off_frame: Literal["partial", "frame", "nan"] = "partial"
     sky_error: Literal["propagated", "measured"] = "propagated"  # from the pixels' errors, or from their scatter
+    sky_area: Literal["pixels", "analytic"] = "pixels"  # of regions that take pixels whole or by halves
 
 
 class OutputConfig(Section):
@@ -181,6 +182,7 @@ class Config(Section):
         if not shapes:
             raise ValueError("apertures: expected at least one, found none")
         object.__setattr__(self, "apertures", shapes)
+        self._require_widths()
         if not self.sky:
             inner = max(radii, default=max(DEFAULT_RADII)) + DEFAULT_SKY_GAP
             object.__setattr__(self, "sky", [[Annulus(inner=inner, outer=inner + DEFAULT_SKY_WIDTH)]])
@@ -193,6 +195,12 @@ class Config(Section):
             if repeated:
                 raise ValueError(f"{what}: expected different names, found {', '.join(repeated)} more than once")
         return self
+
+    def _require_widths(self) -> None:
+        """Refuse sizes that follow the width of the stars where no width is measured."""
+        steps = [step for chain in self.sky for step in chain]
+        if any(getattr(each, "scaled", None) for each in (*self.apertures, *steps)) and self.center.method == "none":
+            raise ValueError("scaled: sizes that follow the FWHM need a center.method that measures it, such as gaussian")
 
     @property
     def radii(self) -> list[float]:

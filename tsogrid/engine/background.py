@@ -1,42 +1,49 @@
 """Sky chains: steps applied in order to a block's pixels, and what they take out of each aperture.
 
-A step either gives one level a source (an annulus) or a model of the frame (rows of an amplifier). A model is taken off the
-pixels before the next step; of several levels the last holds. Steps that several chains share are computed once.
+A step gives one level a source (a region about it), a model of the frame (lines of an amplifier), or a model of a cut-out
+about each source (columns and rows). A model is taken off the pixels before the next step; of several levels the last holds.
+Steps that several chains share are computed once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, NoSky, RowAmplifier
+from tsogrid.config import Annulus, ColumnRow, NoSky, RowAmplifier, SkyRectangle
+from tsogrid.engine.apertures import Group, Places
+from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.recipe import Recipe
-from tsogrid.kernels import amplifier, aperture, sky
+from tsogrid.engine.regions import local_level
+from tsogrid.kernels import amplifier
 
 
-@dataclass
+@dataclass(frozen=True)
 class ChainState:
     """What a chain has found so far.
 
     Parameters
     ----------
     data : ndarray, shape (n, ny, nx)
-        Pixels less the models so far.
+        Pixels less the models of the frame so far.
     model : ndarray or None
         Sum of the frame models so far.
-    line_variances : list of ndarray, shape (n, n_lines, n_amplifiers)
+    line_variances : tuple of ndarray, shape (n, n_lines, n_amplifiers)
         Variance of each line's level, one array a model.
     level, level_variance, area : ndarray, shape (n, n_sources)
-        Sum of the per-source levels, its variance, pixels used by the last step.
+        The level per source, its variance, pixels used by the last step.
+    cutouts : CutoutModel or None
+        The model of a cut-out about each source, which ends the chain's models.
     """
 
     data: np.ndarray
     model: np.ndarray | None
-    line_variances: list[np.ndarray]
+    line_variances: tuple[np.ndarray, ...]
     level: np.ndarray
     level_variance: np.ndarray
     area: np.ndarray
+    cutouts: CutoutModel | None = None
 
 
 @dataclass
@@ -49,8 +56,8 @@ class Background:
         What to do.
     data, error : ndarray, shape (n, ny, nx)
         Pixels and their errors (None if unknown).
-    x, y : ndarray, shape (n, n_sources)
-        Where the sources are in these pixels (masks and annuli).
+    places : Places
+        Where the sources are in these pixels (masks and regions).
     x_mask, y_mask : ndarray, shape (n, n_sources)
         The same with a planned position where the measured one is NaN: such a source still has to be masked.
     """
@@ -58,8 +65,7 @@ class Background:
     recipe: Recipe
     data: np.ndarray
     error: np.ndarray | None
-    x: np.ndarray
-    y: np.ndarray
+    places: Places
     x_mask: np.ndarray
     y_mask: np.ndarray
     _states: dict[tuple[str, ...], ChainState] = field(default_factory=dict)
@@ -77,27 +83,23 @@ class Background:
         ChainState
         """
         if not steps:
-            zero = np.zeros(self.x.shape)
-            return ChainState(self.data, None, [], zero, zero, zero)
+            zero = np.zeros(self.places.x.shape)
+            return ChainState(self.data, None, (), zero, zero, zero)
         key = tuple(step.label for step in steps)
         if key not in self._states:
             before = self.chain(steps[:-1])
             self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])
         return self._states[key]
 
-    def _annulus(self, before: ChainState, step: Annulus) -> ChainState:
-        found = sky.annulus_sky(
-            before.data,
-            self.error,
-            self.x,
-            self.y,
-            step.inner,
-            step.outer,
-            step.statistic,
-            variance_weight=self.recipe.photometry.variance_weight,
-        )
-        # Levels are not taken off the pixels: an annulus replaces the level of one before it.
-        return ChainState(before.data, before.model, before.line_variances, found.level, found.level_err**2, found.area)
+    def _local(self, before: ChainState, step: Annulus | SkyRectangle) -> ChainState:
+        cut, shape = before.cutouts, self.places.x.shape
+        if cut is None:
+            found = local_level(step, before.data, self.error, self.places, self.recipe.photometry)
+        else:
+            found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
+        level, level_err, area = (column.reshape(shape) for column in found)
+        # Levels are not taken off the pixels: a region replaces the level of one before it.
+        return replace(before, level=level, level_variance=level_err**2, area=area)
 
     def _row_amplifier(self, before: ChainState, step: RowAmplifier) -> ChainState:
         data, error, x, y = self._along_fast_axis(before.data)
@@ -108,14 +110,17 @@ class Background:
         centre = np.clip(np.nan_to_num(np.rint(y)).astype(np.int64), 0, count.shape[1] - 1)
         area = np.take_along_axis(count, centre, axis=1).astype(float)
         total = model if before.model is None else before.model + model
-        return ChainState(
-            before.data - model,
-            total,
-            [*before.line_variances, found.line_variance],
-            before.level,
-            before.level_variance,
-            area,
+        return replace(
+            before,
+            data=before.data - model,
+            model=total,
+            line_variances=(*before.line_variances, found.line_variance),
+            area=area,
         )
+
+    def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
+        cutouts = column_row_model(step, before.data, self.error, self.places)
+        return replace(before, cutouts=cutouts, area=cutouts.area.reshape(self.places.x.shape))
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
         return before
@@ -127,71 +132,58 @@ class Background:
         error = None if self.error is None else np.ascontiguousarray(self.error.swapaxes(1, 2))
         return np.ascontiguousarray(data.swapaxes(1, 2)), error, self.y_mask, self.x_mask
 
-    def inside_circles(self, state: ChainState, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the sky inside each circular aperture and its variance.
+    def inside(self, state: ChainState, group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the sky inside each aperture of a group, and its variance.
 
         Parameters
         ----------
         state : ChainState
             A chain's result.
-        area : ndarray, shape (n, n_sources, n_radii)
+        group : Group
+            Apertures.
+        area : ndarray, shape (n, n_sources, group.count)
             Area of the good pixels.
 
         Returns
         -------
-        sky_sum, variance : ndarray, shape (n, n_sources, n_radii)
+        sky_sum, variance : ndarray, shape (n, n_sources, group.count)
         """
-        total = state.level[:, :, None] * area
+        counted = area
+        if self.recipe.photometry.sky_area == "analytic":
+            counted = area * group.pixel_share(self.places)
+        total = state.level[:, :, None] * counted
         # One level serves the whole aperture: its error grows with the area, not with its root.
-        variance = state.level_variance[:, :, None] * area**2
-        if state.model is None or not self.recipe.radii.size:
-            return total, variance
-        model = self._good_model(state.model)
-        sums = aperture.circle_sums(model, None, self.x, self.y, self.recipe.radii)
-        # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
-        whole = sums.area >= area * (1 - 1e-12)
-        total = total + np.where(whole, sums.sum, np.nan)
-        data, _, _, _ = self._along_fast_axis(self.data)
-        x, y = (self.x, self.y) if self.recipe.fast_axis == 1 else (self.y, self.x)
-        lines = np.full(data.shape[2], -1, np.int32)
-        for index, (start, stop) in enumerate(self.recipe.amplifiers):
-            lines[start:stop] = index
-        for line_variance in state.line_variances:
-            variance = variance + aperture.circle_line_variance(data, x, y, self.recipe.radii, line_variance, lines)
+        variance = state.level_variance[:, :, None] * counted**2
+        if state.model is not None:
+            more, more_variance = self._of_frame_model(state, state.model, group, area)
+            total, variance = total + more, variance + more_variance
+        if state.cutouts is not None:
+            more, more_variance = state.cutouts.inside(group, area)
+            total, variance = total + more, variance + more_variance
         return total, variance
 
-    def _good_model(self, model: np.ndarray) -> np.ndarray:
-        """A frame model with NaN at bad pixels, so that it is summed over the pixels that the data are summed over."""
-        return np.where(np.isfinite(self.data), model, np.nan).astype(self.data.dtype, copy=False)
-
-    def inside_frame(self, state: ChainState, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the sky inside the whole frame and its variance.
-
-        Parameters
-        ----------
-        state : ChainState
-            A chain's result.
-        area : ndarray, shape (n, n_sources)
-            Number of good pixels of the frame.
-
-        Returns
-        -------
-        sky_sum, variance : ndarray, shape (n, n_sources)
-        """
-        total, variance = state.level * area, state.level_variance * area**2
-        if state.model is None:
-            return total, variance
-        total = total + aperture.frame_sums(self._good_model(state.model), None).sum[:, None]
-        good, _, _, _ = self._along_fast_axis(np.isfinite(self.data).astype(self.data.dtype))
+    def _of_frame_model(
+        self, state: ChainState, model: np.ndarray, group: Group, area: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
+        good = np.where(np.isfinite(self.data), model, np.nan).astype(self.data.dtype, copy=False)
+        sums = group.sums(good, None, self.places, "w2")
+        # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
+        total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
+        ny, nx = self.data.shape[1:]
+        lines = np.full(nx if self.recipe.fast_axis == 1 else ny, -1, np.int32)
+        for index, (start, stop) in enumerate(self.recipe.amplifiers):
+            lines[start:stop] = index
+        variance = np.zeros(area.shape)
         for line_variance in state.line_variances:
-            for index, (start, stop) in enumerate(self.recipe.amplifiers):
-                pixels = good[:, :, start:stop].sum(axis=2, dtype=float)
-                variance = variance + np.nansum(pixels**2 * line_variance[:, :, index], axis=1)[:, None]
+            variance += group.line_variance(self.data, self.places, line_variance, lines, self.recipe.fast_axis)
         return total, variance
 
 
 _APPLY: dict[type, Callable[..., ChainState]] = {
-    Annulus: Background._annulus,
+    Annulus: Background._local,
+    SkyRectangle: Background._local,
+    ColumnRow: Background._column_row,
     RowAmplifier: Background._row_amplifier,
     NoSky: Background._none,
 }

@@ -1,10 +1,11 @@
 """The apertures of a block: every aperture summed once, then every sky taken out of it.
 
-The rule for apertures that reach over the frame's edge, and the sum of the whole frame, live here.
+The rule for apertures that reach over the frame's edge, and for saturated pixels, live here.
 """
 
 import numpy as np
 
+from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
@@ -17,8 +18,7 @@ def measure_apertures(
     recipe: Recipe,
     data: np.ndarray,
     error: np.ndarray | None,
-    x: np.ndarray,
-    y: np.ndarray,
+    places: Places,
     known: tuple[np.ndarray, np.ndarray],
     origin: tuple[int, int],
     shape: tuple[int, int],
@@ -31,7 +31,7 @@ def measure_apertures(
         Apertures and skies.
     data, error : ndarray, shape (n, ny, nx)
         The window's pixels, made ready; ``error`` is None if unknown.
-    x, y : ndarray, shape (n, n_sources)
+    places : Places
         Centres of the apertures, in pixels of the window.
     known : (ndarray, ndarray)
         The same, with the planned position where none was found: such a source is still masked in frame-level skies.
@@ -45,13 +45,11 @@ def measure_apertures(
     dict of ndarray
         The variables of the result that have an aperture or a sky dimension.
     """
-    off = _off_frame(x + origin[1], y + origin[0], recipe.radii, shape)
-    whole = np.zeros((*off.shape[:2], off.shape[2] + recipe.whole_frame), bool)
-    whole[..., recipe.radii.size :] = True
-    if recipe.photometry.off_frame == "frame":
-        whole[..., : recipe.radii.size] |= off
-    result = _sums(recipe, data, error, x, y, off, whole)
-    background = Background(recipe, data, error, x, y, *known)
+    off = np.concatenate([_off_frame(group, places, origin, shape) for group in recipe.groups], axis=2)
+    # An aperture that became the whole frame has no sky of its own.
+    whole = off if recipe.photometry.off_frame == "frame" else np.zeros(off.shape, bool)
+    result = _sums(recipe, data, error, places, off, whole)
+    background = Background(recipe, data, error, places, *known)
     planes: dict[str, list[np.ndarray]] = {}
     for steps in recipe.sky:
         for name, plane in _less_sky(recipe, background, background.chain(steps), whole, result).items():
@@ -59,79 +57,92 @@ def measure_apertures(
     return result | {name: np.stack(each, axis=-1) for name, each in planes.items()}
 
 
-def _off_frame(x: np.ndarray, y: np.ndarray, radii: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Whether part of a circle lies outside the frame; shape (n, n_sources, n_radii)."""
+def _off_frame(group: Group, places: Places, origin: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """Whether part of an aperture lies outside the frame; shape (n, n_sources, count)."""
     ny, nx = shape
-    x, y = x[:, :, None], y[:, :, None]
-    return (x - radii < -0.5) | (x + radii > nx - 0.5) | (y - radii < -0.5) | (y + radii > ny - 0.5)
+    x, y = (places.x + origin[1])[:, :, None], (places.y + origin[0])[:, :, None]
+    half_x, half_y = group.half_sizes(places)
+    return (x - half_x < -0.5) | (x + half_x > nx - 0.5) | (y - half_y < -0.5) | (y + half_y > ny - 0.5)
 
 
 def _sums(
     recipe: Recipe,
     data: np.ndarray,
     error: np.ndarray | None,
-    x: np.ndarray,
-    y: np.ndarray,
+    places: Places,
     off: np.ndarray,
     whole: np.ndarray,
 ) -> Arrays:
     """Sum every aperture, before sky."""
     weight = recipe.photometry.variance_weight
-    columns: list[np.ndarray] = [np.empty((*x.shape, 0))] * 4
-    if recipe.radii.size:
-        circles = aperture.circle_sums(data, error, x, y, recipe.radii, variance_weight=weight)
-        columns = [circles.sum, circles.variance, circles.area, circles.bad]
-    if recipe.whole_frame:
-        columns = [np.pad(column, ((0, 0), (0, 0), (0, 1))) for column in columns]
-        off = np.pad(off, ((0, 0), (0, 0), (0, 1)))
+    parts = [group.sums(data, error, places, weight) for group in recipe.groups]
+    columns = [np.concatenate(each, axis=2) for each in zip(*parts, strict=True)]
     if whole.any():
         # A frame has some pixel of unknown error almost always: its error is that of the others.
         frames = aperture.frame_sums(data, None if error is None else np.where(np.isfinite(error), error, 0))
-        of_frame = (frames.sum, frames.variance, frames.area, frames.bad)
         columns = [
-            np.where(whole, np.asarray(frame)[:, None, None], column)
-            for frame, column in zip(of_frame, columns, strict=True)
+            np.where(whole, np.asarray(frame)[:, None, None], column) for frame, column in zip(frames, columns, strict=True)
         ]
     total, variance, area, bad = columns
     empty = area == 0
-    lost = empty | off if recipe.photometry.off_frame == "nan" else empty
+    saturated = _saturated(recipe, data, places)
+    lost = empty | saturated
+    if recipe.photometry.off_frame == "nan":
+        lost |= off
     total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
+    radius = np.concatenate([group.radii(places) for group in recipe.groups], axis=2)
+    sizeless = recipe.follows_width & ~np.isfinite(radius)
     flags = (
         np.where(bad > 0, int(ApertureFlag.BAD_PIXEL), 0)
         | np.where(off, int(ApertureFlag.OFF_FRAME), 0)
         | np.where(empty, int(ApertureFlag.NO_PIXELS), 0)
-        | np.where(whole, int(ApertureFlag.WHOLE_FRAME), 0)
+        | np.where(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME), 0)
+        | np.where(saturated, int(ApertureFlag.SATURATED), 0)
+        | np.where(sizeless, int(ApertureFlag.RADIUS_UNKNOWN), 0)
     )
     if error is not None:
         flags |= np.where(~lost & ~np.isfinite(variance), int(ApertureFlag.ERROR_UNKNOWN), 0)
-    return {
+    result = {
         "aperture_sum": total,
         "aperture_sum_err": np.sqrt(variance),
         "aperture_area": area.astype(float),
         "bad_pixels": bad.astype(np.int32),
         "aperture_flags": flags.astype(np.int32),
     }
+    return result | {"aperture_radius": radius} if recipe.follows_width.any() else result
+
+
+def _saturated(recipe: Recipe, data: np.ndarray, places: Places) -> np.ndarray:
+    """Whether too many pixels, counted by their centres, are saturated; shape (n, n_sources, n_apertures)."""
+    shape = (*places.x.shape, sum(group.count for group in recipe.groups))
+    if recipe.saturation is None:
+        return np.zeros(shape, bool)
+    frame, row, column = np.nonzero(data > recipe.saturation.level)
+    counts = np.zeros(shape, np.int64)
+    for source in range(shape[1]):
+        dx, dy = column - places.x[frame, source], row - places.y[frame, source]
+        inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in recipe.groups])
+        for index, within in enumerate(inside):
+            counts[:, source, index] = np.bincount(frame[within], minlength=shape[0])
+    return counts >= recipe.saturation.pixels
 
 
 def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: np.ndarray, sums: Arrays) -> Arrays:
     """Take one sky out of every aperture."""
-    n_radii, area = recipe.radii.size, sums["aperture_area"]
     # A circle that became the whole frame keeps its sky (its area counts as 0 here).
-    circle_area = np.where(whole[..., :n_radii], 0.0, area[..., :n_radii])
-    total, variance = background.inside_circles(state, circle_area)
+    area = np.where(whole, 0.0, sums["aperture_area"])
+    parts, first = [], 0
+    for group in recipe.groups:
+        parts.append(background.inside(state, group, area[..., first : first + group.count]))
+        first += group.count
+    total, variance = (np.concatenate(each, axis=2) for each in zip(*parts, strict=True))
     level, level_err = state.level, np.sqrt(state.level_variance)
-    if state.model is not None and n_radii:
-        # Of a model of the frame: its mean in the largest aperture.
-        level = total[..., -1] / circle_area[..., -1]
-        level_err = np.sqrt(variance[..., -1]) / circle_area[..., -1]
-    total = np.where(whole[..., :n_radii], 0.0, total)
-    variance = np.where(whole[..., :n_radii], 0.0, variance)
-    if recipe.whole_frame:
-        frame_total, frame_variance = background.inside_frame(state, area[..., -1])
-        if not n_radii:
-            level, level_err = frame_total / area[..., -1], np.sqrt(frame_variance) / area[..., -1]
-        total = np.concatenate([total, frame_total[..., None]], axis=2)
-        variance = np.concatenate([variance, frame_variance[..., None]], axis=2)
+    if state.model is not None or state.cutouts is not None:
+        # Of a model of pixels: its mean in the largest aperture.
+        largest = recipe.largest
+        level = total[..., largest] / area[..., largest]
+        level_err = np.sqrt(variance[..., largest]) / area[..., largest]
+    total, variance = np.where(whole, 0.0, total), np.where(whole, 0.0, variance)
     return {
         "sky_sum": total,
         "sky_sum_err": np.sqrt(variance),

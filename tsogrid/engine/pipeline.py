@@ -5,16 +5,18 @@ every sky. The steps are grouped in stages, so that a position that depends on t
 two of them; each number depends on its own frame and on what is given from outside, never on its neighbours in the block.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, NoSky
+from tsogrid.config import Local, NoSky
+from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
 from tsogrid.engine.background import Background
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
-from tsogrid.flags import SourceFlag
+from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid, gaussian
 from tsogrid.kernels.frame_level import background_level
 
@@ -118,41 +120,84 @@ def _without(data: np.ndarray, dq: np.ndarray, mask: int) -> np.ndarray:
     return np.where(bad, np.asarray(np.nan, data.dtype), data) if bad.any() else data
 
 
-def measure_block(pixels: Pixels, recipe: Recipe, stages: tuple[str, ...], planned: np.ndarray, given: Arrays) -> Arrays:
+def measure_block(
+    pixels: list[Pixels], recipe: Recipe, stages: tuple[str, ...], planned: list[np.ndarray], given: list[Arrays]
+) -> list[Arrays]:
     """Measure sources in a block of frames.
 
     Parameters
     ----------
-    pixels : Pixels
-        The window's pixels.
+    pixels : list of Pixels
+        The pixels of each window.
     recipe : Recipe
         What to measure.
     stages : tuple of str
         Which stages to do, in order.
-    planned : ndarray, shape (n, n_sources, 2)
-        Planned positions (x, y) in the frame.
-    given : dict of ndarray, shape (n, n_sources)
-        What earlier passes and the whole series give: ``x_guess``, ``y_guess`` for the centre, ``x``, ``y`` for the
-        photometry, ``flags`` so far.
+    planned : list of ndarray, shape (n, n_sources, 2)
+        Planned positions (x, y) in the frame of each window's sources.
+    given : list of dict of ndarray, shape (n, n_sources)
+        What earlier passes and the whole series give: ``x_guess``, ``y_guess`` for the centre, ``x``, ``y`` and ``fwhm`` for
+        the photometry, ``flags`` so far.
 
     Returns
     -------
-    dict of ndarray
-        Variables of the result (see `tsogrid.schema`), time first.
+    list of dict of ndarray
+        Variables of the result (see `tsogrid.schema`) of each window's sources, time first.
     """
     # NaN is a value here: it says that something could not be measured.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        block = _Block(pixels, recipe, planned, given)
+        blocks = [_Block(*each, recipe) for each in zip(pixels, planned, given, strict=True)]
         for stage in stages:
-            _STAGES[stage](block)
-    block.result["flags"] = block.flags.astype(np.int32)
-    return block.result
+            if stage == PHOTOMETRY and recipe.needs_width:
+                _share_width(blocks)
+            for block in blocks:
+                _STAGES[stage](block)
+    for block in blocks:
+        block.result["flags"] = block.flags.astype(np.int32)
+    return [block.result for block in blocks]
+
+
+def median_fwhm(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
+    """Median FWHM of all sources of each frame, over both axes, as the pixels show it.
+
+    The fitted widths are those of a profile that is integrated over the pixels; the light in the pixels is wider by the
+    variance of a pixel, 1/12.
+
+    Parameters
+    ----------
+    sigma_x, sigma_y : ndarray, shape (n, n_sources)
+        Widths (1 sigma) in pixels; NaN where a fit failed, which has no part.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In pixels; NaN where no source has a width.
+    """
+    known = np.isfinite(sigma_x) & np.isfinite(sigma_y)
+    median = np.full(len(known), np.nan)
+    for frame in np.flatnonzero(known.any(axis=1)):
+        widths = np.concatenate([sigma_x[frame, known[frame]], sigma_y[frame, known[frame]]])
+        median[frame] = FWHM_PER_SIGMA * math.sqrt(np.median(abs(widths)) ** 2 + 1 / 12)
+    return median
+
+
+def _share_width(blocks: list["_Block"]) -> None:
+    """Let the sources of all windows share one width a frame."""
+    if "fwhm" in blocks[0].given:
+        for block in blocks:
+            block.fwhm = block.given["fwhm"]
+        return
+    sigma_x = np.concatenate([block.result["sigma_x"] for block in blocks], axis=1)
+    sigma_y = np.concatenate([block.result["sigma_y"] for block in blocks], axis=1)
+    width = median_fwhm(sigma_x, sigma_y)
+    for block in blocks:
+        block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
 
 
 class _Block:
     """The state of one block between its stages; positions are in pixels of the window."""
 
-    def __init__(self, pixels: Pixels, recipe: Recipe, planned: np.ndarray, given: Arrays) -> None:
+    def __init__(self, pixels: Pixels, planned: np.ndarray, given: Arrays, recipe: Recipe) -> None:
         self.recipe = recipe
         self.shape = pixels.shape
         self.origin = pixels.origin
@@ -163,6 +208,7 @@ class _Block:
         self.given = given
         self.result: Arrays = {}
         self.flags = given.get("flags", np.zeros(planned.shape[:2], np.int32)).astype(np.int64)
+        self.fwhm: np.ndarray = np.full(planned.shape[:2], np.nan)
         self.x_guess, self.y_guess = self.x_planned, self.y_planned
         if "x_guess" in given:
             self.x_guess, self.y_guess = self._local(given["x_guess"], given["y_guess"])
@@ -185,7 +231,7 @@ class _Block:
     def _framewide_level(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Median of the frame away from the sources, for ``center.sky: frame``; shape (n, n_sources)."""
         inner = [step.inner for chain in self.recipe.sky for step in chain if hasattr(step, "inner")]
-        radius = inner[0] if inner else max([*self.recipe.radii, 0.0])
+        radius = inner[0] if inner else min(self.recipe.aperture_reach, max(self.shape))
         # A pixel at exactly this distance belongs to the sky, and one that is bad for the centre alone takes part.
         level = background_level(self.data, x, y, np.nextafter(radius, 0.0))
         return np.repeat(level[:, None], x.shape[1], axis=1)
@@ -197,9 +243,9 @@ class _Block:
             return self.center_data, self._framewide_level(x, y)
         if asked == "auto":
             return self.center_data, centroid.box_edge_level(self.center_data, x, y, box)
-        background = Background(self.recipe, self.center_data, self.error, x, y, x, y)
+        background = Background(self.recipe, self.center_data, self.error, Places(x, y, self.fwhm), x, y)
         state = background.chain(tuple(asked))
-        if any(isinstance(step, Annulus | NoSky) for step in asked):
+        if any(isinstance(step, Local | NoSky) for step in asked):
             return state.data, state.level
         return state.data, centroid.box_edge_level(state.data, x, y, box)
 
@@ -297,17 +343,21 @@ class _Block:
         x, y = self.place()
         self.result["x"], self.result["y"] = x + self.column, y + self.row
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
+        places = Places(x, y, self.fwhm)
         self.result |= measure_apertures(
-            self.recipe, self.data, self.error, x, y, self._known(x, y), self.origin, self.shape
+            self.recipe, self.data, self.error, places, self._known(x, y), self.origin, self.shape
         )
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
         self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
+        saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0
+        self._raise_flag(SourceFlag.SATURATED, saturated.any(axis=2))
 
     def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Whether a good pixel lies in the largest circle, or in the whole frame if that is summed; (n, n_sources)."""
-        if not self.recipe.radii.size:
+        """Whether a good pixel lies within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""
+        reach = self.recipe.aperture_reach
+        if reach > max(self.shape):
             return np.repeat(np.isfinite(self.data).any(axis=(1, 2))[:, None], x.shape[1], axis=1)
-        return aperture.circle_sums(self.data, None, x, y, self.recipe.radii[-1:]).area[:, :, 0] > 0
+        return aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0
 
 
 _STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

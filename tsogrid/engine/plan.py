@@ -120,21 +120,25 @@ class Plan:
         dict of ndarray
             Variables of the result, time first.
         """
-        parts = [self._measure(window, self.read(window, start, stop), start, index, given) for window in self.windows]
-        return self.joined(parts)
+        return self._measure([self.read(window, start, stop) for window in self.windows], start, index, given)
 
     def measure_arrays(self, arrays: Arrays, start: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block whose pixels are at hand; the plan has one window."""
-        window = self.windows[0]
-        return self._measure(window, self.pixels(window, arrays), start, index, given)
+        return self._measure([self.pixels(self.windows[0], arrays)], start, index, given)
 
-    def _measure(self, window: Window, pixels: Pixels, start: int, index: int, given: Arrays | None) -> Arrays:
-        chosen = list(window.sources)
-        n = pixels.data.shape[0]
+    def _measure(self, pixels: list[Pixels], start: int, index: int, given: Arrays | None) -> Arrays:
+        n = pixels[0].data.shape[0]
         planned = self.sources.planned
         planned = planned[start : start + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
-        part = {name: values[:, chosen] for name, values in (given or {}).items()}
-        return measure_block(pixels, self.recipe, self.passes[index], planned[:, chosen], part)
+        chosen = [list(window.sources) for window in self.windows]
+        parts = measure_block(
+            pixels,
+            self.recipe,
+            self.passes[index],
+            [planned[:, sources] for sources in chosen],
+            [{name: values[:, sources] for name, values in (given or {}).items()} for sources in chosen],
+        )
+        return self.joined(parts)
 
     def joined(self, parts: list[Arrays]) -> Arrays:
         """Put the sources of all windows side by side, in their own order."""
@@ -174,6 +178,7 @@ class Plan:
             "role": ("source", _text(self.sources.roles), {"long_name": "target or reference"}),
             "aperture": ("aperture", _text(labels), {"long_name": "aperture"}),
             "radius": ("aperture", np.array(radius), {"units": "pixel", "long_name": "radius of the aperture"}),
+            **self._scale_factors(),
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
@@ -187,6 +192,13 @@ class Plan:
         result.attrs["tsogrid_version"] = tsogrid.__version__
         result.attrs["Conventions"] = "CF-1.11"
         return result
+
+    def _scale_factors(self) -> dict[str, Any]:
+        """The coordinate that tells which apertures follow the width of the stars, if any does."""
+        if not self.recipe.follows_width.any():
+            return {}
+        factors = [factor for each in self.recipe.groups for factor in [getattr(each, "factor", math.nan)] * each.count]
+        return {"scale_factor": ("aperture", np.array(factors), {"units": "1", "long_name": "factor on the median FWHM"})}
 
     def identity(self) -> dict[str, Any]:
         """Say what decides the numbers: the scientific configuration and the inputs."""
@@ -278,7 +290,7 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image)
     # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
     from_header = not config.sources and config.center.position != "file"
-    reach = math.inf if recipe.whole_frame or from_header else max([*recipe.radii, 0.0])
+    reach = math.inf if from_header else recipe.aperture_reach
     sources = find_sources(config, attributes, frames.sizes["time"], shape, reach)
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]

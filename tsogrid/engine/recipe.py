@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, CenterConfig, Config, PhotometryConfig, RowAmplifier, WholeFrame
+from tsogrid.config import CenterConfig, ColumnRow, Config, Local, PhotometryConfig, RowAmplifier, Saturation
+from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 
@@ -28,10 +29,10 @@ class Recipe:
         Chains of sky steps.
     photometry : PhotometryConfig
         Error weights and the rule for apertures over the edge.
-    radii : ndarray, shape (n_radii,)
-        Circular apertures, ascending, in pixels.
-    whole_frame : bool
-        Whether the sum of the whole frame is the last aperture.
+    groups : tuple of Group
+        The apertures, in the order of the result.
+    saturation : Saturation or None
+        Above which level a pixel is saturated, and how many an aperture may hold.
     psf : ndarray, shape (k, k)
         Template of the cross-correlation.
     amplifiers : ndarray, shape (n_amplifiers, 2)
@@ -55,8 +56,8 @@ class Recipe:
     center: CenterConfig
     sky: tuple[tuple[Any, ...], ...]
     photometry: PhotometryConfig
-    radii: np.ndarray
-    whole_frame: bool
+    groups: tuple[Group, ...]
+    saturation: Saturation | None
     psf: np.ndarray
     amplifiers: np.ndarray
     fast_axis: int
@@ -80,13 +81,64 @@ class Recipe:
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
         even_odd = any(getattr(step, "even_odd", False) for chain in chains for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
-        return self.whole_frame or self.photometry.off_frame == "frame" or framewide_center or even_odd
+        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or even_odd
+
+    @property
+    def whole_frames(self) -> np.ndarray:
+        """Which apertures are the whole frame; shape (n_apertures,)."""
+        return np.concatenate([np.full(group.count, isinstance(group, Frame)) for group in self.groups])
+
+    @property
+    def follows_width(self) -> np.ndarray:
+        """Which apertures follow the width of the stars; shape (n_apertures,)."""
+        follows = [isinstance(group, Outline) and group.width is not None for group in self.groups]
+        return np.concatenate([np.full(group.count, each) for group, each in zip(self.groups, follows, strict=True)])
+
+    @property
+    def needs_width(self) -> bool:
+        """Whether the photometry needs the FWHM of the stars."""
+        steps = [step for chain in self.sky for step in chain]
+        return bool(self.follows_width.any()) or any(getattr(step, "scaled", None) is not None for step in steps)
+
+    @property
+    def largest(self) -> int:
+        """The aperture that a model of the frame is averaged in: the largest circle, else the last."""
+        first = self.groups[0]
+        return first.count - 1 if isinstance(first, Circles) else -1
+
+    @property
+    def aperture_reach(self) -> float:
+        """Distance from a source to the farthest pixel of an aperture, in pixels; infinite for the whole frame."""
+        if self.whole_frames.any():
+            return math.inf
+        return max(_half_diagonal(group) for group in self.groups)
 
     @property
     def reach(self) -> float:
-        """Distance from a source to the farthest pixel that a circle or an annulus touches, in pixels."""
-        edges = [step.outer for chain in self.sky for step in chain if isinstance(step, Annulus)]
-        return max([*self.radii, *edges, 0.0]) + 1.0
+        """Distance from a source to the farthest pixel that an aperture or a sky region touches, in pixels."""
+        regions = [_region_reach(step) for chain in self.sky for step in chain]
+        fixed = [] if self.whole_frames.any() else [self.aperture_reach]
+        return max([*fixed, *regions, 0.0]) + 1.0
+
+
+def _half_diagonal(group: Group) -> float:
+    """How far a group of apertures reaches from its source at the largest width allowed."""
+    most = group.width.range[1] if isinstance(group, Outline) and group.width is not None else math.nan
+    one = np.zeros((1, 1))
+    half_x, half_y = group.half_sizes(Places(one, one, np.full((1, 1), most)))
+    return float(np.hypot(half_x, half_y).max() if isinstance(group, Outline) else half_x.max())
+
+
+def _region_reach(step: Any) -> float:
+    """How far a step about each source reaches from it."""
+    if not isinstance(step, Local | ColumnRow):
+        return 0.0
+    box: Any = step
+    size = box.outer if getattr(box, "outer", None) is not None else math.hypot(box.width, box.height) / 2
+    scaled = step.scaled
+    growth = max(scaled.factor * scaled.range[1] - scaled.reference_radius, 0.0) if scaled is not None else 0.0
+    # A cut-out is a box: its corner is farthest.
+    return math.hypot(*step.offset) + (size + growth) * (math.sqrt(2) if isinstance(step, ColumnRow) else 1.0) + 2.0
 
 
 def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:
@@ -223,8 +275,8 @@ def make_recipe(
         center=config.center,
         sky=tuple(tuple(chain) for chain in config.sky),
         photometry=config.photometry,
-        radii=np.array(config.radii, float),
-        whole_frame=any(isinstance(aperture, WholeFrame) for aperture in config.apertures),
+        groups=make_groups(config),
+        saturation=config.calibrate.saturation,
         psf=np.asarray(psf, float),
         amplifiers=_amplifiers(config, attributes, shape[1] if fast_axis == 1 else shape[0]),
         fast_axis=fast_axis,

@@ -150,7 +150,7 @@ def shape_sums(
     """
     out = np.zeros((4, *x.shape))
     for frame, source in np.ndindex(x.shape):
-        mask = shape.mask(x[frame, source], y[frame, source], tuple(sizes[frame, source].tolist()))
+        mask = shape.mask(float(x[frame, source]), float(y[frame, source]), tuple(sizes[frame, source].tolist()))
         if mask is None:
             out[:2, frame, source] = np.nan
             continue
@@ -199,7 +199,7 @@ def dense_weights(
     """
     weights = np.zeros(data.shape)
     for frame in range(len(x)):
-        mask = shape.mask(x[frame], y[frame], tuple(sizes[frame].tolist()))
+        mask = shape.mask(float(x[frame]), float(y[frame]), tuple(sizes[frame].tolist()))
         box = None if mask is None else _inside(mask, *data.shape[1:])
         if box is not None:
             weights[frame, box[0], box[1]] = box[2]
@@ -243,7 +243,7 @@ def shape_line_variance(
     """
     out = np.zeros(x.shape)
     for frame, source in np.ndindex(x.shape):
-        mask = shape.mask(x[frame, source], y[frame, source], tuple(sizes[frame, source].tolist()))
+        mask = shape.mask(float(x[frame, source]), float(y[frame, source]), tuple(sizes[frame, source].tolist()))
         if mask is None:
             out[frame, source] = np.nan
             continue
@@ -284,3 +284,38 @@ def contains(kind: str, sizes: NDArray[np.float64], dx: NDArray[np.float64], dy:
     if kind == "circle":
         return np.asarray(distance < sizes[0])
     return np.asarray((distance >= sizes[0]) & (distance < sizes[1]))
+
+
+def mask_area(
+    x: NDArray[np.float64], y: NDArray[np.float64], shape: ShapeWeights, sizes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Summed weights of a shape on an endless grid of pixels.
+
+    Parameters
+    ----------
+    x, y : (n, ns) array of float
+        Centres in pixels.
+    shape : ShapeWeights
+        Kind and overlap.
+    sizes : (n, ns, k) array of float
+        In pixels.
+
+    Returns
+    -------
+    (n, ns) array of float
+        In square pixels; NaN where a place or size is unknown.
+    """
+    area = np.full(x.shape, np.nan)
+    for frame, source in np.ndindex(x.shape):
+        mask = shape.mask(float(x[frame, source]), float(y[frame, source]), tuple(sizes[frame, source].tolist()))
+        if mask is not None:
+            area[frame, source] = mask.weight.sum()
+    return area
+
+
+def analytic_area(kind: str, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area of a shape of sizes (…, k), in square pixels."""
+    if kind == "rectangle":
+        return np.asarray(sizes[..., 0] * sizes[..., 1])
+    hole = sizes[..., 0] ** 2 if kind == "annulus" else 0.0
+    return np.asarray(np.pi * (sizes[..., -1] ** 2 - hole))

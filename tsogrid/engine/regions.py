@@ -1,0 +1,115 @@
+"""Sky levels from a region about each source: rings and rectangles, beside it or round it, of fixed or following size."""
+
+import math
+
+import numpy as np
+
+from tsogrid.config import Annulus, PhotometryConfig, SkyRectangle
+from tsogrid.engine.apertures import Places, scale_of
+from tsogrid.kernels import shapes, sky
+
+
+def local_level(
+    step: Annulus | SkyRectangle,
+    data: np.ndarray,
+    error: np.ndarray | None,
+    places: Places,
+    photometry: PhotometryConfig,
+) -> sky.SkyLevel:
+    """Find the sky level in a region about each source.
+
+    Parameters
+    ----------
+    step : Annulus or SkyRectangle
+        The region and its statistic.
+    data, error : ndarray, shape (n, ny, nx)
+        Pixels, and their errors (None if unknown).
+    places : Places
+        Where the sources are.
+    photometry : PhotometryConfig
+        How errors are summed, what counts as the area of a region of whole pixels.
+
+    Returns
+    -------
+    SkyLevel
+        Each (n, n_sources).
+    """
+    if photometry.sky_error == "measured" and step.statistic != "mean":
+        error = None
+    x, y = places.x + step.offset[0], places.y + step.offset[1]
+    if step.scaled is None:
+        return _level(step, data, error, x, y, 0.0, photometry)
+    # All sources of a frame share the width of its stars: frame by frame, each with its own size.
+    growth = scale_of(step.scaled, step.scaled.factor, places.fwhm[:, 0]) - step.scaled.reference_radius
+    found = sky.SkyLevel(np.full(x.shape, np.nan), np.full(x.shape, np.nan), np.zeros(x.shape))
+    for frame in range(len(data)):
+        one = slice(frame, frame + 1)
+        if math.isfinite(growth[frame]) and _sizes(step, growth[frame]) is not None:
+            part = _level(step, data[one], None if error is None else error[one], x[one], y[one], growth[frame], photometry)
+            for column, values in zip(found, part, strict=True):
+                column[one] = values
+    return found
+
+
+def _sizes(step: Annulus | SkyRectangle, growth: float) -> tuple[float, float] | None:
+    """Radii, or sides, of the region whose borders have moved outwards; None if nothing is left of it."""
+    if isinstance(step, SkyRectangle):
+        width, height = step.width + 2 * growth, step.height + 2 * growth
+        return (width, height) if width > 0 and height > 0 else None
+    inner, outer = max(step.inner + growth, 0.0), step.outer + growth
+    return (inner, outer) if inner < outer else None
+
+
+def _level(
+    step: Annulus | SkyRectangle,
+    data: np.ndarray,
+    error: np.ndarray | None,
+    x: np.ndarray,
+    y: np.ndarray,
+    growth: float,
+    photometry: PhotometryConfig,
+) -> sky.SkyLevel:
+    sizes = _sizes(step, growth)
+    assert sizes is not None
+    rectangle = isinstance(step, SkyRectangle)
+    weight = photometry.variance_weight
+    if step.statistic != "mean":
+        return _whole_pixels(data, error, x, y, rectangle, sizes, step.statistic)
+    if step.overlap == "exact" and not rectangle:
+        return sky.annulus_sky(data, error, x, y, *sizes, "mean", variance_weight=weight)
+    shape = _shape(rectangle, sizes, step)
+    every = np.broadcast_to(
+        sizes if rectangle or sizes[0] > 0 else sizes[1:], (*x.shape, 2 if rectangle or sizes[0] > 0 else 1)
+    )
+    if step.overlap == "center":
+        found = _whole_pixels(data, error, x, y, rectangle, sizes, "whole-mean")
+    else:
+        sums = shapes.shape_sums(data, error, x, y, shape, every, weight)
+        some = sums.area > 0
+        area = np.where(some, sums.area, np.nan)
+        spread = _whole_pixels(data, None, x, y, rectangle, sizes, "whole-mean").level_err if error is None else None
+        err = np.sqrt(sums.variance) / area if spread is None else spread
+        found = sky.SkyLevel(sums.sum / area, err, np.where(some, sums.area, 0.0))
+    if photometry.sky_area == "pixels":
+        return found
+    share = shapes.mask_area(x, y, shape, every) / shapes.analytic_area(shape.kind, every)
+    return sky.SkyLevel(found.level * share, found.level_err * share, found.area)
+
+
+def _shape(rectangle: bool, sizes: tuple[float, float], step: Annulus | SkyRectangle) -> shapes.ShapeWeights:
+    kind = "rectangle" if rectangle else ("annulus" if sizes[0] > 0 else "circle")
+    return shapes.ShapeWeights(kind, step.overlap, step.subpixels)
+
+
+def _whole_pixels(
+    data: np.ndarray,
+    error: np.ndarray | None,
+    x: np.ndarray,
+    y: np.ndarray,
+    rectangle: bool,
+    sizes: tuple[float, float],
+    statistic: str,
+) -> sky.SkyLevel:
+    if rectangle:
+        return sky.rectangle_sky(data, error, x, y, *sizes, statistic)
+    return sky.annulus_sky(data, error, x, y, *sizes, statistic)
