@@ -53,7 +53,8 @@ class CutoutModel:
         total, variance : ndarray, shape (n, n_sources, group.count)
             NaN for an aperture that reaches out of the cut-out.
         """
-        model = np.where(np.isfinite(self.residual), self.fit.model, np.nan)
+        model = self.fit.model
+        model = np.where(np.isfinite(self.residual), model, np.nan).astype(model.dtype)
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
         variance = np.empty((len(model), group.count))
@@ -62,7 +63,7 @@ class CutoutModel:
             variance[:, index] = column_row_variance(
                 self.fit, self.error, weights, self.step.order_x, self.step.order_y, self.step.directions
             )
-        return total, variance.reshape(area.shape)
+        return total, np.where(np.isfinite(total), variance.reshape(area.shape), np.nan)
 
 
 def column_row_model(step: ColumnRow, data: np.ndarray, error: np.ndarray | None, places: Places) -> CutoutModel:
@@ -87,8 +88,11 @@ def column_row_model(step: ColumnRow, data: np.ndarray, error: np.ndarray | None
     reach_x, reach_y = _reach(step, float(np.nanmax(growth, initial=0.0)))
     cut = cut_out(data, places.x, places.y, reach_y, reach_x)
     cut_error = None if error is None else cut_out(error, places.x, places.y, reach_y, reach_x).data
-    region = region_of(step, cut.x, cut.y, cut.data.shape, growth.reshape(-1))
+    region: np.ndarray = region_of(step, cut.x, cut.y, cut.data.shape[1:], growth.reshape(-1))
     fit = column_row(cut.data, region, step.order_x, step.order_y, step.directions)
+    # Beyond the region's own box nothing is known of the sky.
+    box = np.logical_or.reduce(region, axis=2)[:, :, None] & np.logical_or.reduce(region, axis=1)[:, None, :]
+    fit = fit._replace(model=np.where(box, fit.model, np.nan).astype(fit.model.dtype))
     return CutoutModel(
         step=step,
         residual=cut.data - fit.model,
