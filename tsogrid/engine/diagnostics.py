@@ -77,6 +77,7 @@ def _model(background: Background, state: ChainState) -> np.ndarray:
     """The model of one frame (ny, nx): of its pixels, of the cut-outs, and the level of the nearest source."""
     ny, nx = background.data.shape[1:]
     model = np.zeros((ny, nx)) if state.model is None else state.model[0].astype(float)
+    of_cutouts = np.zeros((ny, nx))  # where two overlap, the later one counts
     if state.cutouts is not None:
         fit, places = state.cutouts.fit.model, state.cutouts.places
         height, width = fit.shape[1:]
@@ -86,7 +87,7 @@ def _model(background: Background, state: ChainState) -> np.ndarray:
             row, column = round(y - places.y[source, 0]), round(x - places.x[source, 0])
             rows, columns = slice(max(row, 0), min(row + height, ny)), slice(max(column, 0), min(column + width, nx))
             part = fit[source, rows.start - row : rows.stop - row, columns.start - column : columns.stop - column]
-            model[rows, columns] = np.where(np.isfinite(part), part, model[rows, columns])
+            of_cutouts[rows, columns] = np.where(np.isfinite(part), part, of_cutouts[rows, columns])
     row, column = np.mgrid[:ny, :nx]
     distance = (column[..., None] - background.x_mask[0]) ** 2 + (row[..., None] - background.y_mask[0]) ** 2
-    return model + np.nan_to_num(state.level[0])[np.argmin(distance, axis=-1)]
+    return model + of_cutouts + np.nan_to_num(state.level[0])[np.argmin(distance, axis=-1)]

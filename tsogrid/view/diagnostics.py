@@ -68,12 +68,14 @@ def _write_picture(frame: xr.Dataset, path: Path) -> None:
     ny, nx = frame["before"].shape
     wide = nx > 3 * ny  # a stripe: one picture under the other
     shape = (3 * len(skies), 1) if wide else (len(skies), 3)
-    height = 8.0 * ny / nx * shape[0] + 0.5 * shape[0] if wide else 3.2 * ny / nx * len(skies) + 0.5 * len(skies)
+    height = (8.0 * ny / nx + 0.6) * shape[0] if wide else (2.3 * ny / nx + 0.9) * len(skies)
     figure, panels = plt.subplots(*shape, figsize=(9.0, max(height, 2.0)), squeeze=False, layout="constrained")
     for index, (sky, row) in enumerate(zip(skies, panels.reshape(len(skies), 3), strict=True)):
         for name, axes in zip(("before", "model", "after"), row, strict=True):
             image = frame[name] if name == "before" else frame[name].sel(sky=sky)
-            draw(image, axes, f"{name}: {sky}" if name != "before" else "before")
+            draw(image, axes, f"{name}: {sky}" if wide and name != "before" else name)
+            if name == "model" and not wide:
+                axes.set_title(f"{sky}\nmodel", fontsize="small")
             if index < len(skies) - 1 or (wide and name != "after"):
                 axes.set_xlabel("")
     figure.savefig(path, dpi=120)
@@ -106,6 +108,8 @@ def draw(image: xr.DataArray, axes: Any, title: str) -> Any:
     axes.set_xlabel("x (pixel)", fontsize="small")
     axes.set_ylabel("y (pixel)", fontsize="small")
     axes.tick_params(labelsize="x-small")
-    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.9, pad=0.01)
+    bar = axes.figure.colorbar(
+        drawn, cax=axes.inset_axes([1.02, 0.0, 0.02 if pixels.shape[1] > 3 * pixels.shape[0] else 0.05, 1.0])
+    )
     bar.ax.tick_params(labelsize="x-small")
     return axes
