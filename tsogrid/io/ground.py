@@ -127,10 +127,11 @@ class GroundReader:
         timing = self.config.timing
         if rows > 1:
             # The header of a cube tells when the cube began, not when each of its frames did.
-            if timing != "auto":
+            if timing != "auto" or self.keyword is not None:
+                key = "timing" if timing != "auto" else "time_keyword"
                 raise InputError(
-                    f"{file.path}: expected files of one frame each (input.timing is {timing}), found a cube of {rows}. "
-                    "Choose its frame with input.plane, or leave out timing."
+                    f"{file.path}: expected files of one frame each (input.{key} is {getattr(self.config, key)}), found a cube "
+                    f"of {rows}. Choose its frame with input.plane, or leave out {key}."
                 )
             self.stamps.append(FrameStamps({}, float("nan"), "utc"))
             self.counted.append(None)
