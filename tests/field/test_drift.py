@@ -14,6 +14,7 @@ from tsogrid.engine.run import prepared
 from tsogrid.errors import ConfigError, IdentityError, InputError, TsogridWarning
 from tsogrid.export import export
 from tsogrid.field.drift import motion, read_drift
+from tsogrid.flags import ApertureFlag
 
 SHIFTS = np.array([(0.0, 0.0), (1.25, -0.5), (-2.0, 3.0), (14.0, -9.0), (0.3, 0.2)])
 PLACES = np.array((30.0, 24.0)) + SHIFTS
@@ -141,6 +142,23 @@ def test_a_drift_far_off_the_frame_costs_that_frame_only(night, table):
     everywhere = table("far.csv", dx=np.full(5, 1e9), dy=np.zeros(5))
     with pytest.raises(InputError, match="lies outside every frame"):
         prepared(config_of(folder, center=FIXED | {"drift": {"file": everywhere}}))
+
+
+@pytest.mark.parametrize("center", [FIXED, {}, {"predict": "center-of-mass"}, {"fallback": "planned", "search_box": 7}])
+def test_windows_that_ignore_far_frames_change_no_bit(night, table, center):
+    far = np.array([(0, 0), (22, 0), (45, 1), (400, -3), (-70, 60)], float)
+    drift = {"drift": {"file": table(dx=far[:, 0], dy=far[:, 1])}}
+    config = config_of(night(np.array((30.0, 24.0)) + far), center=center | drift)
+    _, plan = prepared(config)
+    whole = config.model_copy(update={"photometry": config.photometry.model_copy(update={"off_frame": "frame"})})
+    frames, wide = prepared(whole)
+    assert wide.windows[0].pixels == frames.sizes["y"] * frames.sizes["x"] > plan.windows[0].pixels
+    narrow, full = (tsogrid.measure(frames, each).compute() for each in (config, whole))
+    inside = (full["aperture_flags"].values & (ApertureFlag.OFF_FRAME | ApertureFlag.WHOLE_FRAME)) == 0
+    for name in ("x", "y", "flags"):
+        np.testing.assert_array_equal(narrow[name], full[name])
+    np.testing.assert_array_equal(narrow["flux"].values[inside], full["flux"].values[inside])
+    assert inside.sum() >= 2
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def open_frames(source: Any, **overrides: Any) -> xr.Dataset:
         Dimensions (time, y, x). ``data`` in the units of the file (float32, or float64 where float32 does not hold
         the stored values), ``error`` (1 sigma) and ``dq`` (uint32) where they are known. The index ``time`` is the
         middle of the exposure in days, BJD_TDB or else JD_UTC, or the frame number; ``mjd_utc``, ``jd_utc``,
-        ``bjd_tdb``, ``integration`` and ``file`` stand beside it, and ``wcs`` (FITS cards) where files differ in it. The attributes tell the camera, and name, size
-        and header hash of the files.
+        ``bjd_tdb``, ``integration`` and ``file`` stand beside it, and ``wcs`` (FITS cards) where files differ in it. The
+        attributes tell the camera, and name, size and header hash of the files.
 
     Raises
     ------

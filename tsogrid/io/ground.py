@@ -129,9 +129,10 @@ class GroundReader:
             # The header of a cube tells when the cube began, not when each of its frames did.
             if timing != "auto" or self.keyword is not None:
                 key = "timing" if timing != "auto" else "time_keyword"
+                value = getattr(self.config, key)
                 raise InputError(
-                    f"{file.path}: expected files of one frame each (input.{key} is {getattr(self.config, key)}), found a cube "
-                    f"of {rows}. Choose its frame with input.plane, or leave out {key}."
+                    f"{file.path}: expected files of one frame each (input.{key} is {value}), found a cube of {rows}. "
+                    f"Choose its frame with input.plane, or leave out {key}."
                 )
             self.stamps.append(FrameStamps({}, float("nan"), "utc"))
             self.counted.append(None)
