@@ -2,7 +2,8 @@
 
 The plain table has every source, aperture and sky, one row a frame; a column is named by its variable and the labels of what
 it belongs to (``flux_r5_annulus12-18-mean``; with several sources the source's name comes after the variable). The profile
-``jwst`` is the table of the JWST pipeline. A file is written beside its place and then renamed.
+``jwst`` is the table of the JWST pipeline, ``drift`` the motion of the frames for another run. A file is written beside its
+place and then renamed.
 """
 
 import os
@@ -17,6 +18,7 @@ from astropy import units as u
 from astropy.table import QTable, Table
 
 from tsogrid import schema
+from tsogrid.analysis.drift import drift_table
 from tsogrid.compat.jwst import jwst_table
 from tsogrid.errors import ConfigError, StoreError
 
@@ -115,7 +117,11 @@ def to_csv(table: Table, path: Path) -> None:
 
 
 FORMATS: dict[str, Callable[[Table, Path], None]] = {"ecsv": to_ecsv, "csv": to_csv}
-PROFILES: dict[str | None, Callable[[xr.Dataset], Table | QTable]] = {None: plain_table, "jwst": jwst_table}
+PROFILES: dict[str | None, Callable[[xr.Dataset], Table | QTable]] = {
+    None: plain_table,
+    "jwst": jwst_table,
+    "drift": drift_table,
+}
 
 
 def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str | None = None) -> Path:
@@ -129,8 +135,8 @@ def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str 
         The file; it is whole or not there, also when the program is stopped.
     to : {"ecsv", "csv"}
         The format.
-    profile : {"jwst"}, optional
-        The columns of another program in place of all of the result's.
+    profile : {"jwst", "drift"}, optional
+        The columns of another program in place of all of the result's, or the motion of the frames for ``center.drift``.
 
     Returns
     -------

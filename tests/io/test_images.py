@@ -27,8 +27,8 @@ def test_a_full_frame_gain_is_cut_to_the_subarray(tmp_path):
     fits.HDUList([fits.PrimaryHDU(header=fits.Header({"SUBSTRT1": 1, "SUBSTRT2": 1})), fits.ImageHDU(gain)]).writeto(
         tmp_path / "gain.fits"
     )
-    frames = {"subarray_origin": [3, 5], "units": "DN/s", "integration_time_s": 2.0}
-    np.testing.assert_array_equal(read_gain(tmp_path / "gain.fits", frames, (4, 3)), 2 * gain[4:8, 2:5])
+    frames = {"subarray_origin": [3, 5], "units": "DN/s"}
+    np.testing.assert_array_equal(read_gain(tmp_path / "gain.fits", frames, (4, 3)), gain[4:8, 2:5])
 
 
 def test_a_gain_knows_its_own_subarray_from_the_primary_header(tmp_path):

@@ -11,7 +11,10 @@ FORMATS = ("ecsv", "csv")
 def export(
     store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     to: Annotated[str, typer.Option(help="ecsv or csv.", metavar="FORMAT")] = "ecsv",
-    profile: Annotated[str | None, typer.Option(help="jwst: the columns of the JWST pipeline's table.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="jwst: the columns of the JWST pipeline's table; drift: the motion of the first target."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The table [default: STORE with .ecsv or .csv].", metavar="PATH")
     ] = None,

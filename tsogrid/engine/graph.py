@@ -18,6 +18,7 @@ from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError
+from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
 plan = make_plan
@@ -157,6 +158,7 @@ def measure(
     """
     config = with_settings(config, x=x, y=y, radius=radius, fit_box=fit_box, **settings)
     frames = open_frames(frames, **config.input.model_dump(exclude_unset=True, exclude={"files"}))
+    frames = frames_containing(frames, config)
     lazy = frames["data"].chunks is not None
     return _assemble(make_plan(frames, config, block, single_window=lazy))
 

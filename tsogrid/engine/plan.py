@@ -22,6 +22,7 @@ from tsogrid.engine.pipeline import Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.sources import Sources, find_sources
+from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
@@ -130,13 +131,16 @@ class Plan:
         n = pixels[0].data.shape[0]
         planned = self.sources.planned
         planned = planned[start : start + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
+        given = dict(given or {})
+        if self.sources.stand_in is not None and index == 0:
+            given["flags"] = np.where(self.sources.stand_in[start : start + n], int(SourceFlag.POSITION_FALLBACK), 0)
         chosen = [list(window.sources) for window in self.windows]
         parts = measure_block(
             pixels,
             self.recipe,
             self.passes[index],
             [planned[:, sources] for sources in chosen],
-            [{name: values[:, sources] for name, values in (given or {}).items()} for sources in chosen],
+            [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
         )
         return self.joined(parts)
 
@@ -205,16 +209,21 @@ class Plan:
         config = self.config.scientific()
         # What named files hold, beside their names. (Positions of frames yet to come may be added to a file.)
         config["center"]["psf_hash"] = _hash(self.recipe.psf)
-        if self.config.center.position != "file":
+        if not self._moves:
             config["center"]["sources_hash"] = _hash(self.sources.planned)
         if self.recipe.gain_image is not None:
             config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
         inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
         return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
 
+    @property
+    def _moves(self) -> bool:
+        """Whether each frame has planned positions of its own: by a file, a drift or its world coordinates."""
+        return self.config.center.position == "file" or len(self.sources.planned) > 1
+
     def _position_hashes(self) -> list[str]:
-        """Hashes of the positions of a position file, a hundred frames each: the whole ones stay when frames are added."""
-        if self.config.center.position != "file":
+        """Hashes of planned positions that move, a hundred frames each: the whole ones stay when frames are added."""
+        if not self._moves:
             return []
         planned = self.sources.planned
         return [_hash(planned[start : start + 100]) for start in range(0, len(planned), 100)]
@@ -278,8 +287,11 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     InputError, ConfigError
         The configuration asks for what the frames do not have.
     """
-    told = {name: value for name in ("gain", "read_noise") if isinstance(value := getattr(config.input, name), int | float)}
-    attributes = frames.attrs | told
+    attributes = frames.attrs | {
+        name: value
+        for name, key in (("gain", "gain"), ("read_noise", "read_noise"), ("integration_time_s", "integration_time"))
+        if isinstance(value := getattr(config.input, key), int | float)
+    }
     shape = (frames.sizes["y"], frames.sizes["x"])
     gain_image = None
     if config.input.units == "electron" and "gain_file" in attributes:
@@ -291,7 +303,8 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach
-    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach)
+    wcs = frames["wcs"].to_numpy() if "wcs" in frames.coords else None
+    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs)
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
     if not recipe.dq_mask | recipe.center_dq_mask:
@@ -300,7 +313,7 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
         n_frames=frames.sizes["time"],
         shape=shape,
         frames=pixels.drop_vars(list(pixels.coords)).drop_attrs(),
-        coordinates=frames.drop_vars(list(frames.data_vars)),
+        coordinates=frames.drop_vars([*frames.data_vars, "wcs"], errors="ignore"),
         config=config,
         recipe=recipe,
         sources=sources,

@@ -189,25 +189,16 @@ def _fast_axis(attributes: dict[str, Any]) -> int:
 
 
 def _units(config: Config, attributes: dict[str, Any], gain_image: np.ndarray | None) -> tuple[float, float, str]:
-    """Give scale, electrons per result unit and the result's unit."""
+    """Give scale, electrons per result unit and the result's unit; a gain image is multiplied to the scale later."""
     native = str(attributes.get("units", "") or "")
-    seconds = float(attributes.get("integration_time_s", math.nan)) if native.lower().endswith("/s") else 1.0
-    gain = float(attributes.get("gain", math.nan)) if gain_image is None else 1.0
+    kind = native.strip().lower().removesuffix("/s")
+    in_electrons = kind in ("electron", "electrons", "e-")
+    rate = config.input.rate if config.input.rate is not None else native.strip().lower().endswith("/s")
+    seconds = float(attributes.get("integration_time_s", math.nan)) if rate else 1.0
+    gain = float(attributes.get("gain", 1.0 if in_electrons else math.nan)) if gain_image is None else 1.0
     if config.input.units == "native":
-        counts = native.lower() in (
-            "",
-            "dn",
-            "adu",
-            "count",
-            "counts",
-            "dn/s",
-            "adu/s",
-            "electron",
-            "electrons",
-        )
-        if native.lower().startswith("electron"):
-            gain = 1.0
-        return 1.0, gain * seconds if counts else math.nan, native or "1"
+        counts = in_electrons or kind in ("", "dn", "adu", "count", "counts")
+        return 1.0, (1.0 if in_electrons else gain) * seconds if counts else math.nan, native or "1"
     if config.input.units == "Jy":
         area = attributes.get("pixel_area_sr")
         if native != "MJy/sr" or area is None:
@@ -215,11 +206,11 @@ def _units(config: Config, attributes: dict[str, Any], gain_image: np.ndarray | 
                 f"units: Jy needs frames in MJy/sr with PIXAR_SR; found unit {native or 'none'!r} and PIXAR_SR {area}."
             )
         return 1e6 * float(area), math.nan, "Jy"
-    if gain_image is not None:  # it holds the integration time already
-        return 1.0, 1.0, "electron"
     if not math.isfinite(gain * seconds):
+        missing = "input.gain" if not math.isfinite(gain) else "the integration time"
         raise InputError(
-            f"units: electron needs input.gain, and for {native!r} the integration time in the header (EFFINTTM)."
+            f"units: electron needs input.gain, and for rates ({native or 'no unit'!r}) the integration time, from the "
+            f"header (EFFINTTM) or input.integration_time; {missing} is not known."
         )
     return gain * seconds, 1.0, "electron"
 

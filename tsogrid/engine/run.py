@@ -22,6 +22,7 @@ from tsogrid.engine.pipeline import CENTER, Arrays
 from tsogrid.engine.plan import BLOCK_BYTES, Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError, InputError, StoreError
+from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
 Mode = Literal["run", "resume", "overwrite", "extend"]
@@ -115,6 +116,7 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
             "sources: expected at least one star over single-frame files, found none. "
             "Give each a name and its x, y (0-based pixels) or ra, dec."
         )
+    frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
     return frames, make_plan(frames, config, block)
 

@@ -70,6 +70,14 @@ def _merge(boxes: list[Box]) -> list[Box]:
     return sorted(merged, key=lambda each: each[4])
 
 
+def _near(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out positions so far off the frame that no pixel is needed for them, if others remain."""
+    known = np.isfinite(x) & np.isfinite(y)
+    near = known & (x > -margin) & (x < shape[1] + margin) & (y > -margin) & (y < shape[0] + margin)
+    chosen = near if near.any() else known
+    return x[chosen], y[chosen]
+
+
 def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], single: bool = False) -> tuple[Window, ...]:
     """Find the windows that a run must read.
 
@@ -97,7 +105,7 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
     boxes: list[Box] = []
     for source in everyone:
         x, y = planned[:, source, 0], planned[:, source, 1]
-        x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+        x, y = _near(x, y, shape, margin)
         if not x.size or not y.size:
             x = y = np.zeros(1)
         y0, y1 = int(np.floor(y.min() - margin)), int(np.ceil(y.max() + margin)) + 1

@@ -1,5 +1,7 @@
 """The sources of a run and where they are planned to be, in each frame."""
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import Config
-from tsogrid.errors import ConfigError, InputError
-from tsogrid.field.wcs import sky_to_pixel
+from tsogrid.errors import InputError, TsogridWarning
+from tsogrid.field.drift import read_drift
+from tsogrid.field.positions import read_positions
+from tsogrid.field.wcs import sky_to_pixel, sky_to_pixels
 
 
 @dataclass(frozen=True)
@@ -20,15 +24,26 @@ class Sources:
     names, roles : tuple of str
         One a source; a role is target or reference.
     planned : ndarray, shape (1 or n_frames, n_sources, 2)
-        Planned x, y in 0-based pixels; one frame where they are the same in all. NaN where a position file has no row.
+        Planned x, y in 0-based pixels; one frame where they are the same in all. NaN where a position file has no row, or a
+        frame no world coordinates.
+    stand_in : ndarray of bool, shape (n_frames, n_sources), or None
+        Where a position file has no row and the source's own position stands in for it (``center.fallback: planned``).
     """
 
     names: tuple[str, ...]
     roles: tuple[str, ...]
     planned: np.ndarray
+    stand_in: np.ndarray | None = None
 
 
-def find_sources(config: Config, attributes: dict[str, Any], n_frames: int, shape: tuple[int, int], reach: float) -> Sources:
+def find_sources(
+    config: Config,
+    attributes: dict[str, Any],
+    n_frames: int,
+    shape: tuple[int, int],
+    reach: float,
+    wcs: Sequence[str] | np.ndarray | None = None,
+) -> Sources:
     """Find the sources of a run.
 
     Parameters
@@ -43,6 +58,8 @@ def find_sources(config: Config, attributes: dict[str, Any], n_frames: int, shap
         Rows and columns of a frame.
     reach : float
         Radius of the largest aperture, in pixels.
+    wcs : sequence of str, optional
+        Where frames have world coordinates of their own: the FITS cards of each.
 
     Returns
     -------
@@ -53,100 +70,72 @@ def find_sources(config: Config, attributes: dict[str, Any], n_frames: int, shap
     InputError
         A source lies outside every frame, or has no position.
     ConfigError
-        A position file cannot be read or names unknown sources.
+        A position file or a drift cannot be read, or names unknown sources.
+
+    Warns
+    -----
+    TsogridWarning
+        Some frames have no usable world coordinates: sources given by ra and dec have no place in them.
     """
     ny, nx = shape
-    names, roles, positions = [], [], []
-    for source in config.sources:
-        if source.x is None or source.y is None:
-            position = sky_to_pixel(attributes.get("wcs"), float(source.ra or 0), float(source.dec or 0), source.name)
-        else:
-            position = (source.x, source.y)
-        names.append(source.name)
-        roles.append(source.role)
-        positions.append(position)
-    if not positions:
-        default = (attributes.get("x_ref", (nx - 1) / 2), attributes.get("y_ref", (ny - 1) / 2))
-        names, roles, positions = ["target"], ["target"], [(float(default[0]), float(default[1]))]
-    planned = np.array(positions, float)[None]
+    names = [source.name for source in config.sources] or ["target"]
+    roles = [source.role for source in config.sources] or ["target"]
+    stand_in = None
     if config.center.position == "file":
         planned = read_positions(Path(str(config.center.position_file)), names, n_frames)
+        missing = ~np.isfinite(planned).all(axis=2)
+        if config.center.fallback == "planned" and missing.any():
+            own = np.broadcast_to(_own_positions(config, attributes, shape, wcs), planned.shape)
+            planned = np.where(missing[:, :, None], own, planned)
+            stand_in = missing & np.isfinite(own).all(axis=2)
+    else:
+        planned = _own_positions(config, attributes, shape, wcs)
+    if config.center.drift is not None:
+        planned = planned + read_drift(config.center.drift, n_frames)[:, None, :]
     for index, name in enumerate(names):
         x, y = planned[:, index, 0], planned[:, index, 1]
         touches = (x > -0.5 - reach) & (x < nx - 0.5 + reach) & (y > -0.5 - reach) & (y < ny - 0.5 + reach)
         if not touches.any():
             raise InputError(
-                f"Source {name!r} at x = {np.nanmedian(x):g}, y = {np.nanmedian(y):g} lies outside every frame: "
+                f"Source {name!r} at x = {_middle(x):g}, y = {_middle(y):g} lies outside every frame: "
                 f"expected 0 ≤ x ≤ {nx - 1} and 0 ≤ y ≤ {ny - 1} (0-based pixels). Mend its position in sources:."
             )
-    return Sources(tuple(names), tuple(roles), planned)
+    return Sources(tuple(names), tuple(roles), planned, stand_in)
 
 
-def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
-    """Read positions of sources from a table.
-
-    Parameters
-    ----------
-    path : Path
-        ECSV or CSV with columns ``frame`` (0-based in the series), ``source`` (name or 0-based index; may be left out for
-        one source), ``x``, ``y`` (0-based pixels).
-    names : list of str
-        The run's sources.
-    n_frames : int
-        Length of the series.
-
-    Returns
-    -------
-    ndarray, shape (n_frames, n_sources, 2)
-        NaN where the table has no row.
-
-    Raises
-    ------
-    ConfigError
-        No such file, missing columns, an unknown source or a frame out of range.
-    """
-    from astropy.table import Table
-
-    try:
-        table = Table.read(path, format="ascii.ecsv" if path.suffix == ".ecsv" else "ascii.csv")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file (center.position_file).") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: expected an ECSV or CSV table, found: {error}.") from None
-    missing = [column for column in ("frame", "x", "y") if column not in table.colnames]
-    if "source" not in table.colnames and len(names) > 1:
-        missing.append("source")
-    if missing:
-        raise ConfigError(f"{path}: expected columns frame, source, x, y; missing: {', '.join(missing)}.")
-    positions = np.full((n_frames, len(names), 2), np.nan)
-    try:
-        columns = {name: _numbers(table[name]) for name in ("frame", "x", "y")}
-    except ValueError as error:
-        raise ConfigError(f"{path}: expected numbers in frame, x and y, found: {error}.") from None
-    if not np.array_equal(columns["frame"], np.rint(columns["frame"])):
-        raise ConfigError(f"{path}: expected whole numbers in frame, found others or an empty cell.")
-    frame = columns["frame"].astype(np.int64)
-    if len(frame) and (frame.min() < 0 or frame.max() >= n_frames):
-        raise ConfigError(f"{path}: expected frames 0 … {n_frames - 1}, found {frame.min()} … {frame.max()}.")
-    index = np.zeros(len(table), int)
-    if "source" in table.colnames:
-        known = {name: position for position, name in enumerate(names)}
-        for row, label in enumerate(table["source"]):
-            text = str(label)
-            if text in known:
-                index[row] = known[text]
-            elif text.isdigit() and int(text) < len(names):
-                index[row] = int(text)
-            else:
-                raise ConfigError(f"{path}: unknown source {text!r}; expected one of {', '.join(names)} or an index.")
-    for axis, column in enumerate(("x", "y")):
-        positions[frame, index, axis] = columns[column]
-    return positions
+def _middle(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
-def _numbers(column: Any) -> np.ndarray:
-    """A table column as floats, empty cells NaN."""
-    masked = np.ma.getmaskarray(column)
-    values = np.full(len(column), np.nan)
-    values[~masked] = np.asarray(column[~masked], dtype=float)
-    return values
+def _own_positions(
+    config: Config, attributes: dict[str, Any], shape: tuple[int, int], wcs: Sequence[str] | np.ndarray | None
+) -> np.ndarray:
+    """Positions that the sources are given with; shape (1 or n_frames, n_sources, 2)."""
+    ny, nx = shape
+    if not config.sources:
+        default = (attributes.get("x_ref", (nx - 1) / 2), attributes.get("y_ref", (ny - 1) / 2))
+        return np.array([[default]], float)
+    on_sky = [index for index, source in enumerate(config.sources) if source.x is None or source.y is None]
+    own = np.array([[(_number(source.x), _number(source.y)) for source in config.sources]])
+    if not on_sky:
+        return own
+    sky = np.array([(_number(config.sources[index].ra), _number(config.sources[index].dec)) for index in on_sky])
+    if wcs is None:
+        for index, (ra, dec) in zip(on_sky, sky, strict=True):
+            own[0, index] = sky_to_pixel(attributes.get("wcs"), ra, dec, config.sources[index].name)
+        return own
+    pixels, usable = sky_to_pixels(wcs, sky)
+    if not usable.all():
+        warnings.warn(
+            f"{(~usable).sum()} of {usable.size} frames have no usable WCS: sources given by ra and dec are NaN in them",
+            TsogridWarning,
+            stacklevel=2,
+        )
+    own = np.repeat(own, len(pixels), axis=0)
+    own[:, on_sky] = pixels
+    return own
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

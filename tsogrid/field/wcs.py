@@ -1,10 +1,13 @@
 """World coordinates of the frames: the celestial WCS that the reader kept as header text."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS, NoConvergence
 
 from tsogrid.errors import InputError
 
@@ -20,11 +23,17 @@ def celestial_wcs(header_text: str | None) -> Any | None:
     Returns
     -------
     astropy.wcs.WCS or None
-        None where the frames have no celestial coordinates.
+        None where the frames have no celestial coordinates, or none that can be used.
     """
     if not header_text:
         return None
-    wcs = WCS(fits.Header.fromstring(header_text, sep="\n")).celestial
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)  # what wcslib mends in a header is no news to the user
+        try:
+            wcs = WCS(fits.Header.fromstring(header_text, sep="\n")).celestial
+            wcs.wcs.set()
+        except Exception:  # whatever wcslib and astropy raise of a damaged header
+            return None
     return wcs if wcs.has_celestial else None
 
 
@@ -53,7 +62,59 @@ def sky_to_pixel(header_text: str | None, ra: float, dec: float, name: str) -> t
     wcs = celestial_wcs(header_text)
     if wcs is None:
         raise InputError(f"Source {name!r} is given by ra and dec, but the frames have no WCS. Give x and y (pixels).")
-    x, y = (float(value) for value in wcs.world_to_pixel_values(ra, dec))
+    x, y = _pixels(wcs, np.array([[ra, dec]]))[0]
     if not np.isfinite(x) or not np.isfinite(y):
         raise InputError(f"Source {name!r} (ra {ra:.6f}, dec {dec:.6f}) does not fall on these frames.")
-    return x, y
+    return float(x), float(y)
+
+
+def sky_to_pixels(header_texts: Sequence[str] | np.ndarray, sky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pixels of sources in every frame, by that frame's own WCS.
+
+    Parameters
+    ----------
+    header_texts : sequence of str
+        FITS cards of each frame; empty where it has no WCS. Frames that share a text are computed once.
+    sky : ndarray, shape (n_sources, 2)
+        Right ascension and declination, ICRS, in degrees.
+
+    Returns
+    -------
+    pixels : ndarray, shape (n_frames, n_sources, 2)
+        x, y in 0-based pixels; NaN where a frame has no usable WCS, or a position has no pixel.
+    usable : ndarray of bool, shape (n_frames,)
+        Whether the frame has a usable WCS.
+    """
+    index: dict[str, int] = {}
+    which = np.array([index.setdefault(str(text), len(index)) for text in header_texts], int)
+    pixels = np.full((len(index), len(sky), 2), np.nan)
+    usable = np.zeros(len(index), bool)
+    for text, place in index.items():
+        wcs = celestial_wcs(text)
+        if wcs is not None:
+            usable[place] = True
+            pixels[place] = _pixels(wcs, sky)
+    return pixels[which], usable[which]
+
+
+def _pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
+    """Pixels of sky positions; NaN where there are none. Shape (n_sources, 2)."""
+    with np.errstate(invalid="ignore"):
+        try:
+            return np.stack(wcs.world_to_pixel_values(*_in_frame_of(wcs, sky)), axis=-1)
+        except NoConvergence:
+            # A distortion has no inverse far away from the frame: one such position must not cost the others theirs.
+            if len(sky) == 1:
+                return np.full((1, 2), np.nan)
+            return np.concatenate([_pixels(wcs, sky[i : i + 1]) for i in range(len(sky))])
+
+
+def _in_frame_of(wcs: Any, sky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates in the system of a WCS, degrees; ICRS and FK5 of J2000 differ by 0.02 arcsec and are taken as one."""
+    if wcs.wcs.lngtyp.strip() == "RA" and not wcs.wcs.radesys.strip().startswith("FK4"):
+        return sky[:, 0], sky[:, 1]
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    there = SkyCoord(sky[:, 0], sky[:, 1], unit="deg").transform_to(wcs_to_celestial_frame(wcs)).spherical
+    return there.lon.deg, there.lat.deg

@@ -41,7 +41,7 @@ def from_arrays(arrays: Sequence[Any], config: InputConfig) -> xr.Dataset:
     arrays : sequence of numpy or dask arrays
         (y, x) or (time, y, x) each, y and x the same in all. Masked pixels become NaN.
     config : InputConfig
-        Numbers for ``gain`` and ``read_noise`` become attributes.
+        Numbers for ``gain``, ``read_noise`` and ``integration_time`` become attributes.
 
     Returns
     -------
@@ -72,14 +72,14 @@ def from_arrays(arrays: Sequence[Any], config: InputConfig) -> xr.Dataset:
     if not data.size:
         raise InputError(f"expected frames with pixels, found an array of shape {data.shape}")
     attrs: dict[str, Any] = {"reader": "array"}
-    for name in ("gain", "read_noise"):
+    for name, attribute in (("gain", "gain"), ("read_noise", "read_noise"), ("integration_time", "integration_time_s")):
         given = getattr(config, name)
         if isinstance(given, str):
             raise InputError(
                 f"input.{name} = {given!r} names a header keyword or a file, but arrays have no header: give a number"
             )
         if given is not None:
-            attrs[name] = given
+            attrs[attribute] = given
     number = np.arange(data.shape[0])
     coords = {
         "time": xr.Variable("time", number, dict(NUMBER_ATTRS)),

@@ -18,7 +18,7 @@ from tsogrid.config_file import explain
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.io.arrays import from_arrays, from_dataset, is_array
 from tsogrid.io.files import resolve
-from tsogrid.io.fits import scan
+from tsogrid.io.fits import FitsFile, scan
 from tsogrid.io.ground import GroundReader
 from tsogrid.io.jwst import JWSTReader, is_jwst
 from tsogrid.io.series import assemble
@@ -43,8 +43,8 @@ def open_frames(source: Any, **overrides: Any) -> xr.Dataset:
         Dimensions (time, y, x). ``data`` in the units of the file (float32, or float64 where float32 does not hold
         the stored values), ``error`` (1 sigma) and ``dq`` (uint32) where they are known. The index ``time`` is the
         middle of the exposure in days, BJD_TDB or else JD_UTC, or the frame number; ``mjd_utc``, ``jd_utc``,
-        ``bjd_tdb``, ``integration`` and ``file`` stand beside it. The attributes tell the camera, and name, size
-        and header hash of the files.
+        ``bjd_tdb``, ``integration`` and ``file`` stand beside it, and ``wcs`` (FITS cards) where files differ in it. The
+        attributes tell the camera, and name, size and header hash of the files.
 
     Raises
     ------
@@ -87,6 +87,20 @@ def _configure(content: dict[str, Any]) -> InputConfig:
         raise ConfigError(explain(error, "open_frames", InputConfig)) from None
 
 
+def _kind(file: FitsFile, config: InputConfig) -> str:
+    """Choose the reader of a file; what says how single frames are read and timed is not meant for whole exposures."""
+    asked = [key for key in ("plane", "header_extension", "time_keyword") if getattr(config, key) is not None]
+    asked += ["timing"] if config.timing != "auto" else []
+    if config.reader == "jwst" and asked:
+        raise ConfigError(
+            f"input.{asked[0]} says how single frames are read, and reader: jwst reads exposures with their own times. "
+            f"Expected one of them: leave out {asked[0]}, or use reader: fits."
+        )
+    if config.reader != "auto":
+        return config.reader
+    return "jwst" if is_jwst(file) and not asked else "fits"
+
+
 def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
     paths = resolve(names, config.exclude)
     with warnings.catch_warnings():
@@ -95,7 +109,7 @@ def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
         reader: JWSTReader | GroundReader | None = None
         for path in paths:
             file = scan(path)
-            kind = config.reader if config.reader != "auto" else ("jwst" if is_jwst(file) else "fits")
+            kind = _kind(file, config)
             if reader is None:
                 reader = READERS[kind](config)
             elif reader.name != kind:

@@ -1,6 +1,7 @@
 """Single frames and cubes of any camera: the image, its error if there is an ERR extension, and the time in the header."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,11 @@ import numpy as np
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards, first_number
-from tsogrid.io.fits import FitsFile, Unit, scan
-from tsogrid.io.instruments import attributes
-from tsogrid.io.series import FileFrames, header_number, require_alike, require_shape
-from tsogrid.io.times import DAY, FrameStamps, mid_times, read_stamps
-
-_COUNT_KEYS = ("ON_NINT", "ON_INT")  # number of the integration, in frames cut from an exposure of the JWST
+from tsogrid.io.fits import FitsFile, Image, Unit, scan
+from tsogrid.io.instruments import attributes, first_celestial_wcs
+from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
+from tsogrid.io.times import DAY, FrameStamps, mid_times, read_stamps, start_times
+from tsogrid.io.told_times import LENGTH_KEYS, NUMBER_KEYS, Step, integration_step, read_told
 
 
 def science_unit(file: FitsFile, extension: int | str | None) -> Unit:
@@ -24,14 +24,25 @@ def science_unit(file: FitsFile, extension: int | str | None) -> Unit:
     InputError
         There is no such extension, or no image at all.
     """
-    if extension is None:
-        named = file.find("SCI")
-        if named is not None:
-            return named
-        for unit in file.units:
-            if unit.is_image or unit.is_compressed:
-                return unit
-        raise InputError(f"{file.path}: expected an image, found none{file.contents()}")
+    if extension is not None:
+        return named_unit(file, extension, "extension")
+    named = file.find("SCI")
+    if named is not None:
+        return named
+    for unit in file.units:
+        if unit.is_image or unit.is_compressed:
+            return unit
+    raise InputError(f"{file.path}: expected an image, found none{file.contents()}")
+
+
+def named_unit(file: FitsFile, extension: int | str, what: str) -> Unit:
+    """Find the unit that a key of ``input`` names, by EXTNAME or by number.
+
+    Raises
+    ------
+    InputError
+        There is no such extension.
+    """
     if isinstance(extension, str) and not extension.lstrip("-").isdigit():
         named = file.find(extension.strip().upper())
         if named is not None:
@@ -40,7 +51,25 @@ def science_unit(file: FitsFile, extension: int | str | None) -> Unit:
             return file.units[0]
     elif 0 <= int(extension) < len(file.units):
         return file.units[int(extension)]
-    raise InputError(f"{file.path}: expected an extension {extension!r} (input.extension), found none{file.contents()}")
+    raise InputError(f"{file.path}: expected an extension {extension!r} (input.{what}), found none{file.contents()}")
+
+
+def plane_of(file: FitsFile, image: Image, plane: int | None) -> Image:
+    """Give one plane of a cube as an image of its own; without a plane the image as it is.
+
+    Raises
+    ------
+    InputError
+        The cube does not have so many.
+    """
+    if plane is None:
+        return image
+    rows, ny, nx = image.shape
+    if plane >= rows:
+        what = "a 2-D frame" if rows == 1 else f"{rows} planes"
+        raise InputError(f"{file.path}: expected a cube with a plane {plane} (input.plane, counted from 0), found {what}")
+    step = ny * nx * np.dtype(image.pixels.dtype).itemsize
+    return replace(image, offset=image.offset + plane * step, shape=(1, ny, nx))
 
 
 class GroundReader:
@@ -50,23 +79,30 @@ class GroundReader:
 
     def __init__(self, config: InputConfig) -> None:
         self.config = config
+        self.keyword = config.time_keyword.strip().upper() if config.time_keyword else None
         self.parts: list[FileFrames] = []
         self.stamps: list[FrameStamps] = []
         self.counted: list[tuple[int, float] | None] = []
+        self.steps: list[Step] = []
+        self._texts: dict[str | None, str | None] = {}  # files that share their world coordinates share the text
 
     def add(self, file: FitsFile) -> None:
         """Take in a scanned file."""
         unit = science_unit(file, self.config.extension)
-        science = file.image(unit)
+        whole = file.image(unit)
+        science = plane_of(file, whole, self.config.plane)
         images = {"SCI": science}
         error = file.find("ERR")
         if error is not None and error is not unit and self.config.error != "none":
             images["ERR"] = file.image(error)
-            require_shape(file, "ERR", images["ERR"], science)
-        headers = _headers(file, unit)
+            require_shape(file, "ERR", images["ERR"], whole)
+            images["ERR"] = plane_of(file, images["ERR"], self.config.plane)
+        headers = self._headers(file, unit)
         rows = science.shape[0]
         unknown = np.full(rows, np.nan)
         units = unit.header.get("BUNIT")
+        seconds, key = integration_seconds(file, headers, self.config, str(units or ""))
+        wcs = first_celestial_wcs(headers)
         self.parts.append(
             FileFrames(
                 file.path,
@@ -80,37 +116,79 @@ class GroundReader:
                 {} if units is None else {"BUNIT": units},
                 header_number(file, headers, "gain", self.config.gain),
                 header_number(file, headers, "read_noise", self.config.read_noise),
+                seconds,
+                key,
+                self._texts.setdefault(wcs, wcs),
             )
         )
-        # The header of a cube tells when the cube began, not when each of its frames did.
-        self.stamps.append(read_stamps(headers) if rows == 1 else FrameStamps({}, float("nan"), "utc"))
-        self.counted.append(_counted_time(headers) if rows == 1 else None)
+        self._add_times(file, headers, rows)
+
+    def _add_times(self, file: FitsFile, headers: list[Cards], rows: int) -> None:
+        timing = self.config.timing
+        if rows > 1:
+            # The header of a cube tells when the cube began, not when each of its frames did.
+            if timing != "auto" or self.keyword is not None:
+                key = "timing" if timing != "auto" else "time_keyword"
+                value = getattr(self.config, key)
+                raise InputError(
+                    f"{file.path}: expected files of one frame each (input.{key} is {value}), found a cube of {rows}. "
+                    f"Choose its frame with input.plane, or leave out {key}."
+                )
+            self.stamps.append(FrameStamps({}, float("nan"), "utc"))
+            self.counted.append(None)
+            return
+        if timing != "auto":
+            self.steps.append(integration_step(file.path, headers, timing))
+        if self.keyword is not None:
+            self.stamps.append(read_told(file.path, headers, self.keyword, self.config.time_format))
+        else:
+            self.stamps.append(read_stamps(headers))
+            self.counted.append(_counted_time(headers))
 
     def finish(self) -> tuple[list[FileFrames], list[str]]:
         """Give all files with their times, and what the user should know."""
         require_alike(self.parts)
-        if all(each is not None for each in self.counted):
+        if self.steps:
+            self._finish_steps()
+            return self.parts, []
+        if self.counted and all(each is not None for each in self.counted):
             for part, each in zip(self.parts, self.counted, strict=True):
                 assert each is not None
                 part.integration[:], part.mjd_utc[:] = each
                 part.origin = "EXPSTART and the number of the integration"
             return self.parts, []
-        mjd, origin, notes = mid_times(self.stamps, self.config.time_stamp)
+        mjd, origin, notes = mid_times(self.stamps, self.config.time_stamp, self.keyword)
         for part, time in zip(self.parts, mjd, strict=True):
             if part.rows == 1:
                 part.mjd_utc[:] = time
                 part.origin = origin
         return self.parts, notes
 
+    def _finish_steps(self) -> None:
+        """Count every frame's time from the start of its exposure, as input.timing says."""
+        start, key = start_times(self.stamps, self.keyword)
+        for part, time, step in zip(self.parts, start, self.steps, strict=True):
+            if np.isnan(time):
+                raise InputError(
+                    f"{part.path}: expected the start of the exposure in the header (input.timing is {self.config.timing}), "
+                    f"found none{f' in {key}' if key else ''}. Name its keyword in input.time_keyword."
+                )
+            part.integration[:] = step.number
+            part.mjd_utc[:] = time + step.seconds / DAY
+            part.origin = f"{key} and the number of the integration (timing: {self.config.timing})"
+
     def describe(self, path: str) -> dict[str, Any]:
         """Give the attributes that a file tells."""
         file = scan(path)
         unit = science_unit(file, self.config.extension)
-        return attributes(_headers(file, unit), file.image(unit).shape[1:])
+        return attributes(self._headers(file, unit), file.image(unit).shape[1:])
 
-
-def _headers(file: FitsFile, unit: Unit) -> list[Cards]:
-    return [unit.header] if unit.index == 0 else [unit.header, file.primary]
+    def _headers(self, file: FitsFile, unit: Unit) -> list[Cards]:
+        """Where keywords are looked for, in order: where the user says, with the image, in the first header."""
+        units = [unit, file.units[0]]
+        if self.config.header_extension is not None:
+            units.insert(0, named_unit(file, self.config.header_extension, "header_extension"))
+        return [each.header for each in {each.index: each for each in units}.values()]
 
 
 def _counted_time(headers: Sequence[Cards]) -> tuple[int, float] | None:
@@ -120,7 +198,7 @@ def _counted_time(headers: Sequence[Cards]) -> tuple[int, float] | None:
     EFFINTTM where INTTIME is missing.
     """
 
-    keys = (_COUNT_KEYS, ("EXPSTART",), ("INTTIME", "EFFINTTM"), ("TFRAME",))
+    keys = (NUMBER_KEYS, ("EXPSTART",), LENGTH_KEYS, ("TFRAME",))
     number, start, length, frame = (first_number(headers, *each) for each in keys)
     if number is None or start is None or length is None or frame is None:
         return None

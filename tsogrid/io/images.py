@@ -80,14 +80,14 @@ def read_gain(path: Path, attributes: dict[str, Any], shape: tuple[int, int]) ->
     path : Path
         A FITS image, full frame or of the subarray, in electron per data unit.
     attributes : dict
-        Attributes of the frames: ``subarray_origin`` (SUBSTRT1, SUBSTRT2, 1-based) and ``integration_time_s``.
+        Attributes of the frames: ``subarray_origin`` (SUBSTRT1, SUBSTRT2, 1-based).
     shape : (int, int)
         Rows and columns of a frame.
 
     Returns
     -------
     ndarray, shape (ny, nx)
-        Electrons in one unit of a pixel, NaN where the gain is unknown.
+        Electrons in one data unit, NaN where the gain is unknown.
 
     Raises
     ------
@@ -109,7 +109,4 @@ def read_gain(path: Path, attributes: dict[str, Any], shape: tuple[int, int]) ->
                 f"found {image.shape[1]} × {image.shape[0]}."
             )
         image = cut
-    image = np.where(np.isfinite(image) & (image > 0), image, np.nan)
-    native = str(attributes.get("units", "")).lower()
-    seconds = float(attributes.get("integration_time_s", 1.0)) if native.endswith("/s") else 1.0
-    return image * seconds
+    return np.where(np.isfinite(image) & (image > 0), image, np.nan)

@@ -87,8 +87,7 @@ def attributes(headers: Sequence[Cards], shape: tuple[int, int]) -> dict[str, An
     origin = [first_number(headers, key) for key in ("SUBSTRT1", "SUBSTRT2")]
     if None not in origin:
         result["subarray_origin"] = [int(each) for each in origin if each is not None]
-    text = next((text for header in headers if (text := celestial_wcs(header))), None)
-    if text:
+    if text := first_celestial_wcs(headers):
         result["wcs"] = text
     return result
 
@@ -134,6 +133,11 @@ def celestial_wcs(header: Cards) -> str | None:
     lines = [f"{'WCSAXES':8}= {2:>20}".ljust(80)]
     lines += [header.image(key) for key in header if _WCS_KEYWORD.match(key) and header.get(key) is not None]
     return "\n".join(lines)
+
+
+def first_celestial_wcs(headers: Sequence[Cards]) -> str | None:
+    """Give the celestial WCS of the first header that has one."""
+    return next((text for header in headers if (text := celestial_wcs(header))), None)
 
 
 def is_spectral(exposure_type: str | None) -> bool:

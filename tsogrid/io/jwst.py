@@ -14,8 +14,8 @@ from tsogrid.errors import InputError
 from tsogrid.io.cards import first_value
 from tsogrid.io.fits import FitsFile, Unit, scan
 from tsogrid.io.ground import science_unit
-from tsogrid.io.instruments import attributes, is_spectral
-from tsogrid.io.series import FileFrames, header_number, require_alike, require_shape
+from tsogrid.io.instruments import attributes, first_celestial_wcs, is_spectral
+from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
 from tsogrid.io.times import DAY, MJD_ZERO
 
 _EXPOSURE_KEYS = ("PROGRAM", "OBSERVTN", "VISIT", "VISITGRP", "SEQ_ID", "ACT_ID", "EXPOSURE")
@@ -62,6 +62,7 @@ class JWSTReader:
         keywords["dimensions"] = len(unit.axes)
         if is_spectral(kind := str(keywords.get("EXP_TYPE", ""))):
             self.spectral.add(kind)
+        seconds, key = integration_seconds(file, headers, self.config, str(keywords.get("BUNIT", "")))
         self.segments.append((file.primary.get("EXSEGNUM"), file.primary.get("EXSEGTOT")))
         self.parts.append(
             FileFrames(
@@ -76,6 +77,9 @@ class JWSTReader:
                 keywords,
                 header_number(file, headers, "gain", self.config.gain),
                 header_number(file, headers, "read_noise", self.config.read_noise),
+                seconds,
+                key,
+                first_celestial_wcs(headers),
             )
         )
 

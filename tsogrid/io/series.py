@@ -14,12 +14,14 @@ from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
 from tsogrid.io.axis import TimeAxis, time_axis
-from tsogrid.io.cards import Cards
+from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
-from tsogrid.io.instruments import identity
+from tsogrid.io.instruments import ATTRIBUTES, identity
 from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, make_runs
 
 DIMS = ("time", "y", "x")
+_STAND_INS = ("EFFINTTM", "EXPTIME")  # where the keyword of the integration time is missing, as in tshirt
+_SAME = 1e-6  # relative difference up to which integration times are one
 _FLOAT32_PIXELS = ("u1", ">i2", ">f4")  # float32 holds all their values
 
 
@@ -38,6 +40,9 @@ class FileFrames:
     keywords: dict[str, Any]  # that all files must share
     gain: float | None = None
     read_noise: float | None = None
+    integration_time: float | None = None  # seconds by which rates are multiplied, where the headers are asked
+    integration_time_key: str = ""  # the keyword that it was found in
+    wcs: str | None = None  # the cards of the celestial world coordinates
 
     @property
     def name(self) -> str:
@@ -73,6 +78,58 @@ def header_number(file: FitsFile, headers: Sequence[Cards], what: str, given: fl
                 f"{file.path}: expected a number in header keyword {given} (input.{what}), found {header[given]!r}"
             ) from None
     raise InputError(f"{file.path}: expected a header keyword {given} (input.{what}), found none: give the number itself")
+
+
+def integration_seconds(
+    file: FitsFile, headers: Sequence[Cards], config: InputConfig, unit: str
+) -> tuple[float | None, str]:
+    """Give the integration time that a file's header tells, where the configuration needs it.
+
+    Parameters
+    ----------
+    file : FitsFile
+        For errors.
+    headers : sequence of Cards
+        The first that has a keyword counts.
+    config : InputConfig
+        Its ``integration_time`` (a keyword), ``rate``, ``units`` and ``gain``.
+    unit : str
+        Unit of the pixels.
+
+    Returns
+    -------
+    seconds : float or None
+        None where it is given itself, or not needed.
+    key : str
+        The keyword that it was found in.
+
+    Raises
+    ------
+    InputError
+        The keyword is missing, and there is none to stand in.
+    """
+    given = config.integration_time
+    if isinstance(given, str):
+        keys: tuple[str, ...] = (given.strip().upper(), *_STAND_INS)
+    elif given is None and is_rate(config, unit) and (config.units == "electron" or config.gain is not None):
+        keys = ATTRIBUTES["integration_time_s"]
+    else:
+        return None, ""
+    for key in keys:
+        found = first_number(headers, key)
+        if found is not None and found > 0:
+            return float(found), key
+    if given is None:
+        return None, ""
+    raise InputError(
+        f"{file.path}: expected a positive number in header keyword {given} (input.integration_time), found none, nor in "
+        f"{' or '.join(_STAND_INS)}: give the seconds themselves"
+    )
+
+
+def is_rate(config: InputConfig, unit: str) -> bool:
+    """Whether pixels are per second: as the configuration says, else their unit."""
+    return config.rate if config.rate is not None else unit.strip().lower().endswith("/s")
 
 
 def is_file_name(text: str) -> bool:
@@ -133,9 +190,15 @@ def assemble(
         "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
         "file": (names[file], {}),
     }
+    texts = np.array([part.wcs or "" for part in parts], dtype=object)
+    if len(set(texts)) > 1:
+        extra["wcs"] = (texts[file], {"long_name": "FITS cards of the celestial world coordinates of each frame"})
     in_series = [parts[i] for i in dict.fromkeys(file.tolist())]
     attrs = describe(in_series[0].path)
     attrs |= _numbers(parts, config)
+    seconds, more = _integration_time(parts, config)
+    attrs |= seconds
+    notes = [*notes, *more]
     attrs |= {"reader": reader, "inputs": identity(in_series)}
     if "units" in attrs:
         for name in ("data", "error"):
@@ -227,6 +290,31 @@ def _numbers(parts: list[FileFrames], config: InputConfig) -> dict[str, Any]:
             raise InputError(f"{path}: no such file (input.gain: a number, a header keyword or a FITS file)")
         result["gain_file"] = path
     return result
+
+
+def _integration_time(parts: list[FileFrames], config: InputConfig) -> tuple[dict[str, float], list[str]]:
+    """Give the one integration time of all files, as far as their headers were asked for it."""
+    known = [(part, part.integration_time) for part in parts if part.integration_time is not None]
+    if not known:
+        return {}, []
+    first, seconds = known[0]
+    for part, other in known:
+        if abs(other - seconds) > _SAME * seconds:
+            raise InputError(
+                f"{part.path}: expected an integration time of {seconds:g} s ({first.integration_time_key}) as in "
+                f"{first.name}, found {other:g} s ({part.integration_time_key}): measure these files apart, or give "
+                "input.integration_time in seconds"
+            )
+    notes = []
+    if isinstance(config.integration_time, str):
+        wanted = config.integration_time.strip().upper()
+        without = [part for part in parts if part.integration_time_key != wanted]
+        if without:
+            notes.append(
+                f"{len(without)} of {len(parts)} files have no {wanted} (input.integration_time), {without[0].name} is "
+                f"one: {without[0].integration_time_key} is taken in its place"
+            )
+    return {"integration_time_s": seconds}, notes
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -155,33 +155,62 @@ def read_stamps(headers: Sequence[Cards]) -> FrameStamps:
         The header of the image, then the primary one; the first that has a keyword counts.
     """
 
+    stamps: dict[str, Stamp] = {}
+    for candidate in CANDIDATES:
+        stamp = read_stamp(headers, candidate.key, candidate.kind)
+        if stamp is not None:
+            stamps[candidate.key] = stamp
+    return frame_stamps(headers, stamps)
+
+
+def read_stamp(headers: Sequence[Cards], key: str, kind: str) -> Stamp | None:
+    """Read one keyword as a time.
+
+    Parameters
+    ----------
+    headers : sequence of Cards
+        The first that has the keyword, with a time in it, counts.
+    key : str
+        The keyword.
+    kind : {"date", "mjd", "jd"}
+        What it holds; a date alone takes its time of day from the clock keywords.
+
+    Returns
+    -------
+    Stamp or None
+    """
+
     def clock() -> str | None:
-        for key in CLOCK_KEYS:
-            text = first_value(headers, key)
+        for name in CLOCK_KEYS:
+            text = first_value(headers, name)
             if isinstance(text, str) and _seconds(_OFFSET.sub("", text).strip()):
                 return text if not _OFFSET.search(text) else _OFFSET.sub("", text).strip()
         return None
 
-    stamps: dict[str, Stamp] = {}
-    for candidate in CANDIDATES:
-        for header in headers:
-            if candidate.key not in header:
-                continue
-            stamp: Stamp | None
-            if candidate.kind == "date":
-                text = header.get(candidate.key)
-                stamp = parse_date(text, clock) if isinstance(text, str) else None
-            else:
-                stamp = _days(header, candidate.key, MJD_ZERO if candidate.kind == "jd" else 0.0)
-            if stamp is not None:
-                stamps[candidate.key] = stamp
-                break
+    for header in headers:
+        if key not in header:
+            continue
+        stamp: Stamp | None
+        if kind == "date":
+            text = header.get(key)
+            stamp = parse_date(text, clock) if isinstance(text, str) else None
+        else:
+            stamp = _days(header, key, MJD_ZERO if kind == "jd" else 0.0)
+        if stamp is not None:
+            return stamp
+    return None
+
+
+def frame_stamps(headers: Sequence[Cards], stamps: dict[str, Stamp]) -> FrameStamps:
+    """Put the times of a frame beside its exposure time and time scale."""
     exposure = first_number(headers, *EXPOSURE_KEYS)
     seconds = float("nan") if exposure is None or exposure < 0 else float(exposure)
     return FrameStamps(stamps, seconds, str(first_value(headers, "TIMESYS") or "utc").lower())
 
 
-def mid_times(frames: Sequence[FrameStamps], time_stamp: str) -> tuple[np.ndarray, str, list[str]]:
+def mid_times(
+    frames: Sequence[FrameStamps], time_stamp: str, keyword: str | None = None
+) -> tuple[np.ndarray, str, list[str]]:
     """Give the mid-exposure times of a series.
 
     Parameters
@@ -190,6 +219,8 @@ def mid_times(frames: Sequence[FrameStamps], time_stamp: str) -> tuple[np.ndarra
         What each header says.
     time_stamp : {"auto", "start", "mid", "end"}
         What part of the exposure keywords mean whose name does not say it; ``auto`` is the start, as FITS defines DATE-OBS.
+    keyword : str, optional
+        The one keyword that counts; `time_stamp`, where it is not ``auto``, then goes before what its name says.
 
     Returns
     -------
@@ -200,23 +231,13 @@ def mid_times(frames: Sequence[FrameStamps], time_stamp: str) -> tuple[np.ndarra
     notes : list of str
         What the user should know.
     """
-    mjd = np.full(len(frames), np.nan)
-    ranked = []
-    for order, candidate in enumerate(CANDIDATES):
-        found = [frame.stamps[candidate.key] for frame in frames if candidate.key in frame.stamps]
-        if found:
-            finest = max(min(stamp.resolution for stamp in found), ENOUGH)
-            # What the user says of the time stamps is meant for keywords that do not say it themselves.
-            last = candidate.stamp == "end" or (time_stamp != "auto" and candidate.stamp != "auto")
-            ranked.append((-len(found), last, -len({stamp.mjd for stamp in found}), finest, order))
-    if not ranked:
-        return mjd, "", []
-    chosen = CANDIDATES[min(ranked)[-1]]
-    for i, frame in enumerate(frames):
-        if chosen.key in frame.stamps:
-            mjd[i] = frame.stamps[chosen.key].mjd
+    chosen = _best(frames, time_stamp) if keyword is None else _named(keyword)
+    if chosen is None:
+        return np.full(len(frames), np.nan), "", []
+    mjd = _times_of(frames, chosen.key)
     exposure = np.array([frame.exposure for frame in frames])
-    stamp = chosen.stamp if chosen.stamp != "auto" else {"auto": "start"}.get(time_stamp, time_stamp)
+    told = chosen.stamp if time_stamp == "auto" or (keyword is None and chosen.stamp != "auto") else time_stamp
+    stamp = {"auto": "start"}.get(told, told)
     notes = []
     if stamp != "mid":
         unknown = np.isnan(exposure) & ~np.isnan(mjd)
@@ -229,6 +250,51 @@ def mid_times(frames: Sequence[FrameStamps], time_stamp: str) -> tuple[np.ndarra
     mjd = _to_utc(mjd, [frame.scale for frame in frames])
     origin = f"{chosen.key}, {stamp} of the exposure" + ("" if stamp == "mid" else ", moved to its middle")
     return mjd, origin, notes
+
+
+def start_times(frames: Sequence[FrameStamps], keyword: str | None = None) -> tuple[np.ndarray, str]:
+    """Give the times of a series as they stand in the headers, of keywords that do not mean the middle or the end.
+
+    Parameters
+    ----------
+    frames : sequence of FrameStamps
+        What each header says.
+    keyword : str, optional
+        The one keyword that counts, whatever its name says.
+
+    Returns
+    -------
+    mjd : (frames,) float64
+        MJD in UTC; NaN where a header does not tell it.
+    key : str
+        Which keyword was taken; empty if there is none.
+    """
+    starts = tuple(candidate for candidate in CANDIDATES if candidate.stamp in ("start", "auto"))
+    chosen = _best(frames, "auto", starts) if keyword is None else _named(keyword)
+    if chosen is None:
+        return np.full(len(frames), np.nan), ""
+    return _to_utc(_times_of(frames, chosen.key), [frame.scale for frame in frames]), chosen.key
+
+
+def _named(keyword: str) -> Candidate:
+    return next((each for each in CANDIDATES if each.key == keyword), Candidate(keyword, "", "auto"))
+
+
+def _times_of(frames: Sequence[FrameStamps], key: str) -> np.ndarray:
+    return np.array([frame.stamps[key].mjd if key in frame.stamps else np.nan for frame in frames], float)
+
+
+def _best(frames: Sequence[FrameStamps], time_stamp: str, candidates: Sequence[Candidate] = CANDIDATES) -> Candidate | None:
+    """Choose the keyword that most frames have, that changes from frame to frame, and that shows the most digits."""
+    ranked = []
+    for order, candidate in enumerate(candidates):
+        found = [frame.stamps[candidate.key] for frame in frames if candidate.key in frame.stamps]
+        if found:
+            finest = max(min(stamp.resolution for stamp in found), ENOUGH)
+            # What the user says of the time stamps is meant for keywords that do not say it themselves.
+            last = candidate.stamp == "end" or (time_stamp != "auto" and candidate.stamp != "auto")
+            ranked.append((-len(found), last, -len({stamp.mjd for stamp in found}), finest, order))
+    return candidates[min(ranked)[-1]] if ranked else None
 
 
 def _to_utc(mjd: np.ndarray, scales: list[str]) -> np.ndarray:
