@@ -118,7 +118,7 @@ class TsoAccessor:
         return to_dataframe(self._result, sky)
 
     def to_table(self) -> Table:
-        """Make an astropy table; see `tsogrid.export.plain_table` (results), `tsogrid.analysis.table.to_table` (light curves)."""
+        """Make an astropy table; see `tsogrid.export.plain_table` and, of light curves, `analysis.table.to_table`."""
         return plain_table(self._result) if self._is_result else to_table(self._result)
 
     @property

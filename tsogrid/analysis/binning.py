@@ -120,7 +120,7 @@ def bin_light_curve(
     Dataset
         Over ``time``, the mean time of each bin's frames: ``flux``; ``flux_err``, propagated from the errors of the points
         (√Σσ²/n; 1/√Σσ⁻²; 1.2533 √Σσ²/n); ``flux_err_measured``, from the scatter of the points (their standard deviation
-        over √n; NaN of one point); ``points``, the number of points. What is not finite takes no part; empty bins are left out.
+        over √n; NaN of one point); ``points``, their number. What is not finite takes no part; empty bins are left out.
 
     Raises
     ------

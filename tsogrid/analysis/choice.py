@@ -116,12 +116,12 @@ def score_curves(curves: xr.Dataset, timescale: Any = None) -> xr.Dataset:
     white = over_time(point_to_point, flux)
     binned = over_time(lambda values: deviation(means(values, time, frames)), flux)
     expected = over_time(median, curve["flux_err"])
-    content = {
+    content: dict[str, tuple[xr.DataArray, str]] = {
         "point_to_point": (white, "point-to-point scatter"),
         "mad": (over_time(mad, flux), "scatter: 1.4826 MAD"),
         "std": (over_time(deviation, flux), "standard deviation"),
         "binned": (binned, f"rms of means of {frames} frames"),
-        "red": (np.sqrt(np.maximum(binned**2 - white**2 / frames, 0)), f"red noise in means of {frames} frames"),
+        "red": (((binned**2 - white**2 / frames).clip(min=0)) ** 0.5, f"red noise in means of {frames} frames"),
         "expected": (expected, "median error"),
         "ratio": (white / expected, "point-to-point scatter over the median error"),
         "points": (flux.notnull().sum("time"), "number of points"),

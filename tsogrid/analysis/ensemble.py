@@ -9,6 +9,7 @@ import numpy as np
 
 from tsogrid.analysis.scatter import NORMAL_MAD, median
 
+ROUNDING = 1e-12  # relative scatter that numbers have without any noise
 FEWEST_FOR_REJECTION = 4  # with three, the worst of two that disagree cannot be told from the better one
 
 
@@ -86,11 +87,11 @@ def weighted_median(values: np.ndarray, weight: np.ndarray, kept: np.ndarray) ->
 def accepted(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, threshold: float | None) -> np.ndarray:
     """Find the points of reference stars that agree with the other stars of their frame.
 
-    A star's deviation is n / (weighted median of the others) − 1. Each star has a σ of its own: 1.4826 MAD of its deviations
-    over time, larger in frames where its error is larger. Of a frame with points beyond the threshold the worst is taken
-    away and the rest looked at again, so that one bad star does not take the others with it. The others without the star
-    itself, by weight: against a plain median of all stars, whose noise the star shares, the deviations of good points have
-    long tails, and 3 σ would take ten times what it should.
+    A star's deviation is n less the weighted median m of the others, over the star's error (over m where not all of its
+    errors are known). Each star has a σ of its own: 1.4826 MAD of its deviations over time. Of a frame with points beyond
+    the threshold the worst is taken away and the rest looked at again, so that one bad star does not take the others with
+    it. The others are without the star itself, and by weight: against a plain median of all stars, whose noise the star
+    shares, the deviations of good points have long tails, and 3 σ would take ten times what it should.
 
     Parameters
     ----------
@@ -109,8 +110,7 @@ def accepted(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, threshol
     kept = np.isfinite(normal)
     if threshold is None or normal.shape[1] < FEWEST_FOR_REJECTION:
         return kept
-    typical = median(error)
-    shape = np.where((error > 0) & (typical > 0), error / np.where(typical > 0, typical, 1.0), 1.0)
+    known = ((error > 0) | ~kept).all(axis=0)
 
     def deviations(rows: np.ndarray) -> np.ndarray:
         stars = np.arange(normal.shape[1])
@@ -119,14 +119,14 @@ def accepted(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, threshol
             others = stars != star
             middle = weighted_median(normal[rows][:, others], weight[others], kept[rows][:, others])
             middle = np.where(middle > 0, middle, np.nan)
-            found[:, star] = (normal[rows, star] / middle - 1) / shape[rows, star]
+            found[:, star] = (normal[rows, star] - middle) / (error[rows, star] if known[star] else middle)
         return found
 
     rows = np.arange(len(normal))
     first = deviations(rows)
     centre = median(first)
     sigma = NORMAL_MAD * median(np.abs(first - centre))
-    sigma = np.where(sigma > 0, sigma, np.inf)  # stars without any noise
+    sigma = np.where(sigma > ROUNDING, sigma, np.inf)  # stars without any noise
     while len(rows):
         size = np.where(kept[rows], np.abs(deviations(rows) - centre) / sigma, 0.0)
         size = np.nan_to_num(size, nan=0.0, posinf=np.inf)

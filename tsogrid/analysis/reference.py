@@ -61,8 +61,8 @@ def relative(
         Over time (and apertures and skies where several are left): ``flux``, ``flux_err`` (relative, median 1),
         ``comparison``, ``comparison_err``, and the source's flags. ``kept`` (time, reference, …) says which points made the
         comparison. Over ``reference``: ``used``, ``reason`` (why not), ``weight``, ``rejected`` (number of points), and the
-        star against the others: ``check_scatter``, ``check_expected``, ``check_point_to_point``, ``check_trend`` (change from
-        first to last frame), ``check_trend_err``.
+        star against the others: ``check_scatter``, ``check_expected``, ``check_point_to_point``, ``check_trend`` (change
+        from first to last frame), ``check_trend_err``.
 
     Raises
     ------

@@ -24,8 +24,8 @@ def require_result(data: xr.Dataset) -> None:
     missing += [name for name in ("time", "source", "aperture", "sky") if name not in data.dims]
     if missing:
         raise ConfigError(
-            f"expected a result of tsogrid (from measure, run or open_result), found a Dataset without "
-            f"{', '.join(missing)}; a light curve that was already taken from one has no sources, apertures and skies to choose from."
+            "expected a result of tsogrid (from measure, run or open_result), found a Dataset without "
+            f"{', '.join(missing)}; a light curve that was taken from one has nothing left to choose from."
         )
 
 

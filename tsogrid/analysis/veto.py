@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsogrid.analysis.ensemble import comparison
-from tsogrid.analysis.scatter import averaged, deviation, median, point_to_point
+from tsogrid.analysis.ensemble import ROUNDING, comparison
+from tsogrid.analysis.scatter import averaged, deviation, mad, median, point_to_point
 
 FEWEST_FRAMES = 20  # for a verdict
 FEWEST_STARS = 2  # that a veto leaves; of two, nothing tells which one varies
 RUNS = 12  # into which a series is averaged to look for slow changes
 SCATTER_LIMIT = 1.5  # own scatter over what the errors say, relative to the stars' typical value
 RED_LIMIT = 2.0  # own scatter of the means of runs over that of white noise, relative to the stars' typical value
+WILD, WILD_PART = 5.0, 0.02  # standard deviations; part of the frames
 SIGNIFICANCE = 5.0  # standard deviations of the variance, by chance
 
 
@@ -111,6 +112,9 @@ def _suspicions(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept:
     stars = normal.shape[1]
     used = np.ones(stars, bool)
     ratio = against_others(normal[..., None], error[..., None], weight[:, None], kept[..., None], used)[0][..., 0]
+    # A few wild points (cosmic rays, where fewer than four stars allow no rejection) do not make a star variable.
+    wild = np.abs(ratio - median(ratio)) > WILD * mad(ratio)
+    ratio = np.where(wild & (wild.mean(axis=0) < WILD_PART), np.nan, ratio)
     parts = np.where(np.eye(stars, dtype=bool), 0.0, weight[None] * np.ones((stars, 1)))
     parts = parts / parts.sum(axis=1, keepdims=True)
     frames = np.isfinite(ratio).sum(axis=0)
@@ -133,8 +137,8 @@ def _suspicions(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept:
     length = max(len(ratio) // RUNS, 2)
     means = averaged(ratio, length)
     runs = np.isfinite(means).sum(axis=0)
-    fast = point_to_point(ratio) ** 2
-    if (runs > 2).all() and (fast > 0).all():
+    fast = np.maximum(point_to_point(ratio), ROUNDING) ** 2
+    if (runs > 2).all():
         own_fast = np.maximum(_own(fast, fast, parts).variance, 0.05 * fast) / length
         own = _own(deviation(means) ** 2, fast / length * np.sqrt(2 / (runs - 1)), parts)
         words = "means of " + str(length) + " frames scatter {:.1f} times white noise (the stars' median {:.1f})"
