@@ -24,7 +24,7 @@ def night(
     rng = np.random.default_rng(seed)
     phase = np.arange(frames) / frames
     common = 1 - 0.05 * np.sin(9 * phase) ** 2 if transparency is None else transparency
-    flux = np.asarray(fluxes, float) * np.asarray(common)[:, None]
+    flux = np.asarray(fluxes, float) * np.broadcast_to(common, frames)[:, None]
     for star, signal in (signals or {}).items():
         flux[:, star] *= 1 + signal
     flux = flux[:, :, None, None] * np.linspace(0.8, 1, apertures)[:, None] * np.ones(skies)

@@ -1,6 +1,7 @@
 """Light curves in bins, by number of frames or by time, each bin with its propagated and its measured error.
 
-A bin never reaches over a gap. The rms of binned curves against the size of the bins is in `tsogrid.analysis.averaging`.
+A bin of a number of frames never reaches over a gap. The rms of binned curves against the size of the bins is in
+`tsogrid.analysis.averaging`.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.analysis.scatter import median
+from tsogrid.analysis.scatter import mad, median
 from tsogrid.errors import ConfigError
 
 METHODS = ("mean", "inverse-variance", "median")
@@ -113,14 +114,15 @@ def bin_light_curve(
     method : {"mean", "inverse-variance", "median"}
         How the points of a bin are averaged.
     gap : float
-        A step of time longer than so many median steps ends a bin.
+        A step of time longer than so many median steps ends a bin of a number of frames.
 
     Returns
     -------
     Dataset
         Over ``time``, the mean time of each bin's frames: ``flux``; ``flux_err``, propagated from the errors of the points
-        (√Σσ²/n; 1/√Σσ⁻²; 1.2533 √Σσ²/n); ``flux_err_measured``, from the scatter of the points (their standard deviation
-        over √n; NaN of one point); ``points``, their number. What is not finite takes no part; empty bins are left out.
+        (√Σσ²/n; 1/√Σσ⁻²; 1.2533 √n/Σσ⁻¹); ``flux_err_measured``, from the scatter of the points (standard deviation/√n;
+        of the median 1.2533 × 1.4826 MAD/√n; NaN of one point); ``points``, their number. What is not finite takes no
+        part; empty bins are left out.
 
     Raises
     ------
@@ -165,16 +167,11 @@ def bin_light_curve(
 
 def _starts(time: np.ndarray, count: int | None, length: float | None, gap: float) -> np.ndarray:
     """First frame of every bin."""
-    starts: list[int] = []
     if length is not None:
         # The margin puts a frame that lies on an edge into the bin that begins there, whatever the times are rounded to.
         place = np.floor((time - time[0]) / length + 1e-6)
-    for run in runs(time, gap):
-        if length is None:
-            starts += range(run.start, run.stop, int(count or 1))
-        else:
-            starts += [run.start, *(run.start + 1 + np.flatnonzero(np.diff(place[run])))]
-    return np.array(starts)
+        return np.array([0, *(1 + np.flatnonzero(np.diff(place)))])
+    return np.array([start for run in runs(time, gap) for start in range(run.start, run.stop, int(count or 1))])
 
 
 def _averaged(
@@ -203,8 +200,11 @@ def _averaged(
     propagated = 1 / np.sqrt(sum_weight) if method == "inverse-variance" else np.sqrt(total(error**2)) / some
     propagated = np.where(count > 0, propagated, np.nan)
     if method == "median":
-        ends = [*starts[1:], len(flux)]
-        mean = np.stack([median(flux[first:last]) for first, last in zip(starts, ends, strict=True)])
-        factor = np.where(count > 2, MEDIAN_ERROR, 1.0)  # the median of two is their mean
-        propagated, measured = factor * propagated, factor * measured
+        parts = [flux[first:last] for first, last in pairwise([*starts, len(flux)])]
+        mean = np.stack([median(part) for part in parts])
+        # The median's variance is 1/(4 n f²), f the mean density of the points at the centre: for normal errors Σσ⁻¹/(n√2π).
+        density = total(1 / np.where(error > 0, error, np.nan))
+        several = count > 2  # the median of two is their mean
+        propagated = np.where(several, MEDIAN_ERROR * np.sqrt(some) / np.where(count > 0, density, np.nan), propagated)
+        measured = np.where(several, MEDIAN_ERROR * np.stack([mad(part) for part in parts]) / np.sqrt(some), measured)
     return mean, propagated, measured, count

@@ -18,7 +18,7 @@ SCALE_HEIGHT = 8000.0  # metres, of the atmosphere
 COUNTS = ("", "1", "dn", "adu", "count", "counts", "ct")
 PARTS = {
     "photon": "photon noise of the source",
-    "sky": "photon noise of the sky in the aperture",
+    "sky_photon": "photon noise of the sky in the aperture",
     "read": "read noise of the aperture's pixels",
     "pixels": "noise of the aperture's pixels, as propagated from their errors",
     "sky_level": "error of the sky that is taken off",
@@ -122,8 +122,8 @@ def noise(
     Returns
     -------
     Dataset
-        Over time (and apertures and skies where several are left), relative to the flux: ``photon``, ``sky``, ``read``;
-        ``pixels``, what the errors of the pixels say of the same three together; ``sky_level`` or, of skies with a model of
+        Over time (and apertures and skies where several are left), relative to the flux: ``photon``, ``sky_photon``,
+        ``read``; ``pixels``, what the errors of the pixels say of the same three together; ``sky_level`` or, of skies with a model of
         the rows, ``one_over_f``; ``scintillation``; ``total``, the root of the sum of the squares of what is known
         (photon, sky and read, or else ``pixels``); ``error``, the error of the flux that is stored.
 
@@ -151,18 +151,18 @@ def noise(
     has_rows = _has_row_model(chosen["sky"])
     parts = {
         "photon": np.sqrt(flux / electrons) / flux,
-        "sky": np.sqrt(np.maximum(chosen["sky_sum"], 0) / electrons) / flux,
+        "sky_photon": np.sqrt(np.maximum(chosen["sky_sum"], 0) / electrons) / flux,
         "read": np.sqrt(chosen["aperture_area"]) * read / electrons / flux,
         "pixels": chosen["aperture_sum_err"] / flux,
         "sky_level": (chosen["sky_sum_err"] / flux).where(~has_rows, 0.0),
         "one_over_f": (chosen["sky_sum_err"] / flux).where(has_rows, 0.0),
         "scintillation": ones * scintillation(diameter, exposure, airmass, altitude, correction),
     }
-    own = parts["photon"] ** 2 + parts["sky"] ** 2 + parts["read"] ** 2
+    own = parts["photon"] ** 2 + parts["sky_photon"] ** 2 + parts["read"] ** 2
     known = [own if math.isfinite(electrons) and math.isfinite(read) else parts["pixels"] ** 2]
     known += [parts["sky_level"] ** 2, parts["one_over_f"] ** 2]
     unknown = {
-        "photon, sky": None if math.isfinite(electrons) else "no gain, or fluxes that are no counts",
+        "photon, sky_photon": None if math.isfinite(electrons) else "no gain, or fluxes that are no counts",
         "read": None if math.isfinite(electrons * read) else "no gain or no read noise",
         "scintillation": _missing(diameter=diameter, altitude=altitude, exposure=exposure, airmass=airmass),
     }
