@@ -1,7 +1,7 @@
 """The noise budget of a light curve: photons, sky, read noise, the sky's own error, 1/f and scintillation, each on its own.
 
 Every part is relative to the flux, one number a frame. What cannot be known from the result, and is not told, is NaN, and
-the attribute ``unknown`` says what is missing. Nothing is computed before it is asked for.
+the attribute ``unknown`` says what is missing.
 """
 
 import json
@@ -123,9 +123,9 @@ def noise(
     -------
     Dataset
         Over time (and apertures and skies where several are left), relative to the flux: ``photon``, ``sky_photon``,
-        ``read``; ``pixels``, what the errors of the pixels say of the same three together; ``sky_level`` or, of skies with a model of
-        the rows, ``one_over_f``; ``scintillation``; ``total``, the root of the sum of the squares of what is known
-        (photon, sky and read, or else ``pixels``); ``error``, the error of the flux that is stored.
+        ``read``; ``pixels``, what the errors of the pixels say of these three together; ``sky_level`` or, of skies with a
+        model of the rows, ``one_over_f``; ``scintillation``; ``total``, the root of the sum of the squares of what is known
+        (the first three, or else ``pixels``); ``error``, the error of the flux that is stored.
 
     Raises
     ------
@@ -136,6 +136,7 @@ def noise(
     number, said = source_number(result, source)
     names = ["flux", "flux_err", "aperture_sum_err", "aperture_area", "sky_sum", "sky_sum_err"]
     chosen, where = cells(result[names].isel(source=number), aperture, sky)
+    chosen = chosen.compute()
     electrons = electrons_per_unit(result, gain)
     read = _number(result, "read_noise") if read_noise is None else float(read_noise)
     diameter = _number(result, "telescope_diameter_m") if diameter is None else float(diameter)

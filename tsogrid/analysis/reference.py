@@ -178,7 +178,8 @@ def _compared(
         return flux / middle, error / middle, middle if weights == "flux" else np.ones_like(middle)
 
     if veto:
-        normal, normal_err, weight = (each[..., _quietest(flux, used)] for each in ready())
+        cell = _quietest(flux, used)
+        normal, normal_err, weight = (each[..., cell] for each in ready())
         kept = np.isfinite(normal)
         kept[:, used] = ensemble.accepted(normal[:, used], normal_err[:, used], weight[used], reject)
         for variable, reason in vetoed(normal, normal_err, weight, kept, used).items():
@@ -194,12 +195,13 @@ def _compared(
 
 
 def _quietest(flux: np.ndarray, used: np.ndarray) -> int:
-    """Find the cell in which a verdict on the stars is safest: where they scatter least against each other."""
+    """Find the cell in which a verdict on the stars is safest: where they scatter least about their mean."""
+    if flux.shape[2] == 1:
+        return 0
     normal = flux[:, used] / ensemble.normal_flux(flux, used)[used]
-    ones = np.ones(normal.shape[1:])
-    ratio = against_others(normal, np.zeros_like(normal), ones, np.isfinite(normal), np.ones(len(ones), bool))[0]
-    noise = np.nan_to_num(median(point_to_point(ratio)), nan=np.inf)
-    return int(np.argmin(noise))
+    mean = ensemble.comparison(normal, normal, np.ones(normal.shape[1:]), np.isfinite(normal))[0]
+    noise = median(point_to_point(normal / np.where(mean > 0, mean, np.nan)[:, None]))
+    return int(np.argmin(np.nan_to_num(noise, nan=np.inf)))
 
 
 def _references(

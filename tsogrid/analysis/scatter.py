@@ -22,13 +22,18 @@ def median(values: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (…)
     """
-    good = np.isfinite(values)
     if not values.shape[0]:
         return np.full(values.shape[1:], np.nan)
-    ordered = np.sort(np.where(good, values, np.nan), axis=0)  # NaN comes last
-    count = good.sum(axis=0)[None]
-    pair = np.concatenate([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, np.maximum(count - 1, 0))])
-    return np.asarray(np.take_along_axis(ordered, pair, axis=0).mean(axis=0))
+    values = np.ascontiguousarray(
+        np.moveaxis(values, 0, -1), float
+    )  # runs in time lie together: sorted several times faster
+    good = np.isfinite(values)
+    if good.all():
+        return np.asarray(np.median(values, axis=-1))
+    ordered = np.sort(np.where(good, values, np.nan), axis=-1)  # NaN comes last
+    count = good.sum(axis=-1)[..., None]
+    pair = np.concatenate([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, np.maximum(count - 1, 0))], axis=-1)
+    return np.asarray(np.take_along_axis(ordered, pair, axis=-1).mean(axis=-1))
 
 
 def mad(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import xarray as xr
 from tsogrid.errors import ConfigError
 
 # Attributes of a result that say nothing of one of its light curves.
-_OF_THE_STORE = ("identity", "layout", "wcs", "inputs")
+_OF_THE_STORE = ("identity", "layout", "wcs", "inputs", "units")
 
 
 def require_result(data: xr.Dataset) -> None:
