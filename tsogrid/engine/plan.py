@@ -193,6 +193,7 @@ class Plan:
         result.attrs["config"] = json.dumps(self.config.scientific(), sort_keys=True)
         result.attrs["data_units"] = self.recipe.unit
         result.attrs["frame_shape"] = list(self.shape)  # rows, columns
+        result.attrs |= self.config.plot.model_dump(exclude_none=True)  # time_reference: how plots show times
         result.attrs["tsogrid_version"] = tsogrid.__version__
         result.attrs["Conventions"] = "CF-1.11"
         return result

@@ -1,61 +1,100 @@
-"""Plots of a result: each function takes data and axes, and gives the axes back."""
+"""Light curves: every frame, binned means, a model; and the time axis that all plots over time share."""
 
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-# Two colours that stay apart for every kind of colour vision (Okabe & Ito 2008), and greys.
-POINTS, BINNED, MODEL = "0.72", "#0072B2", "#D55E00"
+from tsogrid.view.style import BINNED, MODEL, POINTS, legend_on_top, quantity
+
+FEW = 200  # points that are drawn with their errors
 
 
 def light_curve(
-    flux: xr.DataArray, axes: Any, *, bins: int = 40, model: np.ndarray | None = None, time_reference: float | None = None
+    curve: xr.Dataset | xr.DataArray,
+    axes: Any,
+    *,
+    bins: int = 40,
+    model: np.ndarray | None = None,
+    time_reference: float | None = None,
 ) -> Any:
     """Draw a light curve: every frame, binned means with their errors, and a model if there is one.
 
     Parameters
     ----------
-    flux : DataArray, shape (n,)
-        Over time; its own unit and name label the axis.
+    curve : Dataset or DataArray, shape (n,)
+        ``flux`` (and ``flux_err``) over time, or the flux alone; its own unit and name label the axis. Of up to 200 points
+        the errors are drawn.
     axes : matplotlib Axes
         Where to draw.
     bins : int
-        Number of bins of equal length; an error is the scatter in the bin over the root of its number.
+        Number of bins of equal length; an error is the scatter in the bin over the root of its number. 0: none.
     model : ndarray, shape (n,), optional
         Drawn as a line.
     time_reference : float, optional
-        Subtracted from the times; the whole day of the first frame if not given.
+        Subtracted from the times; if not given the light curve's attribute ``time_reference`` (``plot.time_reference`` of
+        the configuration), else the whole day of the first frame.
 
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The flux has other dimensions than time.
     """
-    time = np.asarray(flux["time"], float)
+    flux = curve["flux"] if isinstance(curve, xr.Dataset) else curve
+    if flux.dims != ("time",):
+        raise ValueError(
+            f"expected a flux over time alone, found the dimensions {', '.join(map(str, flux.dims))}: choose first"
+        )
+    time, label = time_axis(flux["time"], curve.attrs.get("time_reference") if time_reference is None else time_reference)
     values = np.asarray(flux, float)
-    is_day = flux["time"].attrs.get("units") == "d"
-    if time_reference is None:
-        time_reference = float(np.floor(time[0])) if is_day else 0.0
-    shifted = time - time_reference
-    axes.plot(shifted, values, ".", color=POINTS, markersize=2.5, label="frames", rasterized=len(time) > 5000)
-    edges = np.linspace(shifted[0], shifted[-1], bins + 1)
-    place = np.clip(np.digitize(shifted, edges) - 1, 0, bins - 1)
-    centre, mean, error = [], [], []
-    for index in range(bins):
-        inside = values[(place == index) & np.isfinite(values)]
-        if len(inside) > 1:
-            centre.append((edges[index] + edges[index + 1]) / 2)
-            mean.append(inside.mean())
-            error.append(inside.std(ddof=1) / np.sqrt(len(inside)))
-    if len(time) >= 2 * bins:
-        axes.errorbar(centre, mean, error, fmt="o", color=BINNED, markersize=3, linewidth=1, label="binned")
+    error = np.asarray(curve["flux_err"], float) if isinstance(curve, xr.Dataset) and "flux_err" in curve else None
+    if error is not None and len(time) <= FEW and np.isfinite(error).any():
+        axes.errorbar(time, values, error, fmt="none", ecolor=POINTS, elinewidth=0.8, zorder=1)
+    axes.plot(time, values, ".", color=POINTS, markersize=2.5, label="frames", rasterized=len(time) > 5000)
+    if bins and len(time) >= 2 * bins:
+        edges = np.linspace(time[0], time[-1], bins + 1)
+        place = np.clip(np.digitize(time, edges) - 1, 0, bins - 1)
+        centre, mean, spread = [], [], []
+        for index in range(bins):
+            inside = values[(place == index) & np.isfinite(values)]
+            if len(inside) > 1:
+                centre.append((edges[index] + edges[index + 1]) / 2)
+                mean.append(inside.mean())
+                spread.append(inside.std(ddof=1) / np.sqrt(len(inside)))
+        axes.errorbar(centre, mean, spread, fmt="o", color=BINNED, markersize=3, linewidth=1, label="binned")
     if model is not None:
-        axes.plot(shifted, model, "-", color=MODEL, linewidth=1.2, label="model", zorder=3)
-    scale = {"tdb": "BJD_TDB", "utc": "JD_UTC"}.get(str(flux["time"].attrs.get("scale", "")).lower(), "JD")
-    axes.set_xlabel(f"{scale} − {time_reference:.0f} (d)" if is_day else "frame")
-    unit = flux.attrs.get("units", "")
-    name = flux.attrs.get("long_name", flux.name or "flux")
-    axes.set_ylabel(f"{name} ({unit})" if unit and unit != "1" else str(name))
+        axes.plot(time, model, "-", color=MODEL, linewidth=1.2, label="model", zorder=3)
+    axes.set_xlabel(label)
+    axes.set_ylabel(quantity(flux))
     axes.ticklabel_format(useOffset=False)
-    axes.legend(loc="best", fontsize="small", frameon=False)
-    return axes
+    axes.locator_params(axis="x", nbins=6)
+    return legend_on_top(axes)
+
+
+def time_axis(time: xr.DataArray, reference: float | None = None) -> tuple[np.ndarray, str]:
+    """Shift times for an axis, and word its label.
+
+    Parameters
+    ----------
+    time : DataArray, shape (n,)
+        With the attributes ``units`` and ``scale``.
+    reference : float, optional
+        Subtracted; the whole day of the first frame if not given. Numbers of frames stay as they are.
+
+    Returns
+    -------
+    shifted : ndarray, shape (n,)
+    label : str
+        For example ``"BJD_TDB − 2459000 (d)"``.
+    """
+    values = np.asarray(time, float)
+    if time.attrs.get("units") != "d":
+        return values, "frame"
+    if reference is None:
+        reference = float(np.floor(values[0]))
+    scale = {"tdb": "BJD_TDB", "utc": "JD_UTC"}.get(str(time.attrs.get("scale", "")).lower(), "JD")
+    return values - reference, f"{scale} − {reference:.12g} (d)" if reference else f"{scale} (d)"

@@ -1,0 +1,60 @@
+"""How often each flag was raised, in one table: a row a flag and source, or a flag, source and aperture."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from tsogrid.errors import ConfigError
+
+FLAGS = ("flags", "aperture_flags")
+
+
+def flag_table(result: xr.Dataset) -> pd.DataFrame:
+    """Count the flags of a result.
+
+    Parameters
+    ----------
+    result : Dataset
+        A result or one of its light curves.
+
+    Returns
+    -------
+    DataFrame
+        ``source``, ``aperture`` (empty for flags of the source), ``bit``, ``flag`` (its name, which says what it means),
+        ``frames`` (how many have it) and ``percent``; only flags that were raised, and no row where none was.
+
+    Raises
+    ------
+    ConfigError
+        There are no flags in it.
+    """
+    known = [name for name in FLAGS if name in result]
+    if not known:
+        raise ConfigError("flag_table: expected a result with flags, found neither flags nor aperture_flags.")
+    rows: list[dict[str, Any]] = []
+    for name in known:
+        array = result[name].compute()
+        masks = [int(mask) for mask in np.atleast_1d(array.attrs.get("flag_masks", []))]
+        meanings = str(array.attrs.get("flag_meanings", "")).split()
+        dims = [dim for dim in ("source", "aperture") if dim in array.dims]
+        values = array.transpose("time", *dims).to_numpy()
+        for index in np.ndindex(values.shape[1:]):
+            place = {dim: str(array[dim].to_numpy()[number]) for dim, number in zip(dims, index, strict=True)}
+            for dim in ("source", "aperture"):
+                if dim not in place and dim in array.coords:
+                    place[dim] = str(array[dim].item())
+            column = values[(slice(None), *index)]
+            for mask, meaning in zip(masks, meanings, strict=True):
+                frames = int(np.count_nonzero(column & mask))
+                if frames:
+                    rows.append({
+                        "source": place.get("source", ""),
+                        "aperture": place.get("aperture", "") if name == "aperture_flags" else "",
+                        "bit": mask,
+                        "flag": meaning,
+                        "frames": frames,
+                        "percent": 100 * frames / max(len(column), 1),
+                    })  # fmt: skip
+    return pd.DataFrame(rows, columns=["source", "aperture", "bit", "flag", "frames", "percent"])
