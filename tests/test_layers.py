@@ -37,6 +37,7 @@ SERVES = {
     "engine.lock": "engine.store",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
+    "export_tshirt": "export",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
