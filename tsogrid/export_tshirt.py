@@ -32,6 +32,7 @@ from tsogrid.config import (
 from tsogrid.errors import ConfigError
 
 FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
+PIXEL_VARIANCE = 1.0 / 12.0  # of a pixel: tshirt fits a Gaussian that is sampled, the result has one that is integrated
 NORMAL = 1.4826  # standard deviations in a median absolute deviation of normal noise
 MEDIAN = 1.2533  # √(π/2): error of a median over that of a mean
 # What the error of a level is over tshirt's MAD/√N.
@@ -96,6 +97,7 @@ def tshirt_units(result: xr.Dataset, aperture: str | None = None, sky: str | Non
     units.append(fits.ImageHDU(header=_frame_header(result), name="ORIG HEADER"))
     if "sigma_x" in one:
         widths = [one[name].transpose("time", "source").to_numpy().astype(float) for name in ("sigma_x", "sigma_y")]
+        widths = [np.sqrt(width**2 + PIXEL_VARIANCE) for width in widths]
         units.append(fits.ImageHDU(FWHM * np.stack(widths, axis=-1), name="FWHM"))
     for name in ("CENTROIDS", "FWHM"):
         if name in units:

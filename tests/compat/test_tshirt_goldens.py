@@ -97,7 +97,7 @@ def test_errors(case, tmp_path):
 def test_apertures_that_follow_the_width(case, tmp_path):
     """The radius is the factor times the median width of the stars that were found; in tshirt a failed fit counts as 0."""
     result = measured(case, tmp_path, calibrate={"nan": 0})
-    widths = FWHM * np.stack([result["sigma_x"], result["sigma_y"]], axis=-1)
+    widths = FWHM * np.sqrt(np.stack([result["sigma_x"], result["sigma_y"]], axis=-1) ** 2 + 1 / 12)
     low, high = case.parameters["apRange"]
     radius = case.parameters["apScale"] * np.clip(np.nanmedian(widths, axis=(1, 2)), low, high)
     found = result["aperture_radius"].to_numpy()
@@ -112,7 +112,7 @@ def test_apertures_that_follow_the_width(case, tmp_path):
 @pytest.mark.parametrize("case", cases(lambda parameters: parameters["doCentering"]))
 def test_widths_where_both_fits_found_the_star(case, tmp_path):
     result = measured(case, tmp_path, calibrate={"nan": 0})
-    widths = np.sort(FWHM * np.stack([result["sigma_x"], result["sigma_y"]], axis=-1), axis=-1)
+    widths = np.sort(FWHM * np.sqrt(np.stack([result["sigma_x"], result["sigma_y"]], axis=-1) ** 2 + 1 / 12), axis=-1)
     wanted = np.sort(case["fwhm"], axis=-1)
     both = np.isfinite(widths).all(axis=-1) & (np.abs(wanted - 4.8).max(axis=-1) < 2.5)
     assert both.any()

@@ -104,7 +104,7 @@ def _converted(parameters: Parameters, where: Path, here: str, store: str) -> Ru
         tshirt_parts.center(draft)
         reference = tshirt_parts.apertures(draft)
         tshirt_parts.sky(draft, reference)
-        draft.put("photometry.variance_weight", "w", "a pixel's variance counts by its part inside, as in tshirt")
+        tshirt_parts.photometry(draft)
         _output(draft, store)
     except ConfigError as error:
         raise ConfigError(f"{here}: {error}") from None
@@ -172,8 +172,8 @@ def _times(draft: Draft) -> None:
     parameters = draft.parameters
     if parameters["DATE-OBS"] is not None:
         raise ConfigError(
-            f"DATE-OBS: {parameters['DATE-OBS']} would be the date of frames whose header has none; one date for all frames is "
-            "no time axis. Write the date into the headers, or name the keyword that holds it: dateKeyword."
+            f"DATE-OBS: {parameters['DATE-OBS']} would be the date of frames whose header has none; one date for all frames "
+            "is no time axis. Write the date into the headers, or name the keyword that holds it: dateKeyword."
         )
     keyword = parameters["dateKeyword"]
     if keyword is None or "dateKeyword" not in parameters.given:

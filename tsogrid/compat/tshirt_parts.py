@@ -191,9 +191,26 @@ def _row_amplifier(draft: Draft) -> dict[str, Any]:
         raise ConfigError("bkgMethod: rowAmp hides the stars within backStart; expected more than 0 pixels, found 0.")
     draft.differs(
         "rowAmp: an amplifier without background takes the mean of the good ones (tshirt divides by all, so that with one "
-        "bad of four it takes off ¾), any number of sources and columns works, and the error counts the aperture's pixels once"
+        "bad of four it takes off ¾), any number of sources and columns works, and the error counts the pixels once"
     )
     return entry
+
+
+def photometry(draft: Draft) -> None:
+    """Put how errors and areas are summed.
+
+    Parameters
+    ----------
+    draft : Draft
+        The configuration in the making.
+    """
+    draft.put("photometry.variance_weight", "w", "a pixel's variance counts by its part inside, as in tshirt")
+    draft.put("photometry.sky_area", "analytic", "areas are those of the outlines, as in tshirt")
+    if draft.parameters["subpixelMethod"] != "exact":
+        draft.differs(
+            "with subpixelMethod other than exact, background and aperture have the areas of their outlines and the sums of "
+            "whole or parts of pixels, as in tshirt; `--set photometry.sky_area=pixels` takes the area that was summed"
+        )
 
 
 def center(draft: Draft) -> None:

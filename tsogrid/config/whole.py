@@ -104,6 +104,7 @@ class PhotometryConfig(Section):
     variance_weight: Literal["w2", "w"] = "w2"
     off_frame: Literal["partial", "frame", "nan"] = "partial"
     sky_error: Literal["propagated", "measured"] = "propagated"  # from the pixels' errors, or from their scatter
+    sky_area: Literal["pixels", "analytic"] = "pixels"  # of regions that take pixels whole or by halves
 
 
 class OutputConfig(Section):
