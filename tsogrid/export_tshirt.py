@@ -30,13 +30,12 @@ from tsogrid.config import (
     chain_label,
 )
 from tsogrid.errors import ConfigError
+from tsogrid.kernels.statistics import MAD_TO_SIGMA, MEDIAN_ERROR
 
 FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 PIXEL_VARIANCE = 1.0 / 12.0  # of a pixel: tshirt fits a Gaussian that is sampled, the result has one that is integrated
-NORMAL = 1.4826  # standard deviations in a median absolute deviation of normal noise
-MEDIAN = 1.2533  # √(π/2): error of a median over that of a mean
 # What the error of a level is over tshirt's MAD/√N.
-OVER_TSHIRT = {"median": MEDIAN * NORMAL, "robust-mean": NORMAL}
+OVER_TSHIRT = {"median": MEDIAN_ERROR * MAD_TO_SIGMA, "robust-mean": MAD_TO_SIGMA}
 METHODS = {"robust-mean": "robust mean"}  # tshirt's words where they are others
 LONGEST_TEXT = 60  # of a header card
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tsogrid.config import Config
+from tsogrid.config.section import degrees
 from tsogrid.errors import ConfigError
 
 
@@ -125,10 +126,11 @@ def coordinates(value: Any) -> list[list[Any]]:
     """Take a list of right ascension and declination: degrees, or ``h:m:s`` and ``d:m:s``."""
     if not isinstance(value, list) or not value or not all(isinstance(each, list) and len(each) == 2 for each in value):
         raise ValueError("expected a list of pairs, [[ra, dec], …]")
-    for each in value:
-        for angle in each:
-            if not (isinstance(angle, str) and any(mark in angle for mark in ": hdm")):
-                number(angle)
+    for ra, dec in value:
+        try:
+            degrees(ra, hours=True), degrees(dec, hours=False)
+        except (TypeError, ValueError):
+            raise ValueError("expected degrees, or h:m:s and d:m:s") from None
     return [list(each) for each in value]
 
 
