@@ -14,6 +14,7 @@ import typer
 
 import tsogrid
 from tsogrid.cli.main import DEBUG, app
+from tsogrid.compat.tshirt import convert, is_tshirt
 from tsogrid.config_file import parse
 from tsogrid.errors import TsogridWarning
 
@@ -59,7 +60,11 @@ def test_made_pages_are_up_to_date():
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_yaml_is_a_configuration(page):
     for body in blocks(page, "yaml", "yml"):
-        tsogrid.Config.from_mapping(parse(body, page.name), where=page.name)
+        content = parse(body, page.name)
+        if is_tshirt(content):
+            convert(content, page.name)
+        else:
+            tsogrid.Config.from_mapping(content, where=page.name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -183,6 +183,66 @@ def apply_overrides(content: dict[str, Any], overrides: dict[str, Any], model: t
             ) from None
 
 
+def load(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        As it stands in the file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, unreadable or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. `tsogrid init` writes a configuration to begin with.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a readable YAML file, found: {error}.") from None
+    content = parse(text, str(path))
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path}: expected keys such as input: and sources:, found {type(content).__name__}. "
+            "`tsogrid init` writes a configuration to begin with."
+        )
+    return content
+
+
+def overridden(content: dict[str, Any], overrides: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Set dotted keys in a configuration, in place; paths among them are relative to the working folder.
+
+    Parameters
+    ----------
+    content : dict
+        A configuration whose paths are absolute.
+    overrides : dict
+        Dotted key → value.
+    model : type of BaseModel
+        The model of the configuration.
+
+    Returns
+    -------
+    dict
+        `content`.
+
+    Raises
+    ------
+    ConfigError
+        A key leads nowhere.
+    """
+    apply_overrides(content, overrides, model)
+    _resolve_paths(content, Path.cwd())
+    return content
+
+
 def read_config(path: Path, overrides: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     """Read a configuration file into a nested dict with absolute paths.
 
@@ -202,24 +262,11 @@ def read_config(path: Path, overrides: dict[str, Any], model: type[BaseModel]) -
     Raises
     ------
     ConfigError
-        The file is missing, unreadable or not a mapping.
+        The file is missing, unreadable or not a mapping, or an override leads nowhere.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file. `tsogrid init` writes a configuration to begin with.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a readable YAML file, found: {error}.") from None
-    content = parse(text, str(path))
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: expected keys such as input: and sources:, found {type(content).__name__}. "
-            "`tsogrid init` writes a configuration to begin with."
-        )
+    content = load(path)
     _resolve_paths(content, path.resolve().parent)
-    apply_overrides(content, overrides, model)
-    _resolve_paths(content, Path.cwd())
-    return content
+    return overridden(content, overrides, model)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -2,8 +2,8 @@
 
 The plain table has every source, aperture and sky, one row a frame; a column is named by its variable and the labels of what
 it belongs to (``flux_r5_annulus12-18-mean``; with several sources the source's name comes after the variable). The profile
-``jwst`` is the table of the JWST pipeline, ``drift`` the motion of the frames for another run. A file is written beside its
-place and then renamed.
+``jwst`` is the table of the JWST pipeline, ``drift`` the motion of the frames for another run; ``tshirt`` is a FITS file of
+images and no table (see `tsogrid.export_tshirt`). A file is written beside its place and then renamed.
 """
 
 import os
@@ -21,6 +21,7 @@ from tsogrid import schema
 from tsogrid.analysis.drift import drift_table
 from tsogrid.compat.jwst import jwst_table
 from tsogrid.errors import ConfigError, StoreError
+from tsogrid.export_tshirt import write_tshirt
 
 TIMES = ("time", "time_raw", "mjd_utc", "jd_utc", "bjd_tdb", "integration", "file")
 _OF_TIME = ("scale", "format", "time_origin")
@@ -124,7 +125,18 @@ PROFILES: dict[str | None, Callable[[xr.Dataset], Table | QTable]] = {
 }
 
 
-def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str | None = None) -> Path:
+PRODUCTS = {("fits", "tshirt"): write_tshirt}  # formats that only one profile has: no tables
+
+
+def export(
+    result: xr.Dataset,
+    path: str | Path,
+    to: str = "ecsv",
+    profile: str | None = None,
+    *,
+    aperture: str | None = None,
+    sky: str | None = None,
+) -> Path:
     """Write a result as a file for other programs.
 
     Parameters
@@ -133,10 +145,13 @@ def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str 
         From `tsogrid.measure`, `tsogrid.run` or `tsogrid.open_result`.
     path : path-like
         The file; it is whole or not there, also when the program is stopped.
-    to : {"ecsv", "csv"}
-        The format.
-    profile : {"jwst", "drift"}, optional
-        The columns of another program in place of all of the result's, or the motion of the frames for ``center.drift``.
+    to : {"ecsv", "csv", "fits"}
+        The format; ``fits`` with the profile ``tshirt``.
+    profile : {"jwst", "drift", "tshirt"}, optional
+        The columns, or the extensions, of another program in place of all of the result's; or the motion of the frames for
+        ``center.drift``.
+    aperture, sky : str, optional
+        Labels, for the profile ``tshirt``, which holds one of each; the first if not given.
 
     Returns
     -------
@@ -146,7 +161,7 @@ def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str 
     Raises
     ------
     ConfigError
-        No such format or profile.
+        No such format, profile, aperture or sky.
     StoreError
         The file cannot be written.
 
@@ -155,10 +170,20 @@ def export(result: xr.Dataset, path: str | Path, to: str = "ecsv", profile: str 
     TsogridWarning
         What the result lacks of a profile's columns; it is NaN there.
     """
-    for what, found, known in (("format", to, FORMATS), ("profile", profile, PROFILES)):
-        if found not in known:
-            names = ", ".join(name for name in known if name is not None)
-            raise ConfigError(f"export: expected a {what} of {names}, found {found!r}.")
+    product = PRODUCTS.get((to, str(profile)))
+    if product is not None:
+        check_folder(path)
+        return _write(Path(path), lambda temporary: product(result, temporary, aperture, sky))
+    known = {profile: ", ".join(FORMATS) for profile in PROFILES} | {profile: to for to, profile in PRODUCTS}
+    if profile not in known:
+        raise ConfigError(f"export: expected a profile of {', '.join(name for name in known if name)}, found {profile!r}.")
+    if to not in FORMATS or profile not in PROFILES:
+        more = "" if profile else "; or fits with the profile tshirt"
+        raise ConfigError(f"export: expected a format of {known[profile]}{more}, found {to!r}.")
+    if aperture is not None or sky is not None:
+        raise ConfigError(
+            "export: a table holds every aperture and sky; expected aperture and sky only with the profile tshirt."
+        )
     check_folder(path)
     return write_table(PROFILES[profile](result), path, to)
 
@@ -202,11 +227,16 @@ def write_table(table: Table, path: str | Path, to: str = "ecsv") -> Path:
     """
     path = Path(path)
     check_folder(path)
+    return _write(path, lambda temporary: FORMATS[to](table, temporary))
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> Path:
+    """Write a file in one step: whole or not at all."""
     try:
         with _whole(path) as temporary:
-            FORMATS[to](table, temporary)
+            write(temporary)
     except OSError as error:
-        raise StoreError(f"{path}: the table could not be written: {error.strerror or error}.") from None
+        raise StoreError(f"{path}: the file could not be written: {error.strerror or error}.") from None
     return path
 
 

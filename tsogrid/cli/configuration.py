@@ -1,6 +1,11 @@
-"""From the options of a command to a configuration: the file, and what the command line says over it."""
+"""From the options of a command to configurations: the file, and what the command line says over it.
 
+The file is a configuration, or a parameter file of tshirt, which may hold a batch of runs.
+"""
+
+import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +59,13 @@ def configured(
     cluster: str | None = None,
     workers: int | None = None,
     block: int | None = None,
-) -> "Config":
-    """Read a configuration with what the command line sets over it.
+) -> "list[Config]":
+    """Read a file with what the command line sets over it.
 
     Parameters
     ----------
     path : Path
-        The YAML file.
+        The YAML file: a configuration, or tshirt's parameters.
     files : sequence of str
         In place of ``input.files``.
     given : sequence of str
@@ -74,15 +79,19 @@ def configured(
 
     Returns
     -------
-    Config
+    list of Config
+        One; of a batch in tshirt's parameters one a run.
 
     Raises
     ------
     ConfigError
-        See `tsogrid.Config.from_yaml`.
-    """
-    from tsogrid.config import Config
+        See `tsogrid.Config.from_yaml` and `tsogrid.compat.tshirt.convert`; or one store is named for several runs.
 
+    Warns
+    -----
+    TsogridWarning
+        Of tshirt's parameters: where the numbers will not be tshirt's, and why.
+    """
     over = settings(given)
     if files:
         over["input.files"] = list(files)
@@ -96,8 +105,31 @@ def configured(
         over["cluster.address"] = cluster if is_address else None
     if workers is not None:
         over["cluster.workers"] = workers
-    config = Config.from_yaml(path, over)
-    if config.output.store is None:
-        beside = path.resolve().with_suffix(".zarr")
-        config = config.model_copy(update={"output": config.output.model_copy(update={"store": str(beside)})})
-    return config
+    return [_with_store(config, path) for config in _read(path, over)]
+
+
+def _read(path: Path, over: dict[str, Any]) -> "list[Config]":
+    from tsogrid.compat.tshirt import convert, is_tshirt
+    from tsogrid.config import Config
+    from tsogrid.config_file import load, overridden
+    from tsogrid.errors import ConfigError, TsogridWarning
+
+    content = load(path)
+    if not is_tshirt(content):
+        return [Config.from_yaml(path, over)]
+    conversion = convert(content, path)
+    if len(conversion.runs) > 1 and "output.store" in over:
+        raise ConfigError(
+            f"{path} is a batch of {len(conversion.runs)} runs, and each needs a store of its own: leave --store out "
+            "(srcNameShort and nightName name them), or write them apart with `tsogrid convert --output`."
+        )
+    for words in conversion.differences:
+        warnings.warn(f"tshirt: {words}", TsogridWarning, stacklevel=2)
+    return [Config.from_mapping(overridden(deepcopy(run.content), over, Config), where=run.where) for run in conversion.runs]
+
+
+def _with_store(config: "Config", path: Path) -> "Config":
+    if config.output.store is not None:
+        return config
+    beside = path.resolve().with_suffix(".zarr")
+    return config.model_copy(update={"output": config.output.model_copy(update={"store": str(beside)})})

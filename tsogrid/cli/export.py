@@ -1,25 +1,29 @@
-"""``tsogrid export``: a result as a table."""
+"""``tsogrid export``: a result as a file for other programs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-FORMATS = ("ecsv", "csv")
+FORMATS = ("ecsv", "csv", "fits")
 
 
 def export(
     store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
-    to: Annotated[str, typer.Option(help="ecsv or csv.", metavar="FORMAT")] = "ecsv",
+    to: Annotated[str, typer.Option(help="ecsv or csv; fits with the profile tshirt.", metavar="FORMAT")] = "ecsv",
     profile: Annotated[
         str | None,
-        typer.Option(help="jwst: the columns of the JWST pipeline's table; drift: the motion of the first target."),
+        typer.Option(help="jwst: the JWST pipeline's table. drift: the first target's motion. tshirt: its photometry file."),
     ] = None,
+    aperture: Annotated[
+        str | None, typer.Option(help="Profile tshirt: which one [default: the first].", metavar="LABEL")
+    ] = None,
+    sky: Annotated[str | None, typer.Option(help="Profile tshirt: which one [default: the first].", metavar="LABEL")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The table [default: STORE with .ecsv or .csv].", metavar="PATH")
+        Path | None, typer.Option(help="The file [default: STORE with .ecsv, .csv or .fits].", metavar="PATH")
     ] = None,
 ) -> None:
-    """Write a result as a table: one row a frame."""
+    """Write a result as a table, one row a frame, or in the form of another program."""
     from tsogrid import open_result
     from tsogrid.cli.failures import reading
     from tsogrid.export import export as write
@@ -28,5 +32,5 @@ def export(
         raise typer.BadParameter(f"expected {' or '.join(FORMATS)}, found {to!r}", param_hint="--to")
     path = output or store.with_suffix(f".{to}")
     with reading(store):
-        write(open_result(store), path, to, profile)
+        write(open_result(store), path, to, profile, aperture=aperture, sky=sky)
     typer.echo(f"{path}: written from {store}")

@@ -27,25 +27,33 @@ def inspect(
 
     Frames, times, camera, units, where errors come from, and what tsogrid would warn of.
     """
-    from tsogrid import open_frames
     from tsogrid.config import InputConfig
     from tsogrid.errors import ConfigError, TsogridWarning
 
     named = [name for name in files if is_configuration(name)]
     if named and len(files) > 1:
         raise ConfigError(f"inspect: expected frames or one configuration, found {', '.join(files[:3])} together.")
-    source = configured(Path(files[0])).input if named else InputConfig(files=files)
+    sources = [config.input for config in configured(Path(files[0]))] if named else [InputConfig(files=files)]
+    found = [_inspected(source) for source in sources]
+    if as_json:
+        typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=1, allow_nan=False))
+        return
+    for number, content in enumerate(found, 1):
+        if len(found) > 1:
+            typer.echo(f"run {number} of {len(found)}")
+        for note in content["warnings"]:
+            warnings.warn(note, TsogridWarning, stacklevel=2)
+        typer.echo("\n".join(in_lines(content)))
+
+
+def _inspected(source: "InputConfig") -> dict[str, Any]:
+    from tsogrid import open_frames
+    from tsogrid.errors import TsogridWarning
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TsogridWarning)
         frames = open_frames(source)
-    notes = [str(each.message) for each in caught if issubclass(each.category, TsogridWarning)]
-    content = contents(frames, source, notes)
-    if as_json:
-        typer.echo(json.dumps(content, indent=1, allow_nan=False))
-        return
-    for note in notes:
-        warnings.warn(note, TsogridWarning, stacklevel=2)
-    typer.echo("\n".join(in_lines(content)))
+    return contents(frames, source, [str(each.message) for each in caught if issubclass(each.category, TsogridWarning)])
 
 
 def contents(frames: "xr.Dataset", source: "InputConfig", notes: list[str]) -> dict[str, Any]:

@@ -10,13 +10,18 @@ from tsogrid.cli.configuration import configured
 from tsogrid.cli.progress import Counted, duration, progress_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
 
+    from tsogrid.config import Config
     from tsogrid.engine.run import Mode
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="YAML file; `tsogrid init` writes one.", metavar="CONFIG")],
+    config: Annotated[
+        Path, typer.Argument(help="YAML file; `tsogrid init` writes one. Or a parameter file of tshirt.", metavar="CONFIG")
+    ],
     files: Annotated[list[str] | None, typer.Argument(help="In place of input.files.", metavar="FILES")] = None,
     store: Annotated[Path | None, typer.Option(help="The result [default: CONFIG with .zarr].", metavar="PATH")] = None,
     given: Annotated[
@@ -41,21 +46,45 @@ def run(
     if len(chosen) > 1:
         raise typer.BadParameter(f"choose one of --{' and --'.join(chosen)}")
     mode: Any = chosen[0] if chosen else "run"
-    full = configured(config, files or (), given or (), store=store, cluster=cluster, workers=workers, block=block)
-    if dry_run:
-        from tsogrid.cli.dry_run import forecast
+    each = configured(config, files or (), given or (), store=store, cluster=cluster, workers=workers, block=block)
+    do = _forecast if dry_run else _measure
+    if len(each) == 1:
+        do(each[0], mode)
+    else:
+        _batch(each, mode, do)
 
-        typer.echo("\n".join(forecast(full, mode)))
-        return
-    _measure(full, mode)
+
+def _batch(each: "list[Config]", mode: "Mode", do: "Callable[[Config, Mode], None]") -> None:
+    """Do the runs of a batch one after another; one that fails does not stop the others."""
+    from tsogrid.errors import RunError, TsogridError
+
+    failed = []
+    for number, config in enumerate(each, 1):
+        typer.echo(f"run {number} of {len(each)}: {_shown(Path(str(config.output.store)))}")
+        try:
+            do(config, mode)
+        except TsogridError as error:
+            failed.append(number)
+            typer.echo(f"error: run {number} of {len(each)}: {error}", err=True)
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(each)} runs failed: {', '.join(map(str, failed))}. The others are done; mend what the "
+            "messages above say, and give the same command again."
+        )
 
 
-def _measure(config: Any, mode: "Mode") -> None:
+def _forecast(config: "Config", mode: "Mode") -> None:
+    from tsogrid.cli.dry_run import forecast
+
+    typer.echo("\n".join(forecast(config, mode)))
+
+
+def _measure(config: "Config", mode: "Mode") -> None:
     from tsogrid import run as measure
 
     with progress_on(sys.stdout) as progress:
         result = measure(config, mode=mode, progress=progress)
-    path = _shown(Path(config.output.store))
+    path = _shown(Path(str(config.output.store)))
     typer.echo("\n".join(summary(result, path, progress)))
     if config.output.diagnostics:
         from tsogrid.view.diagnostics import save_diagnostics
