@@ -5,7 +5,6 @@ every sky. The steps are grouped in stages, so that a position that depends on t
 two of them; each number depends on its own frame and on what is given from outside, never on its neighbours in the block.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,7 +176,7 @@ def median_fwhm(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
     median = np.full(len(known), np.nan)
     for frame in np.flatnonzero(known.any(axis=1)):
         widths = np.concatenate([sigma_x[frame, known[frame]], sigma_y[frame, known[frame]]])
-        median[frame] = FWHM_PER_SIGMA * math.sqrt(np.median(abs(widths)) ** 2 + 1 / 12)
+        median[frame] = FWHM_PER_SIGMA * np.median(np.sqrt(widths**2 + 1 / 12))
     return median
 
 
