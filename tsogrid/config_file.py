@@ -183,12 +183,12 @@ def apply_overrides(content: dict[str, Any], overrides: dict[str, Any], model: t
             ) from None
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Parameters
     ----------
-    path : Path
+    path : path-like
         The file.
 
     Returns
@@ -202,7 +202,7 @@ def load(path: Path) -> dict[str, Any]:
         The file is missing, unreadable or not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. `tsogrid init` writes a configuration to begin with.") from None
     except (OSError, UnicodeDecodeError) as error:

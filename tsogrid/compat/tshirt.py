@@ -183,10 +183,12 @@ def _times(draft: Draft) -> None:
     comment = "dateFormat" + (" Two Part: the time of day is TIME-OBS" if parameters["dateFormat"] == "Two Part" else "")
     draft.put("input.time_format", TIME_FORMATS[parameters["dateFormat"]], comment)
     timing = parameters["timingMethod"]
-    draft.put("input.time_stamp", "mid", "the header's time as it stands; start gives the middle of exposures")
     if timing is not None:
         draft.put("input.timing", TIMING[timing], f"timingMethod {timing}")
+        if timing == "intCounter":
+            draft.differs("timingMethod intCounter gives each integration a minute, as in tshirt: it only counts them")
     else:
+        draft.put("input.time_stamp", "mid", "the header's time as it stands; start gives the middle of exposures")
         draft.differs(
             "times are the header's own, as in tshirt: the start of the exposure, where the header means that (DATE-OBS "
             "does). `--set input.time_stamp=start` gives the middle"

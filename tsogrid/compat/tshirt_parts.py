@@ -14,6 +14,7 @@ METHODS = {
 }
 SW_FROM_LW = 0.5  # pixels of the short-wave camera in one of the other camera's shifts, as tshirt has it
 STRIPE_COLUMNS, STRIPE_AMPLIFIERS = 2048, 4
+JUST_INSIDE = 1e-9  # pixels: tshirt hides what is nearer than backStart, mask_radius also what is as far
 
 
 def _needed(draft: Draft, why: str, *names: str) -> None:
@@ -177,18 +178,18 @@ def _region(draft: Draft, reference: float, used: set[str]) -> dict[str, Any]:
 
 
 def _row_amplifier(draft: Draft) -> dict[str, Any]:
+    if draft.parameters["backStart"] <= 0:
+        raise ConfigError("bkgMethod: rowAmp hides the stars within backStart; expected more than 0 pixels, found 0.")
     frames = draft.frames
     entry: dict[str, Any] = {
         "method": "rowamp",
-        "mask_radius": draft.parameters["backStart"],
+        "mask_radius": round(draft.parameters["backStart"] - JUST_INSIDE, 9),
         "even_odd": True,
         "fill": True,
     }
     if frames.width == STRIPE_COLUMNS and frames.value("NOUTPUTS") is None:
         step = STRIPE_COLUMNS // STRIPE_AMPLIFIERS
         entry["amplifiers"] = [[start, start + step] for start in range(0, STRIPE_COLUMNS, step)]
-    if draft.parameters["backStart"] <= 0:
-        raise ConfigError("bkgMethod: rowAmp hides the stars within backStart; expected more than 0 pixels, found 0.")
     draft.differs(
         "rowAmp: an amplifier without background takes the mean of the good ones (tshirt divides by all, so that with one "
         "bad of four it takes off ¾), any number of sources and columns works, and the error counts the pixels once"
