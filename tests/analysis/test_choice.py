@@ -89,6 +89,11 @@ def test_flags_are_counted(result):
     result["flags"].to_numpy()[4, 0] |= SourceFlag.NO_DATA
     result["aperture_flags"].to_numpy()[4:10, 2, 1] = ApertureFlag.BAD_PIXEL
     table = flag_table(result.chunk(time=50))
+    assert table.pop("meaning").tolist() == [
+        "no finite pixel near the source",
+        "the centre (fit or centre of mass) was not found",
+        "at least one bad pixel inside the aperture",
+    ]
     assert table.to_dict("records") == [
         {"source": "target", "aperture": "", "bit": 1, "flag": "no_data", "frames": 1, "percent": 100 / 240},
         {"source": "target", "aperture": "", "bit": 4, "flag": "center_failed", "frames": 2, "percent": 200 / 240},
