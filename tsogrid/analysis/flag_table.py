@@ -26,8 +26,8 @@ def flag_table(result: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``source``, ``aperture`` (empty for flags of the source), ``bit``, ``flag`` (its name), ``frames`` (how many have it),
-        ``percent`` and ``meaning``; only flags that were raised, and no row where none was.
+        ``source``, ``aperture`` (empty for flags of the source), ``bit``, ``flag`` (its name), ``frames`` (how many have
+        it), ``percent`` and ``meaning``; only flags that were raised, and no row where none was.
 
     Raises
     ------
