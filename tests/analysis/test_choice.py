@@ -41,11 +41,21 @@ def test_the_best_is_taken_and_explained(result):
     assert (curve["aperture"].item(), curve["sky"].item()) == ("r4", "rowamp16+annulus12-20-mean")
     assert curve["flux"].dims == ("time",)
     assert "3 of 3 reference stars" in curve.attrs["choice"]
-    assert "the least point-to-point scatter of 6" in curve.attrs["choice"]
+    assert "the least clipped point-to-point scatter of 6" in curve.attrs["choice"]
     for by in ("mad", "std", "binned"):
         assert best(result, by=by)["flux"].dims == ("time",)
-    with pytest.raises(ConfigError, match="point_to_point, mad"):
+    with pytest.raises(ConfigError, match="clipped, point_to_point, mad"):
         best(result, by="colour")
+
+
+def test_cosmic_rays_do_not_decide(result):
+    result["flux"].to_numpy()[[30, 90], 0, 1, 1] *= 1.5
+    curve = best(result)
+    assert (curve["aperture"].item(), curve["sky"].item()) == ("r4", "rowamp16+annulus12-20-mean")
+    other = best(result, by="point_to_point")
+    assert (other["aperture"].item(), other["sky"].item()) != ("r4", "rowamp16+annulus12-20-mean")
+    scores = score(result).isel(aperture=1, sky=1)
+    assert float(scores["point_to_point"]) > 5 * float(scores["clipped"])
 
 
 def test_red_noise_is_measured():
