@@ -146,6 +146,6 @@ class Plots:
         averaged = allan(self._accessor._curve(source, aperture, sky, options))
         return noise_plot(averaged, axes or new_axes())
 
-    def scores(self, axes: Any = None, *, name: str = "point_to_point", source: Any = None, **options: Any) -> Any:
+    def scores(self, axes: Any = None, *, name: str = "clipped", source: Any = None, **options: Any) -> Any:
         """Draw the scatter in every aperture over every sky; see `tsogrid.view.scores.scores`."""
         return scores_plot(self._accessor.score(source, **options), axes or new_axes(), name=name)

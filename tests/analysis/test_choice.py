@@ -41,11 +41,21 @@ def test_the_best_is_taken_and_explained(result):
     assert (curve["aperture"].item(), curve["sky"].item()) == ("r4", "rowamp16+annulus12-20-mean")
     assert curve["flux"].dims == ("time",)
     assert "3 of 3 reference stars" in curve.attrs["choice"]
-    assert "the least point-to-point scatter of 6" in curve.attrs["choice"]
+    assert "the least clipped point-to-point scatter of 6" in curve.attrs["choice"]
     for by in ("mad", "std", "binned"):
         assert best(result, by=by)["flux"].dims == ("time",)
-    with pytest.raises(ConfigError, match="point_to_point, mad"):
+    with pytest.raises(ConfigError, match="clipped, point_to_point, mad"):
         best(result, by="colour")
+
+
+def test_cosmic_rays_do_not_decide(result):
+    result["flux"].to_numpy()[[30, 90], 0, 1, 1] *= 1.5
+    curve = best(result)
+    assert (curve["aperture"].item(), curve["sky"].item()) == ("r4", "rowamp16+annulus12-20-mean")
+    other = best(result, by="point_to_point")
+    assert (other["aperture"].item(), other["sky"].item()) != ("r4", "rowamp16+annulus12-20-mean")
+    scores = score(result).isel(aperture=1, sky=1)
+    assert float(scores["point_to_point"]) > 5 * float(scores["clipped"])
 
 
 def test_red_noise_is_measured():
@@ -89,6 +99,11 @@ def test_flags_are_counted(result):
     result["flags"].to_numpy()[4, 0] |= SourceFlag.NO_DATA
     result["aperture_flags"].to_numpy()[4:10, 2, 1] = ApertureFlag.BAD_PIXEL
     table = flag_table(result.chunk(time=50))
+    assert table.pop("meaning").tolist() == [
+        "no finite pixel near the source",
+        "the centre (fit or centre of mass) was not found",
+        "at least one bad pixel inside the aperture",
+    ]
     assert table.to_dict("records") == [
         {"source": "target", "aperture": "", "bit": 1, "flag": "no_data", "frames": 1, "percent": 100 / 240},
         {"source": "target", "aperture": "", "bit": 4, "flag": "center_failed", "frames": 2, "percent": 200 / 240},

@@ -142,6 +142,33 @@ def test_dark_and_rare_stars_are_left_out():
         relative(result)
 
 
+def test_a_cell_that_a_star_lacks_costs_it_only_that_cell():
+    result = night(100, apertures=3, skies=2, seed=12, signals={4: wave(100, 0.05)})
+    known = relative(result)
+    flux = result["flux"].to_numpy()
+    flux[:, 2, 2] = np.nan  # the largest aperture of a star at the edge
+    flux[:, 1:, :, 1] = np.nan  # a sky that failed
+    curve = relative(result)
+    assert curve["used"].to_numpy().tolist() == known["used"].to_numpy().tolist() == [True, True, True, False]
+    for aperture in (0, 1):
+        here = {"aperture": aperture, "sky": 0}
+        np.testing.assert_array_equal(curve["flux"].isel(here), known["flux"].isel(here))
+    assert np.isfinite(curve["flux"].isel(aperture=2, sky=0)).all()
+    assert np.isnan(curve["flux"].isel(sky=1)).all()
+    np.testing.assert_allclose(curve["weight"].isel(sky=0).sum("reference"), 1, rtol=1e-14)
+    assert float(curve["weight"].isel(reference=1, aperture=2, sky=0)) == 0
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_short_and_empty_series_are_no_failure(frames):
+    result = night(frames, apertures=2)
+    assert np.isfinite(relative(result)["flux"]).all()
+    result["flux"].to_numpy()[:, 0] = np.nan
+    assert np.isnan(relative(result)["flux"]).all()
+    result["flux"].to_numpy()[0, 1] = np.inf
+    assert np.isfinite(relative(result)["comparison"]).sum() == 2 * frames
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

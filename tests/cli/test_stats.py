@@ -1,6 +1,7 @@
 """``tsogrid stats``: a table for the eye, numbers for a program, one message for what is not there."""
 
 import json
+import re
 
 import pytest
 import zarr
@@ -19,8 +20,8 @@ def test_a_table_in_a_pipe(tsogrid, store):
     outcome = tsogrid("stats", store)
     assert (outcome.status, outcome.err) == (0, "")
     title, head, *rows = outcome.out.splitlines()
-    assert title == "# 10 frames, as measured; scatter in % of the flux"
-    assert head.split() == ["source", "aperture", "sky", "points", "flagged", "std", "MAD", "p2p", "error", "p2p/error"]
+    assert title == "# 10 frames, as measured; scatter in % of the flux; ratio = p2p/error"
+    assert head.split() == ["source", "aperture", "sky", "points", "flags", "std", "MAD", "p2p", "error", "ratio"]
     assert len(rows) == 1
     assert rows[0].split()[0] == "target"
     assert rows[0].split()[3:5] == ["9", "1"]  # the eighth integration is NaN
@@ -35,12 +36,19 @@ def test_numbers_for_a_program(tsogrid, store):
     assert rows == [known]
 
 
-def test_a_terminal_gets_a_frame(store, capsys, monkeypatch):
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_gets_what_fits(store, capsys, monkeypatch, width):
     from tsogrid.cli.stats import show
 
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    show(stats(package.open_result(store)).to_dict("records"))
-    assert "─" in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", str(width))
+    (row,) = stats(package.open_result(store)).to_dict("records")
+    show([row | {"binned_10": 0.00812, "binned_30": 0.00456, "binned_100": 0.00123, "sky": "rowamp16+" + row["sky"]}])
+    lines = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= width
+    assert any("─" in line for line in lines)
+    assert ("sky 0: rowamp16+annulus7-12-clipped-median" in lines) == (width == 80)
 
 
 @pytest.mark.parametrize(

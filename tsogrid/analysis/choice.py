@@ -1,6 +1,7 @@
 """Which aperture and sky: every one of them scored by what its light curve scatters, and the best one with the reason.
 
-The verdict is the point-to-point scatter by default, because a transit or a slow drift hardly changes it.
+The verdict is the point-to-point scatter by default, because a transit or a slow drift hardly changes it; without the few
+differences that lie beyond 5 σ, or one cosmic ray would decide.
 """
 
 from typing import Any
@@ -12,11 +13,11 @@ from tsogrid.analysis.averaging import means
 from tsogrid.analysis.binning import duration
 from tsogrid.analysis.lightcurve import light_curve
 from tsogrid.analysis.reference import relative as relative_curve
-from tsogrid.analysis.scatter import deviation, mad, median, over_time, point_to_point
+from tsogrid.analysis.scatter import clipped_point_to_point, deviation, mad, median, over_time, point_to_point
 from tsogrid.analysis.select import require_result, roles_of, source_number
 from tsogrid.errors import ConfigError
 
-CRITERIA = ("point_to_point", "mad", "std", "binned")
+CRITERIA = ("clipped", "point_to_point", "mad", "std", "binned")
 FEWEST_POINTS = 0.9  # of the most that any aperture has; one with fewer cannot be the best
 
 
@@ -87,7 +88,8 @@ def score(
     Returns
     -------
     Dataset
-        Over (aperture, sky), relative to the flux: ``point_to_point``, ``mad``, ``std`` (scatter of single frames);
+        Over (aperture, sky), relative to the flux, the scatter of single frames: ``point_to_point``, ``clipped`` (the same
+        without differences beyond 5 σ), ``mad``, ``std``;
         ``binned`` (rms of the means over the timescale) and ``red`` (what of it is not white:
         √(binned² − point_to_point²/frames)); ``expected`` (median error), ``ratio`` = point_to_point/expected, ``points``.
 
@@ -117,6 +119,7 @@ def score_curves(curves: xr.Dataset, timescale: Any = None) -> xr.Dataset:
     binned = over_time(lambda values: deviation(means(values, time, frames)), flux)
     expected = over_time(median, curve["flux_err"])
     content: dict[str, tuple[xr.DataArray, str]] = {
+        "clipped": (over_time(clipped_point_to_point, flux), "clipped point-to-point scatter"),
         "point_to_point": (white, "point-to-point scatter"),
         "mad": (over_time(mad, flux), "scatter: 1.4826 MAD"),
         "std": (over_time(deviation, flux), "standard deviation"),
@@ -143,14 +146,14 @@ def _frames(curve: xr.Dataset, timescale: Any) -> int:
     return int(np.clip(np.rint(duration(timescale, curve) / step), 1, max(count // 2, 1)))
 
 
-def best_cell(scores: xr.Dataset, by: str = "point_to_point") -> tuple[int, int, str]:
+def best_cell(scores: xr.Dataset, by: str = "clipped") -> tuple[int, int, str]:
     """Choose the aperture and sky with the least scatter.
 
     Parameters
     ----------
     scores : Dataset
         From `score`.
-    by : {"point_to_point", "mad", "std", "binned"}
+    by : {"clipped", "point_to_point", "mad", "std", "binned"}
         Which scatter.
 
     Returns
@@ -177,10 +180,8 @@ def best_cell(scores: xr.Dataset, by: str = "point_to_point") -> tuple[int, int,
     least = 100 * float(values[aperture, sky])
     words = [f"aperture {cell['aperture'].item()} over sky {cell['sky'].item()}"]
     if values.size > 1:
-        what = by.replace("_", "-").replace("mad", "MAD")
-        words.append(
-            f"the least {what} scatter of {values.size}, {least:.3g} % (median {100 * np.median(values[usable]):.3g} %)"
-        )
+        least_of = f"the least {scores[by].attrs['long_name']} of {values.size}"
+        words.append(f"{least_of}, {least:.3g} % (median {100 * np.median(values[usable]):.3g} %)")
     else:
         words.append(f"the only one, scatter {least:.3g} %")
     if np.isfinite(cell["ratio"]):
@@ -197,7 +198,7 @@ def best(
     result: xr.Dataset,
     source: Any = None,
     relative: bool | None = None,
-    by: str = "point_to_point",
+    by: str = "clipped",
     timescale: Any = None,
     **options: Any,
 ) -> xr.Dataset:
@@ -207,7 +208,7 @@ def best(
     ----------
     result, source, relative, timescale, **options
         As in `score`.
-    by : {"point_to_point", "mad", "std", "binned"}
+    by : {"clipped", "point_to_point", "mad", "std", "binned"}
         Which scatter decides.
 
     Returns

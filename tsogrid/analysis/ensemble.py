@@ -31,8 +31,9 @@ def normal_flux(flux: np.ndarray, used: np.ndarray) -> np.ndarray:
     ndarray, shape (stars, cells)
         NaN where it is not positive.
     """
-    common = np.isfinite(flux[:, used]).all(axis=1)
-    enough = 2 * common.sum(axis=0) >= np.isfinite(flux[:, used]).any(axis=1).sum(axis=0)
+    good = np.isfinite(flux[:, used])
+    common = (good | ~good.any(axis=0)).all(axis=1)  # a star that a cell never has does not count there
+    enough = 2 * common.sum(axis=0) >= good.any(axis=1).sum(axis=0)
     middle = median(np.where((common | ~enough)[:, None], flux, np.nan))
     return np.where(middle > 0, middle, np.nan)
 

@@ -1,5 +1,8 @@
 """How often each flag was raised, in one table: a row a flag and source, or a flag, source and aperture."""
 
+import inspect
+import re
+from enum import IntFlag
 from typing import Any
 
 import numpy as np
@@ -7,8 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from tsogrid.errors import ConfigError
+from tsogrid.flags import ApertureFlag, SourceFlag
 
-FLAGS = ("flags", "aperture_flags")
+FLAGS: dict[str, type[IntFlag]] = {"flags": SourceFlag, "aperture_flags": ApertureFlag}
 
 
 def flag_table(result: xr.Dataset) -> pd.DataFrame:
@@ -22,8 +26,8 @@ def flag_table(result: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``source``, ``aperture`` (empty for flags of the source), ``bit``, ``flag`` (its name, which says what it means),
-        ``frames`` (how many have it) and ``percent``; only flags that were raised, and no row where none was.
+        ``source``, ``aperture`` (empty for flags of the source), ``bit``, ``flag`` (its name), ``frames`` (how many have
+        it), ``percent`` and ``meaning``; only flags that were raised, and no row where none was.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def flag_table(result: xr.Dataset) -> pd.DataFrame:
         raise ConfigError("flag_table: expected a result with flags, found neither flags nor aperture_flags.")
     rows: list[dict[str, Any]] = []
     for name in known:
-        array = result[name].compute()
+        array, words = result[name].compute(), _words(FLAGS[name])
         masks = [int(mask) for mask in np.atleast_1d(array.attrs.get("flag_masks", []))]
         meanings = str(array.attrs.get("flag_meanings", "")).split()
         dims = [dim for dim in ("source", "aperture") if dim in array.dims]
@@ -56,5 +60,15 @@ def flag_table(result: xr.Dataset) -> pd.DataFrame:
                         "flag": meaning,
                         "frames": frames,
                         "percent": 100 * frames / max(len(column), 1),
+                        "meaning": words.get(meaning, meaning.replace("_", " ")),
                     })  # fmt: skip
-    return pd.DataFrame(rows, columns=["source", "aperture", "bit", "flag", "frames", "percent"])
+    return pd.DataFrame(rows, columns=["source", "aperture", "bit", "flag", "frames", "percent", "meaning"])
+
+
+def _words(bits: type[IntFlag]) -> dict[str, str]:
+    """Read what flags mean where they are declared: the words beside each bit; nothing if the source is not there."""
+    try:
+        said = re.findall(r"^    (\w+) = \d+  # (.+)$", inspect.getsource(bits), re.MULTILINE)
+    except OSError:
+        return {}
+    return {name.lower(): meaning for name, meaning in said}

@@ -135,8 +135,9 @@ class _Compared:
     @property
     def shares(self) -> np.ndarray:
         """Weights of the used stars, of sum 1."""
-        weight = np.where(self.used[:, None], self.weight, 0.0)
-        return np.asarray(weight / weight.sum(axis=0))
+        weight = np.where(self.used[:, None] & np.isfinite(self.normal).any(axis=0), self.weight, 0.0)
+        total = weight.sum(axis=0)
+        return np.asarray(weight / np.where(total > 0, total, np.nan))
 
     @property
     def against_others(self) -> tuple[np.ndarray, np.ndarray]:
@@ -164,12 +165,12 @@ def _compared(
             raise ConfigError(f"relative: expected at least one reference star that can be used, found none ({why}).")
 
     frames = np.isfinite(flux).sum(axis=0).max(axis=1)
-    bright = np.all(median(flux) > 0, axis=1)
+    bright = np.any(median(flux) > 0, axis=1)
     for star in range(len(used)):
         if not used[star]:
             continue
         if not bright[star]:
-            leave_out(star, "its median flux is not positive in every aperture and sky")
+            leave_out(star, "its median flux is not positive in any aperture and sky")
         elif veto and frames[star] < FEWEST_GOOD * frames.max():
             leave_out(star, f"measured in {frames[star]} of {len(flux)} frames only")
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+CLIP = 5.0  # standard deviations
 NORMAL_MAD = 1.4826  # makes the MAD of normal values a standard deviation
 
 
@@ -51,14 +52,25 @@ def deviation(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan))
 
 
-def point_to_point(values: np.ndarray) -> np.ndarray:
+def point_to_point(values: np.ndarray, clip: float | None = None) -> np.ndarray:
     """Standard deviation of the differences of neighbours over √2: the white noise, whatever is slow.
 
-    What is not finite is left out; a neighbour is the next finite value.
+    What is not finite is left out; a neighbour is the next finite value. With `clip`, so are differences farther than so
+    many 1.4826 MAD from their median, as single wild points make them.
     """
     columns = values.reshape(len(values), -1)
-    found = [deviation(np.diff(column[np.isfinite(column)])) / np.sqrt(2) for column in columns.T]
+    found = []
+    for column in columns.T:
+        steps = np.diff(column[np.isfinite(column)])
+        if clip is not None:
+            steps = steps[np.abs(steps - median(steps)) <= clip * mad(steps)]
+        found.append(deviation(steps) / np.sqrt(2))
     return np.array(found, float).reshape(values.shape[1:])
+
+
+def clipped_point_to_point(values: np.ndarray) -> np.ndarray:
+    """`point_to_point` without differences beyond 5 σ: of normal values the same, and blind to cosmic rays."""
+    return point_to_point(values, CLIP)
 
 
 def averaged(values: np.ndarray, points: int) -> np.ndarray:

@@ -32,8 +32,8 @@ def stats(
     source : str, int or list, optional
         Names or numbers; ``"all"`` for all sources, all targets if not given.
     aperture : str, float or list, optional
-        Labels or radii; ``"all"`` for all apertures. If not given, the one with the least point-to-point scatter over each
-        sky.
+        Labels or radii; ``"all"`` for all apertures. If not given, the one with the least clipped point-to-point scatter
+        over each sky.
     sky : str, int or list, optional
         Labels or numbers; all if not given.
     relative : bool, optional
@@ -81,7 +81,7 @@ def _rows(result: xr.Dataset, curves: xr.Dataset, aperture: Any, sky: Any) -> li
         chosen = list(range(scores.sizes["aperture"]))
     elif aperture is not None:
         chosen = [aperture_number(result, each) for each in _listed(aperture)]
-    scatter = np.nan_to_num(scores["point_to_point"].transpose("aperture", "sky").to_numpy(), nan=np.inf)
+    scatter = np.nan_to_num(scores["clipped"].transpose("aperture", "sky").to_numpy(), nan=np.inf)
     return [
         _row(curves.isel(aperture=one, sky=each), scores.isel(aperture=one, sky=each))
         for each in skies

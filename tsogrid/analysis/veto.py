@@ -171,8 +171,8 @@ def vetoed(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept: np.n
         Number of the star → reason.
     """
     out: dict[int, str] = {}
-    stars = np.flatnonzero(used)
-    while len(stars) > FEWEST_STARS and kept[:, stars].sum(axis=0).min() >= FEWEST_FRAMES:
+    stars = np.flatnonzero(used & (kept.sum(axis=0) >= FEWEST_FRAMES))
+    while len(stars) > FEWEST_STARS:
         found = _suspicions(normal[:, stars], error[:, stars], weight[stars], kept[:, stars])
         worst = int(np.argmax([excess for excess, _ in found]))
         if not found[worst][1]:

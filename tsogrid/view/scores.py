@@ -14,7 +14,7 @@ WIDTH_OF_TICK = 0.3
 HEIGHT_OF_LINE = 0.115
 
 
-def scores(scored: xr.Dataset, axes: Any, *, name: str = "point_to_point") -> Any:
+def scores(scored: xr.Dataset, axes: Any, *, name: str = "clipped") -> Any:
     """Draw a heat map of the scatter in every aperture (across) over every sky (down).
 
     Parameters
@@ -24,7 +24,7 @@ def scores(scored: xr.Dataset, axes: Any, *, name: str = "point_to_point") -> An
     axes : matplotlib Axes
         Where to draw; the figure's layout should be constrained.
     name : str
-        Which variable: ``point_to_point``, ``mad``, ``std``, ``binned``, ``red``, ``expected``, ``ratio``.
+        Which variable: ``clipped``, ``point_to_point``, ``mad``, ``std``, ``binned``, ``red``, ``expected``, ``ratio``.
 
     Returns
     -------
