@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, NoSky, RowAmplifier
+from tsogrid.config import AmplifierStep, Annulus, NoSky, ReadoutProcess, RowAmplifier
+from tsogrid.engine.amplifiers import along_fast_axis, amplifier_model
 from tsogrid.engine.recipe import Recipe
-from tsogrid.kernels import amplifier, aperture, sky
+from tsogrid.kernels import aperture, sky
 
 
 @dataclass
@@ -29,6 +30,8 @@ class ChainState:
         Variance of each line's level, one array a model.
     level, level_variance, area : ndarray, shape (n, n_sources)
         Sum of the per-source levels, its variance, pixels used by the last step.
+    correlation : ndarray, shape (n,), or None
+        Of the amplifiers' levels, if the last step is one on amplifiers.
     """
 
     data: np.ndarray
@@ -37,6 +40,7 @@ class ChainState:
     level: np.ndarray
     level_variance: np.ndarray
     area: np.ndarray
+    correlation: np.ndarray | None = None
 
 
 @dataclass
@@ -99,22 +103,16 @@ class Background:
         # Levels are not taken off the pixels: an annulus replaces the level of one before it.
         return ChainState(before.data, before.model, before.line_variances, found.level, found.level_err**2, found.area)
 
-    def _row_amplifier(self, before: ChainState, step: RowAmplifier) -> ChainState:
-        data, error, x, y = self._along_fast_axis(before.data)
-        found = amplifier.row_amplifier(data, error, x, y, self.recipe.amplifiers, step.mask_radius, even_odd=step.even_odd)
-        model = found.model if self.recipe.fast_axis == 1 else np.ascontiguousarray(found.model.swapaxes(1, 2))
-        # Pixels of the lines that the source lies on: those whose levels reach its apertures.
-        count = found.count.sum(axis=2)
-        centre = np.clip(np.nan_to_num(np.rint(y)).astype(np.int64), 0, count.shape[1] - 1)
-        area = np.take_along_axis(count, centre, axis=1).astype(float)
-        total = model if before.model is None else before.model + model
+    def _amplifiers(self, before: ChainState, step: AmplifierStep) -> ChainState:
+        found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step)
         return ChainState(
-            before.data - model,
-            total,
+            before.data - found.model,
+            found.model if before.model is None else before.model + found.model,
             [*before.line_variances, found.line_variance],
             before.level,
             before.level_variance,
-            area,
+            found.area,
+            found.correlation,
         )
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
@@ -122,10 +120,16 @@ class Background:
 
     def _along_fast_axis(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
         """Pixels, errors and masks with the fast axis last."""
-        if self.recipe.fast_axis == 1:
-            return data, self.error, self.x_mask, self.y_mask
-        error = None if self.error is None else np.ascontiguousarray(self.error.swapaxes(1, 2))
-        return np.ascontiguousarray(data.swapaxes(1, 2)), error, self.y_mask, self.x_mask
+        return along_fast_axis(self.recipe, data, self.error, self.x_mask, self.y_mask)
+
+    def correlation(self, steps: tuple[Any, ...]) -> np.ndarray:
+        """Correlation between amplifiers in the first step of a chain that works on them, NaN if none does; (n,)."""
+        for index, step in enumerate(steps):
+            if isinstance(step, AmplifierStep):
+                found = self.chain(steps[: index + 1]).correlation
+                if found is not None:
+                    return found
+        return np.full(len(self.data), np.nan)
 
     def inside_circles(self, state: ChainState, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the sky inside each circular aperture and its variance.
@@ -192,6 +196,7 @@ class Background:
 
 _APPLY: dict[type, Callable[..., ChainState]] = {
     Annulus: Background._annulus,
-    RowAmplifier: Background._row_amplifier,
+    RowAmplifier: Background._amplifiers,
+    ReadoutProcess: Background._amplifiers,
     NoSky: Background._none,
 }

@@ -5,6 +5,7 @@ The rule for apertures that reach over the frame's edge, and the sum of the whol
 
 import numpy as np
 
+from tsogrid.config import AmplifierStep
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
@@ -56,6 +57,8 @@ def measure_apertures(
     for steps in recipe.sky:
         for name, plane in _less_sky(recipe, background, background.chain(steps), whole, result).items():
             planes.setdefault(name, []).append(plane)
+    if any(isinstance(step, AmplifierStep) for steps in recipe.sky for step in steps):
+        result["amplifier_correlation"] = np.stack([background.correlation(steps) for steps in recipe.sky], axis=-1)
     return result | {name: np.stack(each, axis=-1) for name, each in planes.items()}
 
 

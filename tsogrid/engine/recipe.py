@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, CenterConfig, Config, PhotometryConfig, RowAmplifier, WholeFrame
+from tsogrid.config import AmplifierStep, Annulus, CenterConfig, Config, PhotometryConfig, ReadoutProcess, WholeFrame
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
+from tsogrid.kernels.readout_process import require_celerite2
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,29 @@ class Recipe:
     def has_line_sky(self) -> bool:
         """Whether a sky step needs whole lines of the detector."""
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        return any(isinstance(step, RowAmplifier) for chain in chains for step in chain)
+        return any(isinstance(step, AmplifierStep) for chain in chains for step in chain)
 
     @property
     def needs_whole_frame(self) -> bool:
         """Whether every pixel of a frame takes part in its numbers."""
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        even_odd = any(getattr(step, "even_odd", False) for chain in chains for step in chain)
+        every_line = any(_needs_every_line(step) for chain in chains for step in chain)
+        # Of one amplifier there is no correlation; of several it is measured over all lines.
+        compared = len(self.amplifiers) > 1 and any(isinstance(step, AmplifierStep) for chain in self.sky for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
-        return self.whole_frame or self.photometry.off_frame == "frame" or framewide_center or even_odd
+        return self.whole_frame or self.photometry.off_frame == "frame" or framewide_center or every_line or compared
 
     @property
     def reach(self) -> float:
         """Distance from a source to the farthest pixel that a circle or an annulus touches, in pixels."""
         edges = [step.outer for chain in self.sky for step in chain if isinstance(step, Annulus)]
         return max([*self.radii, *edges, 0.0]) + 1.0
+
+
+def _needs_every_line(step: Any) -> bool:
+    """Whether the level of a line depends on other lines: only medians of rows alone do not."""
+    options = ("even_odd", "each_column", "smooth", "fill", "reference_pixels")
+    return isinstance(step, ReadoutProcess) or any(getattr(step, name, None) for name in options)
 
 
 def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:
@@ -105,15 +114,16 @@ def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:
 
 def _amplifiers(config: Config, attributes: dict[str, Any], length: int) -> np.ndarray:
     """Find the amplifiers' ranges along the fast axis: from the configuration, else from the header."""
-    steps = [step for chain in config.sky for step in chain if isinstance(step, RowAmplifier)]
-    if isinstance(config.center.sky, list):
-        steps += [step for step in config.center.sky if isinstance(step, RowAmplifier)]
+    chains = [*config.sky, *([config.center.sky] if isinstance(config.center.sky, list) else [])]
+    steps = [step for chain in chains for step in chain if isinstance(step, AmplifierStep)]
+    if any(isinstance(step, ReadoutProcess) for step in steps):
+        require_celerite2()  # before a run begins, and not in its first block
     if not steps:
         return np.zeros((0, 2), np.int64)
     given = [step.amplifiers for step in steps if step.amplifiers is not None]
     if given:
         if any(each != given[0] for each in given):
-            raise ConfigError("sky: rowamp steps name different amplifiers; expected one layout for the detector.")
+            raise ConfigError("sky: steps name different amplifiers; expected one layout for the detector.")
         ranges = np.asarray(given[0], np.int64)
     elif "amplifiers" in attributes:
         ranges = np.asarray(attributes["amplifiers"], np.int64).reshape(-1, 2)
