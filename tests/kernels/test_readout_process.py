@@ -1,4 +1,4 @@
-"""1/f noise along the time of reading: nearer the truth than medians of rows where it varies inside rows, no worse elsewhere."""
+"""1/f noise along the time of reading: nearer the truth than medians of rows inside rows, and no worse elsewhere."""
 
 import builtins
 
@@ -47,8 +47,17 @@ def rms(values):
 
 @pytest.mark.parametrize(
     ("kind", "amplitude", "gain"),
-    [("1/f", 3.0, 0.95), ("1/f", 10.0, 0.85), ("steep", 5.0, 0.85), ("steep", 20.0, 0.7)]
-    + [("rows", 2.0, 1.0), ("rows", 20.0, 1.0), ("slow rows", 5.0, 1.0), ("slow rows", 20.0, 1.0), ("white", 0.0, 1.0)],
+    [
+        ("1/f", 3.0, 0.95),
+        ("1/f", 10.0, 0.85),
+        ("steep", 5.0, 0.85),
+        ("steep", 20.0, 0.7),
+        ("rows", 2.0, 0.95),
+        ("rows", 20.0, 0.95),
+        ("slow rows", 5.0, 0.95),
+        ("slow rows", 20.0, 0.95),
+        ("white", 0.0, 0.5),
+    ],
 )
 def test_beats_medians_of_rows(kind, amplitude, gain):
     rng = np.random.default_rng(2)

@@ -6,8 +6,8 @@ to left. The covariance is a sum of exponentials, which makes the fit linear in 
 2017, AJ 154, 220; celerite2). Time scales a factor of 4 apart, from 4 pixels to the frame, sum to 1/f where their variances
 are alike; each frame says by itself how large they are: its differences between neighbouring runs of pixels and between
 rows, taken robustly, are linear in the variances, and non-negative least squares gives them. Nothing is searched for, so
-nothing wanders. Noise that jumps from row to row is no such process: each row has a level of its own besides, with a
-variance found alike.
+nothing wanders. Noise that jumps from row to row and is quiet between is no such process: each row has a level of its own
+besides, with a variance found alike.
 """
 
 from collections.abc import Callable
@@ -163,7 +163,7 @@ def _model(pixels: Floats, good: NDArray[np.bool_], noise: Noise, overhead: floa
     solve = process.apply_inverse if process else (lambda each: each / max(noise.white, LEAST_VARIANCE))
 
     def by_row(each: Floats) -> Floats:
-        return np.bincount(row, solve(each), ny)
+        return np.asarray(np.bincount(row, solve(each), ny), np.float64)
 
     level = np.zeros(ny)
     if noise.rows > 0:
@@ -248,6 +248,7 @@ def measured_noise(pixels: Floats, good: NDArray[np.bool_], overhead: float, tim
     """
     ny, width = pixels.shape
     scales = np.array([timescale]) if timescale else _ladder(STEP, ny * (width + overhead))
+    memories = [1e-3, *_ladder(STEP, ny)]  # of the rows' own levels, in rows: jumps, and what remembers rows before
     measured, factors, numbers = [], [], []
     runs = [(int(length), 1, 0.0) for length in _ladder(1, width / 2)]
     rows = [(width, int(2**power), overhead) for power in range(int(np.log2(max(ny / 2, 1))) + 1)]
@@ -262,7 +263,7 @@ def measured_noise(pixels: Floats, good: NDArray[np.bool_], overhead: float, tim
         factors.append(
             [
                 white,
-                2.0 * (length == width),
+                *(2.0 * (length == width) * -np.expm1(-apart / each) for each in memories),
                 *(2 * (_mean_variance(length, T) - _mean_covariance(length, lag, T)) for T in scales),
             ]
         )
@@ -273,8 +274,8 @@ def measured_noise(pixels: Floats, good: NDArray[np.bool_], overhead: float, tim
         found, _ = nnls(np.array(factors) * weight[:, None], np.array(measured) * weight)
     except (RuntimeError, ValueError):  # not to be solved: white noise, and rows that take their own means
         return Noise(measured[0], 1e6 * measured[0], np.zeros(len(scales)), scales)
-    white, rows_own, *processes = (float(each) for each in found)
-    return Noise(white, rows_own, np.array(processes), scales)
+    own = 1 + len(memories)
+    return Noise(float(found[0]), float(found[1:own].sum()), np.array([float(each) for each in found[own:]]), scales)
 
 
 def _ladder(first: float, last: float) -> Floats:
