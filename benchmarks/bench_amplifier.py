@@ -1,7 +1,8 @@
-"""Row levels of four amplifiers on 256 × 2048 pixels, beside bottleneck and numpy.
+"""Row levels of four amplifiers on 256 × 2048 pixels, beside bottleneck, numpy and scipy.
 
 ``python benchmarks/bench_amplifier.py`` compares the results first, then times all in turn by thread CPU time. The peers
-return medians only; tsogrid also hides sources, writes the model and propagates the errors.
+return medians only; tsogrid also hides sources, writes the model and propagates the errors. The Gaussian process has no
+peer that finds its own amplitudes: it is timed on 64 rows, and compared with the medians in its distance from the truth.
 """
 
 import time
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from tsogrid.kernels.amplifier import row_amplifier
+from tsogrid.kernels.line_levels import filled_levels, level_correlation, smoothed_levels
+from tsogrid.kernels.readout_process import readout_process
 
 BOUNDS = np.array([[0, 512], [512, 1024], [1024, 1536], [1536, 2048]])
 
@@ -41,6 +44,57 @@ class RowAmplifierModel:
     def time_without_error(self) -> None:
         """Errors from the scatter of the row."""
         row_amplifier(self.data, None, self.x, self.y, BOUNDS, 20.0)
+
+
+class LineLevels:
+    """asv: what is done with the levels of four frames of 256 rows."""
+
+    def setup(self) -> None:
+        """Find them; one amplifier is hidden in part."""
+        data, error = frames()
+        data[:, 100:150, :512] = np.nan
+        nowhere = np.full((4, 1), np.nan)
+        found = row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0)
+        self.level, self.variance = found.level, found.line_variance
+
+    def time_smoothed(self) -> None:
+        """Savitzky-Golay, eleven rows."""
+        smoothed_levels(self.level, self.variance, 11, 2)
+
+    def time_filled(self) -> None:
+        """Gaps from the other amplifiers."""
+        filled_levels(self.level, self.variance)
+
+    def time_correlation(self) -> None:
+        """Of six pairs of amplifiers."""
+        level_correlation(self.level)
+
+
+class ReadoutProcess:
+    """asv: a frame of 64 × 2048 with noise that changes inside the rows."""
+
+    def setup(self) -> None:
+        """Make the frame and compile."""
+        self.truth, self.data = wandering()
+        self.time_process()
+
+    def time_process(self) -> None:
+        """Four amplifiers."""
+        readout_process(self.data, *NOWHERE, BOUNDS, 20.0, 12.0)
+
+
+NOWHERE = np.full((1, 1), np.nan), np.full((1, 1), np.nan)
+
+
+def wandering() -> tuple[np.ndarray, np.ndarray]:
+    """Noise that steps at random from pixel to pixel, and a frame of it with white noise of 10; (1, 64, 2048)."""
+    rng = np.random.default_rng(2)
+    parts = []
+    for index in range(4):
+        steps = np.cumsum(rng.normal(0, 0.1, 64 * 524)).reshape(64, 524)[:, :512]
+        parts.append(steps[:, ::-1] if index % 2 else steps)
+    truth = np.concatenate(parts, axis=1)[None]
+    return truth, truth + rng.normal(0, 10, truth.shape)
 
 
 def interleaved(functions: dict[str, Callable[[], Any]], rounds: int = 15) -> dict[str, float]:
@@ -75,6 +129,53 @@ def compare() -> None:
     for name, value in times.items():
         print(f"{name:32s} {value / len(data):9.0f} µs a frame")
     print(f"bottleneck / tsogrid: {times['bottleneck.nanmedian'] / times['tsogrid, errors given']:.1f}")
+    more = interleaved(
+        {
+            "even and odd columns first": lambda: row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0, even_odd=True),
+            "every column first": lambda: row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0, each_column=True),
+        },
+        rounds=5,
+    )
+    for name, value in more.items():
+        print(f"{name:32s} {value / len(data):9.0f} µs a frame")
+    compare_levels()
+    compare_process()
+
+
+def compare_levels() -> None:
+    """Check smoothing against scipy, then print µs a frame."""
+    from scipy.signal import savgol_filter
+
+    level = np.random.default_rng(0).normal(0, 1, (4, 256, 4))
+    variance = np.ones(level.shape)
+    expected = savgol_filter(level, 11, 2, axis=1, mode="interp")
+    np.testing.assert_allclose(smoothed_levels(level, variance, 11, 2).level, expected, atol=1e-10)
+    gappy = level.copy()
+    gappy[:, 100:150, 0] = np.nan
+    times = interleaved(
+        {
+            "smoothed, with variances": lambda: smoothed_levels(level, variance, 11, 2),
+            "the same with gaps": lambda: smoothed_levels(gappy, variance, 11, 2),
+            "scipy savgol_filter": lambda: savgol_filter(level, 11, 2, axis=1, mode="interp"),
+            "filled": lambda: filled_levels(gappy, variance),
+            "correlation": lambda: level_correlation(gappy),
+        }
+    )
+    for name, value in times.items():
+        print(f"{name:32s} {value / len(level):9.0f} µs a frame")
+
+
+def compare_process() -> None:
+    """Print how near the truth process and medians come, and ms a frame of 64 × 2048."""
+    truth, data = wandering()
+    found = {
+        "process": readout_process(data, *NOWHERE, BOUNDS, 20.0, 12.0).model,
+        "medians of rows": row_amplifier(data, None, *NOWHERE, BOUNDS, 20.0).model,
+    }
+    for name, model in found.items():
+        print(f"{name:32s} {np.std(model - truth):9.3f} rms from the truth")
+    times = interleaved({"process": lambda: readout_process(data, *NOWHERE, BOUNDS, 20.0, 12.0)}, rounds=5)
+    print(f"{'process':32s} {times['process'] / 1000:9.1f} ms a frame of 64 × 2048")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ PRESENT = {
     "_parabolic": "`method: quadratic`",
     "_scaled": "with `scaled` apertures",
     "_filtered": "with `calibrate.outliers`",
+    "_amplified": "with `rowamp` or `readout-gp`",
 }
 PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
 

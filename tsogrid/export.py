@@ -58,8 +58,10 @@ def plain_table(result: xr.Dataset) -> Table:
         array = result[variable.name].transpose(*variable.dims)
         labels = [[str(label) for label in array[dim].to_numpy()] for dim in variable.dims[1:]]
         for index in np.ndindex(array.shape[1:]):
-            words = [each[i] for each, i in zip(labels, index, strict=True)]
-            name = "_".join([variable.name, *(words if several else words[1:])])
+            words = [
+                each[i] for dim, each, i in zip(variable.dims[1:], labels, index, strict=True) if several or dim != "source"
+            ]
+            name = "_".join([variable.name, *words])
             _add(table, name, array.to_numpy()[(slice(None), *index)], array.attrs)
     return table
 

@@ -6,7 +6,7 @@ The template of a result, its store, its tables and the documentation are all ma
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tsogrid.config import Config, Shape
+from tsogrid.config import AmplifierStep, Config, Shape
 from tsogrid.flags import ApertureFlag, SourceFlag, cf_attributes
 
 T, S, A, K = "time", "source", "aperture", "sky"
@@ -46,6 +46,10 @@ def _scaled(config: Config) -> bool:
 
 def _filtered(config: Config) -> bool:
     return config.calibrate.outliers is not None
+
+
+def _amplified(config: Config) -> bool:
+    return any(isinstance(step, AmplifierStep) for chain in config.sky for step in chain)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("sky_area", (T, S, K), "pixel", "area of the pixels that gave the sky"),
     Variable("sky_sum", (T, S, A, K), "{data}", "sky inside the aperture"),
     Variable("sky_sum_err", (T, S, A, K), "{data}", "1 sigma error of the sky inside the aperture"),
+    Variable("amplifier_correlation", (T, K), "1", "mean correlation of the amplifiers' row levels, of steps over all rows", when=_amplified),
     Variable("x", (T, S), "pixel", "x of the apertures' centre"),
     Variable("y", (T, S), "pixel", "y of the apertures' centre"),
     Variable("x_cc", (T, S), "pixel", "x of the cross-correlation centre", when=_cross_correlated),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import Annulus, ColumnRow, NoSky, RowAmplifier, SkyRectangle
+from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, ReadoutProcess, RowAmplifier, SkyRectangle
+from tsogrid.engine.amplifiers import amplifier_model
 from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.regions import local_level
-from tsogrid.kernels import amplifier
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class ChainState:
         The level per source, its variance, pixels used by the last step.
     cutouts : CutoutModel or None
         The model of a cut-out about each source, which ends the chain's models.
+    correlation : ndarray, shape (n,), or None
+        Of the amplifiers' levels, in the first step that works on them.
     """
 
     data: np.ndarray
@@ -44,6 +46,7 @@ class ChainState:
     level_variance: np.ndarray
     area: np.ndarray
     cutouts: CutoutModel | None = None
+    correlation: np.ndarray | None = None
 
 
 @dataclass
@@ -101,21 +104,15 @@ class Background:
         # Levels are not taken off the pixels: a region replaces the level of one before it.
         return replace(before, level=level, level_variance=level_err**2, area=area)
 
-    def _row_amplifier(self, before: ChainState, step: RowAmplifier) -> ChainState:
-        data, error, x, y = self._along_fast_axis(before.data)
-        found = amplifier.row_amplifier(data, error, x, y, self.recipe.amplifiers, step.mask_radius, even_odd=step.even_odd)
-        model = found.model if self.recipe.fast_axis == 1 else np.ascontiguousarray(found.model.swapaxes(1, 2))
-        # Pixels of the lines that the source lies on: those whose levels reach its apertures.
-        count = found.count.sum(axis=2)
-        centre = np.clip(np.nan_to_num(np.rint(y)).astype(np.int64), 0, count.shape[1] - 1)
-        area = np.take_along_axis(count, centre, axis=1).astype(float)
-        total = model if before.model is None else before.model + model
+    def _amplifiers(self, before: ChainState, step: AmplifierStep) -> ChainState:
+        found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step)
         return replace(
             before,
-            data=before.data - model,
-            model=total,
+            data=before.data - found.model,
+            model=found.model if before.model is None else before.model + found.model,
             line_variances=(*before.line_variances, found.line_variance),
-            area=area,
+            area=found.area,
+            correlation=found.correlation if before.correlation is None else before.correlation,
         )
 
     def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
@@ -124,13 +121,6 @@ class Background:
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
         return before
-
-    def _along_fast_axis(self, data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:
-        """Pixels, errors and masks with the fast axis last."""
-        if self.recipe.fast_axis == 1:
-            return data, self.error, self.x_mask, self.y_mask
-        error = None if self.error is None else np.ascontiguousarray(self.error.swapaxes(1, 2))
-        return np.ascontiguousarray(data.swapaxes(1, 2)), error, self.y_mask, self.x_mask
 
     def inside(self, state: ChainState, group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the sky inside each aperture of a group, and its variance.
@@ -184,6 +174,7 @@ _APPLY: dict[type, Callable[..., ChainState]] = {
     Annulus: Background._local,
     SkyRectangle: Background._local,
     ColumnRow: Background._column_row,
-    RowAmplifier: Background._row_amplifier,
+    RowAmplifier: Background._amplifiers,
+    ReadoutProcess: Background._amplifiers,
     NoSky: Background._none,
 }

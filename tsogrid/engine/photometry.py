@@ -5,6 +5,7 @@ The rule for apertures that reach over the frame's edge, and for saturated pixel
 
 import numpy as np
 
+from tsogrid.config import AmplifierStep
 from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.recipe import Recipe
@@ -51,9 +52,15 @@ def measure_apertures(
     result = _sums(recipe, data, error, places, off, whole)
     background = Background(recipe, data, error, places, *known)
     planes: dict[str, list[np.ndarray]] = {}
+    unknown = np.full(len(data), np.nan)
+    correlations = []
     for steps in recipe.sky:
-        for name, plane in _less_sky(recipe, background, background.chain(steps), whole, result).items():
+        state = background.chain(steps)
+        correlations.append(unknown if state.correlation is None else state.correlation)
+        for name, plane in _less_sky(recipe, background, state, whole, result).items():
             planes.setdefault(name, []).append(plane)
+    if any(isinstance(step, AmplifierStep) for steps in recipe.sky for step in steps):
+        result["amplifier_correlation"] = np.stack(correlations, axis=-1)
     return result | {name: np.stack(each, axis=-1) for name, each in planes.items()}
 
 

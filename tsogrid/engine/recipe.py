@@ -11,10 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import CenterConfig, ColumnRow, Config, Local, PhotometryConfig, RowAmplifier, Saturation
+from tsogrid.config import (
+    AmplifierStep,
+    CenterConfig,
+    ColumnRow,
+    Config,
+    Local,
+    PhotometryConfig,
+    ReadoutProcess,
+    Saturation,
+)
 from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
+from tsogrid.kernels.readout_process import require_celerite2
 
 
 @dataclass(frozen=True)
@@ -73,15 +83,15 @@ class Recipe:
     def has_line_sky(self) -> bool:
         """Whether a sky step needs whole lines of the detector."""
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        return any(isinstance(step, RowAmplifier) for chain in chains for step in chain)
+        return any(isinstance(step, AmplifierStep) for chain in chains for step in chain)
 
     @property
     def needs_whole_frame(self) -> bool:
         """Whether every pixel of a frame takes part in its numbers."""
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        even_odd = any(getattr(step, "even_odd", False) for chain in chains for step in chain)
+        every_line = any(needs_every_line(step) for chain in chains for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
-        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or even_odd
+        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
     @property
     def whole_frames(self) -> np.ndarray:
@@ -141,6 +151,12 @@ def _region_reach(step: Any) -> float:
     return math.hypot(*step.offset) + (size + growth) * (math.sqrt(2) if isinstance(step, ColumnRow) else 1.0) + 2.0
 
 
+def needs_every_line(step: Any) -> bool:
+    """Whether the level of a line depends on other lines: only medians of rows alone do not."""
+    options = ("even_odd", "each_column", "smooth", "fill", "reference_pixels")
+    return isinstance(step, ReadoutProcess) or any(getattr(step, name, None) for name in options)
+
+
 def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:
     masks = attributes.get("flag_masks")
     known = dict(JWST_DQ)
@@ -157,15 +173,16 @@ def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:
 
 def _amplifiers(config: Config, attributes: dict[str, Any], length: int) -> np.ndarray:
     """Find the amplifiers' ranges along the fast axis: from the configuration, else from the header."""
-    steps = [step for chain in config.sky for step in chain if isinstance(step, RowAmplifier)]
-    if isinstance(config.center.sky, list):
-        steps += [step for step in config.center.sky if isinstance(step, RowAmplifier)]
+    chains = [*config.sky, *([config.center.sky] if isinstance(config.center.sky, list) else [])]
+    steps = [step for chain in chains for step in chain if isinstance(step, AmplifierStep)]
+    if any(isinstance(step, ReadoutProcess) for step in steps):
+        require_celerite2()  # before a run begins, and not in its first block
     if not steps:
         return np.zeros((0, 2), np.int64)
     given = [step.amplifiers for step in steps if step.amplifiers is not None]
     if given:
         if any(each != given[0] for each in given):
-            raise ConfigError("sky: rowamp steps name different amplifiers; expected one layout for the detector.")
+            raise ConfigError("sky: steps name different amplifiers; expected one layout for the detector.")
         ranges = np.asarray(given[0], np.int64)
     elif "amplifiers" in attributes:
         ranges = np.asarray(attributes["amplifiers"], np.int64).reshape(-1, 2)

@@ -1,6 +1,7 @@
 """The read-out noise that a row shares inside one amplifier: its median over the pixels away from every source.
 
-Slow (1/f) noise moves each row of each amplifier up and down by a common amount. The median of a row is found by counting
+Slow (1/f) noise moves each row of each amplifier up and down by a common amount; what belongs to a column (even or odd, or
+each on its own) is taken off before. The median of a row is found by counting
 passes (see `tsogrid.kernels.statistics`) that begin at the median of the row before: neighbouring rows differ little, so
 about four passes over a row suffice, and the starting point cannot change the result.
 """
@@ -33,15 +34,35 @@ from tsogrid.kernels.statistics import (
     ranked_keys,
 )
 
+POLISHES = 2  # of rows and columns in turn; a third changes nothing that counts
 LEAST_PIXELS = 4  # a row with fewer good pixels in an amplifier has no model there
 
 
 class RowAmplifier(NamedTuple):
-    """Model (n, ny, nx) to subtract; variance of each row's level (n, ny, na); good pixels behind it (n, ny, na)."""
+    """Levels of rows and of columns in each amplifier, and the model of the frame that they make.
+
+    Parameters
+    ----------
+    model : (n, ny, nx) array
+        To subtract: the level of the row plus that of the column.
+    line_variance : (n, ny, na) array
+        Variance of each row's level.
+    count : (n, ny, na) array
+        Good pixels behind it.
+    level : (n, ny, na) array
+        Each row's level, what belongs to the columns taken off.
+    column_level : (n, 1, nx) array
+        Each column's level; 0 where none is asked for.
+    column_variance : (n, na) array
+        Mean variance of the levels of the columns that a source touches; 0 where not every column has its own.
+    """
 
     model: NDArray[np.floating]
     line_variance: NDArray[np.float64]
     count: NDArray[np.int32]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    level: NDArray[np.floating]
+    column_level: NDArray[np.floating]
+    column_variance: NDArray[np.float64]
 
 
 def row_amplifier(
@@ -53,6 +74,7 @@ def row_amplifier(
     mask_radius: float,
     even_odd: bool = False,
     first_column: int = 0,
+    each_column: bool = False,
 ) -> RowAmplifier:
     """Median of each row inside each amplifier, with the sources hidden.
 
@@ -72,6 +94,11 @@ def row_amplifier(
         Take off first the median over all rows of each amplifier's even and odd columns; the model is the sum of both.
     first_column : int
         Column of the detector that the first column of ``data`` is: which columns are even.
+    each_column : bool
+        Take off first the median of every column over all rows, in place of even and odd ones. It is that of what the rows'
+        own medians leave, and these of what the columns leave, twice in turn (Tukey's median polish): a column that a source
+        hides in part sees other rows than its neighbours, and a row other columns.
+        A column with fewer than four good pixels has the mean level of the amplifier's columns of its parity.
 
     Returns
     -------
@@ -83,7 +110,8 @@ def row_amplifier(
     Raises
     ------
     ValueError
-        If the bounds are not ascending ranges inside the frame, the radius is negative, or shapes do not agree.
+        If the bounds are not ascending ranges inside the frame, the radius is negative, shapes do not agree, or both
+        even and odd and all columns are asked for.
     """
     columns, rows = check_positions(data, x, y)
     check_error(data, error)
@@ -98,17 +126,27 @@ def row_amplifier(
         )
     if not 0.0 <= mask_radius < np.inf:
         raise ValueError(f"expected a mask radius of at least 0, found {mask_radius}")
+    if even_odd and each_column:
+        raise ValueError("expected one of even_odd and each_column, found both")
+    column_variance = np.zeros((n, len(ranges)))
+    residual = data
     if even_odd:
-        parity = _column_parity_model(data, columns, rows, ranges, float(mask_radius), first_column % 2)
-        residual = data - parity
+        column_level = _column_parity_model(data, columns, rows, ranges, float(mask_radius), first_column % 2)
+    elif each_column:
+        column_level, column_variance = _every_column(data, error, columns, rows, ranges, mask_radius, first_column)
     else:
-        residual = data
+        column_level = np.zeros((n, 1, nx), data.dtype)
+    if even_odd or each_column:
+        residual = data - column_level
     bits = as_bits(residual)
     covered = ranges.size > 0 and int((ranges[:, 1] - ranges[:, 0]).sum()) == nx
     result = RowAmplifier(
         (np.empty if covered else np.zeros)(data.shape, data.dtype),
         np.empty((n, ny, len(ranges))),
         np.empty((n, ny, len(ranges)), np.int32),
+        np.empty((n, ny, len(ranges)), data.dtype),
+        column_level,
+        column_variance,
     )
     _row_medians(
         bits,
@@ -125,11 +163,73 @@ def row_amplifier(
             np.zeros((2, len(ranges)), bits.dtype),
             np.empty((2, len(ranges))),
         ),
-        result,
+        (result.model, result.line_variance, result.count, result.level),
     )
-    if even_odd:
-        np.add(result.model, parity, out=result.model)
+    if even_odd or each_column:
+        np.add(result.model, column_level, out=result.model)
     return result
+
+
+def _every_column(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    ranges: NDArray[np.int64],
+    mask_radius: float,
+    first_column: int,
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Median over all rows of every column less its rows, (n, 1, nx), and its variance near the sources, (n, na)."""
+    n, ny, nx = data.shape
+    column = np.arange(nx)
+    errors = None if error is None else np.ascontiguousarray(error.swapaxes(1, 2))
+    model = np.zeros((n, 1, nx), data.dtype)
+    for _ in range(POLISHES):
+        rows = row_amplifier(data - model, None, x, y, ranges, mask_radius)
+        upright = np.ascontiguousarray((data - rows.model).swapaxes(1, 2))
+        found = row_amplifier(upright, errors, y, x, [[0, ny]], mask_radius)
+        level = found.level[:, :, 0].astype(float)
+        for start, stop in ranges:
+            inside = (column >= start) & (column < stop)
+            for parity in range(2):
+                alike = inside & ((column + first_column) % 2 == parity)
+                its = np.ascontiguousarray(level[:, alike])
+                typical = _mean_known(its, _mean_known(level[:, inside]))
+                model[:, 0, alike] = np.where(np.isfinite(its), its, typical[:, None])
+    touched = (np.abs(column - x[:, :, None]) <= mask_radius).any(axis=1)
+    near = np.zeros((n, len(ranges)))
+    for amplifier, (start, stop) in enumerate(ranges):
+        variance = np.where((column >= start) & (column < stop), found.line_variance[:, :, 0], np.nan)
+        near[:, amplifier] = _mean_known(np.where(touched, variance, np.nan), _mean_known(variance))
+    return model, near
+
+
+def _mean_known(values: NDArray[np.float64], without: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
+    """Mean of the finite values along the last axis, or ``without`` where there is none."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    total = np.sum(np.where(known, values, 0.0), axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), without)
+
+
+def reference_pixels_alone(data: NDArray[np.floating], number: int) -> NDArray[np.floating]:
+    """Frames in which only the pixels at both ends of every row count.
+
+    Parameters
+    ----------
+    data : (n, ny, nx) array
+        Frames, rows along the fast read-out direction.
+    number : int
+        Pixels at each end.
+
+    Returns
+    -------
+    (n, ny, nx) array
+        A copy with NaN between the ends.
+    """
+    ends = data.copy()
+    ends[:, :, number : max(data.shape[2] - number, number)] = np.nan
+    return ends
 
 
 def _column_parity_model(
@@ -174,7 +274,7 @@ def _seeded_median(keys, n, good, pivot, slope):  # type: ignore[no-untyped-def]
 @kernel
 def _row_medians(bits, error, with_error, x, y, ranges, radius, scratch, result):  # type: ignore[no-untyped-def]
     keys, deviations, lanes, pivots, slopes = scratch
-    model, line_variance, count = result
+    model, line_variance, count, levels = result
     n, ny, nx = model.shape
     low, high = finite_interval(keys)
     for frame in range(n):
@@ -191,11 +291,13 @@ def _row_medians(bits, error, with_error, x, y, ranges, radius, scratch, result)
                 count[frame, row, amplifier] = good
                 if good < LEAST_PIXELS:
                     model[frame, row, start:stop] = np.nan
+                    levels[frame, row, amplifier] = np.nan
                     line_variance[frame, row, amplifier] = np.nan
                     continue
                 first, second, slope = _seeded_median(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
                 pivots[0, amplifier], slopes[0, amplifier] = first, slope
                 level = half_sum(first, second)
+                levels[frame, row, amplifier] = level
                 for column in range(start, stop):
                     model[frame, row, INDEX(column)] = level
                 if with_error:
