@@ -98,10 +98,10 @@ def readout_process(
     -------
     ReadoutProcess
         model is 0 in columns of no amplifier and NaN in an amplifier with fewer than four good pixels. line_variance is
-        1 / (N/σ² + 1/P) for N pixels of white variance σ² and the prior variance P of a row's mean. In rows that a source
-        crosses the variance of a mean over the h hidden pixels comes to it: of each process with variance a and time scale
-        T the smaller of that of a mean of h pixels, and of a h / 6T (a Brownian bridge) + √(a σ² / 2T) (its ends are
-        smoothed data). Good to a factor of two.
+        1 / (N/σ² + 1/P) for N pixels of white variance σ² and the prior variance P of a row's mean (and that of the
+        amplifier's median, if P is so small that rows do not mend it). In rows that a source crosses the variance of a mean
+        over the h hidden pixels comes to it: of each process with variance a and time scale T the smaller of that of a mean
+        of h pixels, and of a h / 6T (a Brownian bridge) + √(a σ² / 2T) (its ends are smoothed data).
 
     Raises
     ------
@@ -215,9 +215,10 @@ def _line_variance(noise: Noise, count: NDArray[np.int64], hidden: NDArray[np.in
     """Predicted variance of the model's level in each row; see `readout_process`."""
     white = max(noise.white, LEAST_VARIANCE)
     prior = max(_row_variance(noise, width) + noise.rows, LEAST_VARIANCE)
-    # The level about which all vary is a median.
     variance = np.asarray(1 / (count / white + 1 / prior), np.float64)
-    variance += MEDIAN_ERROR**2 * white / max(int(count.sum()), 1)
+    # The level about which all vary is a median, whose error the rows of a source share as far as they do not mend it.
+    center = MEDIAN_ERROR**2 * white / max(int(count.sum()), 1)
+    variance += max(int(np.count_nonzero(hidden)), 1) * center * (variance / prior) ** 2
     for row in np.flatnonzero(hidden):
         length = int(hidden[row])
         for a, scale in zip(noise.variance, noise.timescale, strict=True):
