@@ -1,14 +1,17 @@
 """Positions of the whole series: what a median or smoothed position makes of the centres of all frames.
 
-Between two passes the centres of every frame are gathered, one position a frame is made of them, and the next pass is given
-its part. A source that was found in no frame falls back to its planned position, or stays NaN, as configured.
+Between two passes the centres of every frame are gathered, outliers of the series are repaired if asked, one position a
+frame is made of them, and the next pass is given its part. A source that was found in no frame falls back to its planned
+position, or stays NaN, as configured.
 """
 
 import numpy as np
 import pandas as pd
 
+from tsogrid.engine.centering import CENTER_NAMES
 from tsogrid.engine.pipeline import CENTER, Arrays
 from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.repair import repaired_centers, running_median
 from tsogrid.flags import SourceFlag
 
 
@@ -30,7 +33,7 @@ def gathered(recipe: Recipe, stage: str) -> tuple[str, ...]:
     if stage == CENTER:
         name = "cc" if recipe.center.predict == "cross-correlation" else "predicted"
     else:
-        name = "fit" if recipe.center.method == "gaussian" else "com"
+        name = CENTER_NAMES[recipe.center.method]
     return f"x_{name}", f"y_{name}", "flags"
 
 
@@ -57,9 +60,14 @@ def series_positions(recipe: Recipe, stage: str, measured: Arrays, planned: np.n
     x, y = measured[x_name], measured[y_name]
     known = np.isfinite(x) & np.isfinite(y)
     flags = measured["flags"]
-    if stage != CENTER and recipe.center.position == "smooth":
-        x, y = _running_median(x, recipe.center.smooth_window), _running_median(y, recipe.center.smooth_window)
-    else:
+    center = recipe.center
+    if stage != CENTER and center.repair is not None:
+        x, y, repaired = repaired_centers(x, y, center.repair, center.smooth_window)
+        known = np.isfinite(x)
+        flags = flags | np.where(repaired, int(SourceFlag.CENTER_REPAIRED), 0)
+    if stage != CENTER and center.position == "smooth":
+        x, y = running_median(x, center.smooth_window), running_median(y, center.smooth_window)
+    elif stage == CENTER or center.position == "median":
         x, y = _median(np.where(known, x, np.nan)), _median(np.where(known, y, np.nan))
     if stage == CENTER or recipe.center.fallback == "planned":
         lost = ~(np.isfinite(x) & np.isfinite(y))
@@ -76,7 +84,3 @@ def _median(values: np.ndarray) -> np.ndarray:
     """Median over the series, repeated for every frame; shape (n_frames, n_sources)."""
     middle = pd.DataFrame(values).median(axis=0, skipna=True).to_numpy()
     return np.repeat(middle[None], values.shape[0], axis=0)
-
-
-def _running_median(values: np.ndarray, window: int) -> np.ndarray:
-    return pd.DataFrame(values).rolling(window, center=True, min_periods=1).median().to_numpy()
