@@ -181,8 +181,10 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
     good = np.isfinite(values)
     first, last = good.argmax(axis=1), width - 1 - good[:, ::-1].argmax(axis=1)
     lines = np.arange(m)
+    # The level of a sum may be many times the star's height: without it, steps as small as rounding are small enough.
+    level = 0.5 * (values[lines, first] + values[lines, last])
     _fit(
-        values[:, None, :],
+        (values - level[:, None])[:, None, :],
         np.ascontiguousarray(values if error is None else error)[:, None, :],
         np.full((m, 1), float(width // 2)),
         np.zeros((m, 1)),
@@ -192,7 +194,7 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
         np.array([0, 1, 2, 4], dtype=np.int64),
         None,
         False,
-        0.5 * (values[lines, first] + values[lines, last])[:, None],
+        np.where(np.isfinite(level), 0.0, np.nan)[:, None],
         weights == "none" or weighting == FIXED,
         50,
         np.empty((3, width + 1, padded)),
@@ -209,6 +211,7 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
     zero = np.where(fit.converged, 0.0, np.nan)
     return fit._replace(
         amplitude=fit.amplitude * across,
+        offset=fit.offset + level,
         amplitude_err=fit.amplitude_err * across,
         y=zero,
         sigma_y=zero,

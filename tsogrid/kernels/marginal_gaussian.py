@@ -1,8 +1,8 @@
 """Fit of a one-dimensional Gaussian to each of the two marginal sums of the box around a source.
 
 The sums over the rows, and over the columns, of the box are lines of a frame of one row: the fit of pixel-integrated
-Gaussians (`tsogrid.kernels.gaussian`) does the rest, with its weights and its rules for what counts. A sum holds the noise of
-the whole box, so that the fit to all pixels is the better one for faint sources; and a bad pixel has to be filled first.
+Gaussians (`tsogrid.kernels.gaussian`) does the rest, with its weights and its rules for what counts. A sum holds the noise
+of the whole box, so that the fit to all pixels is the better one for faint sources; and a bad pixel has to be filled first.
 """
 
 import math
