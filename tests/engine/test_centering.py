@@ -1,5 +1,7 @@
 """Every way of centring: what it stores, on every edge of a frame that is not square, and what failing looks like."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import erf
@@ -7,6 +9,8 @@ from scipy.special import erf
 import tsogrid
 from tsogrid import schema
 from tsogrid.config import Config
+from tsogrid.engine.graph import plan, with_settings
+from tsogrid.engine.windows import Window
 from tsogrid.flags import SourceFlag
 
 pytestmark = pytest.mark.filterwarnings("ignore:The frames carry no errors:tsogrid.errors.TsogridWarning")
@@ -107,3 +111,21 @@ def test_a_median_of_the_new_centres(field):
     for method in ("gaussian-1d", "quadratic"):
         result = measured(data, {"method": method, "position": "median"})
         np.testing.assert_array_equal(result.x[0], result[f"x_{METHODS[method]}"].median("time"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("predict", ["cross-correlation", "none"])
+def test_a_stamp_gives_the_bits_of_the_whole_frame_with_bad_pixels_too(method, predict):
+    rng = np.random.default_rng(5)
+    frame = 50 + painted(22.5, 30.7, 4e4, 1.5, (60, 80)) + painted(57.1, 29.5, 2e4, 1.5, (60, 80))
+    data = rng.poisson(frame, (20, 60, 80)).astype(np.float32)
+    data[rng.random(data.shape) < 0.15] = np.nan
+    center = {"method": method, "predict": predict, "search_box": 7, "fit_box": 9}
+    sky = [{"method": "annulus", "inner": 3, "outer": 4}]
+    config = with_settings(None, x=[22.5, 57], y=[30.6, 29.5], radius=2, sky=sky, center=center, input={"gain": 1.0})
+    stamps = plan(tsogrid.open_frames(data, gain=1.0), config)
+    assert len(stamps.windows) == 2
+    whole = replace(stamps, windows=(Window(0, 60, 0, 80, (0, 1)),))
+    first, second = stamps.measure(0, 20), whole.measure(0, 20)
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes(), name
