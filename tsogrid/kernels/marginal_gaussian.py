@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width
-from tsogrid.kernels.compile import kernel
+from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.correlation import fill_window
 from tsogrid.kernels.gaussian import GaussianFit, line_fit
 from tsogrid.kernels.sky import check_error
 from tsogrid.kernels.statistics import INTEGERS, SAMPLE
+
+REFILLS = 5  # fits after the first, where there are bad pixels
 
 
 class MarginalFit(NamedTuple):
@@ -56,7 +58,7 @@ def marginal_gaussian_fit(
     ----------
     data : ndarray, shape (n, ny, nx)
         Frames, float32 or float64. A bad (non-finite) pixel counts as the mean of its good neighbours in 3 × 3 pixels, else
-        in 5 × 5, else as the median of the box.
+        in 5 × 5, else as the median of the box; then as what the fit says of it, with which the fit is repeated five times.
     error : ndarray, shape (n, ny, nx), or None
         1 σ errors, of the type of data; those of bad pixels are not used.
     x, y : array_like, shape (n, ns)
@@ -86,30 +88,45 @@ def marginal_gaussian_fit(
         raise ValueError(f"a fit needs a box of at least 5 pixels, found {box}")
     count = columns.size
     sums, variances = np.full((2, count, width), np.nan), np.full((2, count, width), np.nan)
-    corners = np.zeros((2, count, 3), np.int64)
-    _marginals(
-        data,
-        data if error is None else error,
-        error is not None,
-        columns,
-        rows,
-        width,
-        np.empty(width * width),
-        np.empty(width * width + SAMPLE, INTEGERS[data.dtype]),
-        sums,
-        variances,
-        corners,
-    )
-    deviations = np.sqrt(variances)
-    along_x, along_y = (line_fit(sums[k], None if error is None else deviations[k], weights=weights) for k in (0, 1))
-    return MarginalFit._make(values.reshape(columns.shape) for values in _joined(along_x, along_y, corners))
+    corners = np.zeros((2, count, 4), np.int64)  # the box's first pixel, its range inside the frame, bad pixels
+    values = np.full((len(MarginalFit._fields), count), np.nan)
+    values[-1] = 0
+    chosen, window = np.ones(count, np.bool_), np.empty(width * width)
+    keys, profiles = np.empty(width * width + SAMPLE, INTEGERS[data.dtype]), np.empty((2, width))
+    for _ in range(1 + REFILLS):
+        _marginals(
+            data,
+            data if error is None else error,
+            error is not None,
+            columns,
+            rows,
+            width,
+            values,
+            chosen,
+            window,
+            keys,
+            profiles,
+            sums,
+            variances,
+            corners,
+        )
+        which = np.flatnonzero(chosen)
+        sigma = np.sqrt(variances[:, which])
+        along_x, along_y = (line_fit(sums[k, which], None if error is None else sigma[k], weights=weights) for k in (0, 1))
+        values[:, which] = _joined(along_x, along_y, corners[:, which])
+        # Where pixels were filled, once more, now with what the fit says of them.
+        chosen &= (corners[0, :, 3] > 0) & (values[-1] > 0)
+        if not chosen.any():
+            break
+    shaped = [parameter.reshape(columns.shape) for parameter in values]
+    return MarginalFit._make([*shaped[:-1], shaped[-1] > 0])
 
 
 def _joined(along_x: GaussianFit, along_y: GaussianFit, corners: NDArray[np.int64]) -> list[NDArray[np.generic]]:
-    """One set of parameters from the fits along x and y; ``corners``: box's first pixel, and the range inside the frame."""
+    """One set of parameters from the fits along x and y."""
     good = along_x.converged & along_y.converged
     level, level_err, height, height_err = [], [], [], []
-    for fit, other, (_, first, last), (_, other_first, other_last) in (
+    for fit, other, (_, first, last, _), (_, other_first, other_last, _) in (
         (along_x, along_y, corners[0].T, corners[1].T),
         (along_y, along_x, corners[1].T, corners[0].T),
     ):
@@ -142,15 +159,42 @@ def _joined(along_x: GaussianFit, along_y: GaussianFit, corners: NDArray[np.int6
     return [*(np.where(good, value, np.nan) for value in values), good]
 
 
+@part
+def _fill_from_model(data, frame, left, low, ranges, width, model, profiles, window):  # type: ignore[no-untyped-def]
+    """Give bad pixels of the window what the fitted profiles say; return how many are bad.
+
+    ``model`` holds the parameters in the order of `MarginalFit`, NaN before the first fit: then the window stays as it is.
+    """
+    first_i, last_i, first_j, last_j = ranges
+    known = math.isfinite(model[4])
+    bad = 0
+    for axis in range(2 if known else 0):
+        corner = left if axis == 0 else low
+        sigma = model[2 + axis]
+        for i in range(width):
+            edge = (i - 0.5 + corner - model[axis]) / (math.sqrt(2.0) * sigma)
+            step = 1.0 / (math.sqrt(2.0) * sigma)
+            profiles[axis, i] = sigma * math.sqrt(0.5 * math.pi) * (math.erf(edge + step) - math.erf(edge))
+    for j in range(first_j, last_j):
+        for i in range(first_i, last_i):
+            if not math.isfinite(data[frame, low + j, left + i]):
+                bad += 1
+                if known:
+                    window[j * width + i] = model[5] + model[4] * profiles[0, i] * profiles[1, j]
+    return bad
+
+
 @kernel
-def _marginals(data, error, with_error, x, y, width, window, keys, sums, variances, corners):  # type: ignore[no-untyped-def]
-    """Sums of each column (0) and row (1) of the boxes, and their variances; lines outside the frame stay NaN."""
+def _marginals(  # type: ignore[no-untyped-def]
+    data, error, with_error, x, y, width, model, chosen, window, keys, profiles, sums, variances, corners
+):
+    """Sums of each column (0) and row (1) of the chosen boxes, and their variances; lines outside the frame stay NaN."""
     ny, nx = data.shape[1], data.shape[2]
     for frame in range(x.shape[0]):
         for source in range(x.shape[1]):
-            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
-                continue
             index = frame * x.shape[1] + source
+            if not chosen[index] or math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+                continue
             left, low = box_start(x[frame, source], width), box_start(y[frame, source], width)
             first_i, last_i = max(0, -left), min(width, nx - left)
             first_j, last_j = max(0, -low), min(width, ny - low)
@@ -160,6 +204,9 @@ def _marginals(data, error, with_error, x, y, width, window, keys, sums, varianc
                 continue
             if not fill_window(data, frame, left, low, width, np.int64(0), window, keys):
                 continue
+            corners[0, index, 3] = _fill_from_model(
+                data, frame, left, low, (first_i, last_i, first_j, last_j), width, model[:, index], profiles, window
+            )
             for i in range(first_i, last_i):
                 sums[0, index, i], variances[0, index, i] = 0.0, 0.0
             for j in range(first_j, last_j):
