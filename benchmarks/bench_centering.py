@@ -10,13 +10,15 @@ from collections.abc import Callable
 import numpy as np
 from astropy.modeling.fitting import LevMarLSQFitter
 from astropy.modeling.models import Const2D, Gaussian2D
-from photutils.centroids import centroid_2dg
+from photutils.centroids import centroid_1dg, centroid_2dg, centroid_quadratic
 from scipy.optimize import least_squares
 from scipy.signal import fftconvolve
 from scipy.special import erf
 
 from tsogrid.kernels.centroid import center_of_mass, cross_correlation, gaussian_template
 from tsogrid.kernels.gaussian import gaussian_fit
+from tsogrid.kernels.marginal_gaussian import marginal_gaussian_fit
+from tsogrid.kernels.quadratic import quadratic_peak
 
 SIZE, BOX = 64, 25
 
@@ -42,6 +44,8 @@ class Centering:
         self.time_gaussian_fit()
         self.time_cross_correlation()
         self.time_center_of_mass()
+        self.time_marginal_gaussian_fit()
+        self.time_quadratic_peak()
 
     def time_gaussian_fit(self) -> None:
         gaussian_fit(self.data, self.error, self.guess, self.guess, BOX)
@@ -51,6 +55,12 @@ class Centering:
 
     def time_center_of_mass(self) -> None:
         center_of_mass(self.data, self.guess, self.guess, BOX, 100.0)
+
+    def time_marginal_gaussian_fit(self) -> None:
+        marginal_gaussian_fit(self.data, self.error, self.guess, self.guess, BOX)
+
+    def time_quadratic_peak(self) -> None:
+        quadratic_peak(self.data, self.guess, self.guess, BOX)
 
 
 def scipy_fit(stamp: np.ndarray, sigma: np.ndarray) -> float:
@@ -104,6 +114,10 @@ def compare(n: int = 100, rounds: int = 5) -> dict[str, float]:
             few, lambda: [20 + astropy_fit(a, s) for a, s in zip(stamps[:few], sigmas[:few], strict=True)]
         ),
         "photutils centroid_2dg": (few, lambda: [20 + centroid_2dg(a)[0] for a in stamps[:few]]),
+        "marginal_gaussian_fit": (n, lambda: marginal_gaussian_fit(data, error, guess, guess, BOX).x[:, 0]),
+        "photutils centroid_1dg": (few, lambda: [20 + centroid_1dg(a - 100)[0] for a in stamps[:few]]),
+        "quadratic_peak": (n, lambda: quadratic_peak(data, guess, guess, BOX).x[:, 0]),
+        "photutils centroid_quadratic": (few, lambda: [20 + centroid_quadratic(a)[0] for a in stamps[:few]]),
         "cross_correlation, 41 × 41": (n, lambda: cross_correlation(data, guess, guess, 41, template).x[:, 0]),
         "scipy fftconvolve": (few, lambda: [12 + fft_peak(window, template) for window in windows[:few]]),
         "center_of_mass": (n, lambda: center_of_mass(data, guess, guess, BOX, 100.0).x[:, 0]),

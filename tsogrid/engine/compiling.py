@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 import tsogrid
 from tsogrid.engine.pipeline import CENTER, PHOTOMETRY, PREDICT
 from tsogrid.engine.plan import Plan
@@ -39,9 +37,7 @@ def compile_kernels(plan: Plan, say: Callable[[str], None] = lambda message: Non
         return
     say("first run on this machine: compiling the kernels, for half a minute or so")
     with _second_process(plan):
-        position = np.broadcast_to(plan.sources.planned[:1], (1, len(plan.sources.names), 2))
-        given = {"x": np.array(position[:, :, 0]), "y": np.array(position[:, :, 1])}
-        replace(plan, passes=((PHOTOMETRY,),)).measure(0, 1, 0, given)
+        replace(plan, passes=((PHOTOMETRY,),)).measure(0, 1, 0, plan.trial(1, PHOTOMETRY))
 
 
 @contextmanager

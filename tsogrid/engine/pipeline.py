@@ -13,10 +13,11 @@ import numpy as np
 from tsogrid.config import Local, NoSky
 from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
 from tsogrid.engine.background import Background
+from tsogrid.engine.centering import find_centers
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag, SourceFlag
-from tsogrid.kernels import aperture, centroid, gaussian
+from tsogrid.kernels import aperture, centroid
 from tsogrid.kernels.frame_level import background_level
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
@@ -59,7 +60,7 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
     Returns
     -------
     tuple of tuple of str
-        One tuple of stages a pass; almost always one pass, two for a median position.
+        One tuple of stages a pass; almost always one pass, two for a median position or where centres are repaired.
     """
     center = recipe.center
     if center.method == "none":
@@ -68,7 +69,7 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
     if passes[0] and center.guess == "median":
         passes.append([])
     passes[-1].append(CENTER)
-    if center.position in ("median", "smooth"):
+    if center.position in ("median", "smooth") or (center.position == "frame" and center.repair is not None):
         passes.append([])
     passes[-1].append(PHOTOMETRY)
     return tuple(tuple(stages) for stages in passes)
@@ -278,52 +279,15 @@ class _Block:
         data, level = self.center_sky(x, y, center.fit_box)
         moment = self._moment(data, x, y, center.fit_box, level)
         self._save("com", moment.x, moment.y)
-        if center.method == "gaussian":
-            gain = recipe.electrons_per_unit if self.error is None else np.nan
-            fit = gaussian.gaussian_fit(
-                data,
-                self.error,
-                x,
-                y,
-                center.fit_box,
-                weights=center.weights,
-                angle=center.angle,
-                gain=gain,
-                read_noise=recipe.read_noise,
-            )
-            self._save("fit", fit.x, fit.y)
-            for name in ("x_fit_err", "y_fit_err"):
-                self.result[name] = getattr(fit, name.replace("_fit", ""))
-            more: tuple[str, ...] = ("theta", "theta_err", "offset", "offset_err")
-            found_x, found_y = fit.x, fit.y
-        else:
-            # The widths of the source, by a Gaussian that stays at the centre of mass.
-            fit = self._fixed_center_fit(data, level, moment)
-            more = ()
-            found_x, found_y = moment.x, moment.y
-        for name in ("sigma_x", "sigma_y", "sigma_x_err", "sigma_y_err", "amplitude", "amplitude_err", *more):
-            self.result[name] = getattr(fit, name)
-        self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found_x))
-        self.found = found_x, found_y
-
-    def _fixed_center_fit(self, data: np.ndarray, level: np.ndarray, moment: centroid.Center) -> gaussian.GaussianFit:
-        center = self.recipe.center
-        fits = []
-        for source in range(level.shape[1]):
-            one = slice(source, source + 1)
-            fits.append(
-                gaussian.gaussian_fit(
-                    data - level[:, source, None, None].astype(data.dtype),
-                    self.error,
-                    moment.x[:, one],
-                    moment.y[:, one],
-                    center.fit_box,
-                    weights=center.weights,
-                    fixed_center=True,
-                    fit_offset=False,
-                )
-            )
-        return gaussian.GaussianFit(*(np.concatenate(parts, axis=1) for parts in zip(*fits, strict=True)))
+        if center.method != "gaussian":  # about a place outside the frame the part of the box inside holds but noise
+            inside = self._inside(x, y)
+            x, y = np.where(inside, x, np.nan), np.where(inside, y, np.nan)
+        found = find_centers(recipe, data, self.error, level, (x, y), moment)
+        if found.name != "com":
+            self._save(found.name, found.x, found.y)
+        self.result |= found.values
+        self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found.x))
+        self.found = found.x, found.y
 
     def place(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the apertures go."""

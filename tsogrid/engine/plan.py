@@ -18,7 +18,7 @@ import xarray as xr
 import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, Config, chain_label
-from tsogrid.engine.pipeline import Arrays, Pixels, measure_block, stages_of
+from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.sources import Sources, find_sources
@@ -143,6 +143,25 @@ class Plan:
             [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
         )
         return self.joined(parts)
+
+    def trial(self, n: int, stage: str) -> Arrays:
+        """Make positions for measuring the first frames for trial, when those of the series are not there yet.
+
+        Parameters
+        ----------
+        n : int
+            Number of frames.
+        stage : str
+            The first stage of the pass.
+
+        Returns
+        -------
+        dict of ndarray, shape (n, n_sources)
+            Planned positions, and a FWHM of 3 pixels.
+        """
+        planned = np.broadcast_to(self.sources.planned[:n], (n, len(self.sources.names), 2))
+        x, y = np.array(planned[:, :, 0]), np.array(planned[:, :, 1])
+        return {"x_guess": x, "y_guess": y} if stage == CENTER else {"x": x, "y": y, "fwhm": np.full(x.shape, 3.0)}
 
     def joined(self, parts: list[Arrays]) -> Arrays:
         """Put the sources of all windows side by side, in their own order."""

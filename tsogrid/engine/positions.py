@@ -1,14 +1,17 @@
 """Positions of the whole series: what a median or smoothed position makes of the centres of all frames.
 
-Between two passes the centres of every frame are gathered, one position a frame is made of them, and the next pass is given
-its part. A source that was found in no frame falls back to its planned position, or stays NaN, as configured.
+Between two passes the centres of every frame are gathered, outliers of the series are repaired if asked, one position a
+frame is made of them, and the next pass is given its part. A source that was found in no frame falls back to its planned
+position, or stays NaN, as configured.
 """
 
 import numpy as np
 import pandas as pd
 
-from tsogrid.engine.pipeline import CENTER, Arrays
+from tsogrid.engine.centering import CENTER_NAMES
+from tsogrid.engine.pipeline import CENTER, Arrays, median_fwhm
 from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.repair import repaired_centers, running_median
 from tsogrid.flags import SourceFlag
 
 
@@ -25,13 +28,14 @@ def gathered(recipe: Recipe, stage: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The variables x and y, and the flags.
+        The variables x and y, and the flags; before photometry that follows the width of the stars also their widths.
     """
     if stage == CENTER:
         name = "cc" if recipe.center.predict == "cross-correlation" else "predicted"
     else:
-        name = "fit" if recipe.center.method == "gaussian" else "com"
-    return f"x_{name}", f"y_{name}", "flags"
+        name = CENTER_NAMES[recipe.center.method]
+    widths = ("sigma_x", "sigma_y") if stage != CENTER and recipe.needs_width else ()
+    return f"x_{name}", f"y_{name}", "flags", *widths
 
 
 def series_positions(recipe: Recipe, stage: str, measured: Arrays, planned: np.ndarray) -> Arrays:
@@ -51,15 +55,20 @@ def series_positions(recipe: Recipe, stage: str, measured: Arrays, planned: np.n
     Returns
     -------
     dict of ndarray, shape (n_frames, n_sources)
-        ``x_guess`` and ``y_guess``, or ``x`` and ``y``; and ``flags``.
+        ``x_guess`` and ``y_guess``, or ``x`` and ``y``; ``flags``; and ``fwhm`` where the photometry follows it.
     """
-    x_name, y_name, _ = gathered(recipe, stage)
+    x_name, y_name, *_ = gathered(recipe, stage)
     x, y = measured[x_name], measured[y_name]
     known = np.isfinite(x) & np.isfinite(y)
     flags = measured["flags"]
-    if stage != CENTER and recipe.center.position == "smooth":
-        x, y = _running_median(x, recipe.center.smooth_window), _running_median(y, recipe.center.smooth_window)
-    else:
+    center = recipe.center
+    if stage != CENTER and center.repair is not None:
+        x, y, repaired = repaired_centers(x, y, center.repair, center.smooth_window)
+        known = np.isfinite(x)
+        flags = flags | np.where(repaired, int(SourceFlag.CENTER_REPAIRED), 0)
+    if stage != CENTER and center.position == "smooth":
+        x, y = running_median(x, center.smooth_window), running_median(y, center.smooth_window)
+    elif stage == CENTER or center.position == "median":
         x, y = _median(np.where(known, x, np.nan)), _median(np.where(known, y, np.nan))
     if stage == CENTER or recipe.center.fallback == "planned":
         lost = ~(np.isfinite(x) & np.isfinite(y))
@@ -69,14 +78,14 @@ def series_positions(recipe: Recipe, stage: str, measured: Arrays, planned: np.n
             flags = flags | np.where(lost, int(SourceFlag.POSITION_FALLBACK), 0)
     if stage == CENTER:
         return {"x_guess": x, "y_guess": y, "flags": flags}
-    return {"x": x, "y": y, "flags": flags}
+    widths = {}
+    if recipe.needs_width:
+        fwhm = median_fwhm(measured["sigma_x"], measured["sigma_y"])
+        widths["fwhm"] = np.repeat(fwhm[:, None], x.shape[1], axis=1)
+    return {"x": x, "y": y, "flags": flags} | widths
 
 
 def _median(values: np.ndarray) -> np.ndarray:
     """Median over the series, repeated for every frame; shape (n_frames, n_sources)."""
     middle = pd.DataFrame(values).median(axis=0, skipna=True).to_numpy()
     return np.repeat(middle[None], values.shape[0], axis=0)
-
-
-def _running_median(values: np.ndarray, window: int) -> np.ndarray:
-    return pd.DataFrame(values).rolling(window, center=True, min_periods=1).median().to_numpy()

@@ -18,7 +18,7 @@ from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.execute import execute
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
-from tsogrid.engine.pipeline import CENTER, Arrays
+from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import BLOCK_BYTES, Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError, InputError, StoreError
@@ -207,13 +207,9 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
     _refuse_empty(plan)
     compile_kernels(plan, (progress or Silent()).say)
     stop = min(4, plan.n_frames)
-    n_sources = len(plan.sources.names)
-    planned = np.broadcast_to(plan.sources.planned[:stop], (stop, n_sources, 2))
-    x, y = np.array(planned[:, :, 0]), np.array(planned[:, :, 1])
     seconds = 0.0
     for index, stages in enumerate(plan.passes):
-        names = ("x_guess", "y_guess") if stages[0] == CENTER else ("x", "y")
-        given = dict(zip(names, (x, y), strict=True)) if index else None
+        given = plan.trial(stop, stages[0]) if index else None
         plan.measure(0, stop, index, given)  # loads machine code, and compiles what is missing
         begin = time.thread_time()
         plan.measure(0, stop, index, given)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
 from tsogrid.kernels.centroid import box_edge_level
@@ -147,6 +148,76 @@ def gaussian_fit(
         converged,
     )
     return GaussianFit._make([*values, converged])
+
+
+def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, weights: str = "model") -> GaussianFit:
+    """Fit a pixel-integrated Gaussian and a constant to lines, each as the only row of a frame.
+
+    Parameters
+    ----------
+    values : ndarray, shape (m, width)
+        Non-finite ones are left out.
+    error : ndarray, shape (m, width), or None
+        1 σ errors.
+    weights : {"model", "error", "none"}
+        As in `gaussian_fit`.
+
+    Returns
+    -------
+    GaussianFit
+        Each (m,); the amplitude is that of the line, and what belongs to the other axis is 0. The first guess begins at the
+        mean of the line's first and last good values.
+
+    Raises
+    ------
+    ValueError
+        If the weights are unknown or need errors that are missing.
+    """
+    m, width = values.shape
+    weighting = _weighting(weights, error is not None, math.nan)
+    found = np.full((len(GaussianFit._fields) - 1, m, 1), np.nan)
+    converged = np.zeros((m, 1), dtype=np.bool_)
+    padded = (width + LANES - 1) // LANES * LANES
+    good = np.isfinite(values)
+    first, last = good.argmax(axis=1), width - 1 - good[:, ::-1].argmax(axis=1)
+    lines = np.arange(m)
+    # The level of a sum may be many times the star's height: without it, steps as small as rounding are small enough.
+    level = 0.5 * (values[lines, first] + values[lines, last])
+    _fit(
+        (values - level[:, None])[:, None, :],
+        np.ascontiguousarray(values if error is None else error)[:, None, :],
+        np.full((m, 1), float(width // 2)),
+        np.zeros((m, 1)),
+        width,
+        weighting,
+        np.zeros(3),
+        np.array([0, 1, 2, 4], dtype=np.int64),
+        None,
+        False,
+        np.where(np.isfinite(level), 0.0, np.nan)[:, None],
+        weights == "none" or weighting == FIXED,
+        50,
+        np.empty((3, width + 1, padded)),
+        np.empty((2, width + 1, padded)),
+        np.empty(7),
+        np.empty((7, 7)),
+        solver_work(padded),
+        found,
+        converged,
+    )
+    fit = GaussianFit._make([*found[:, :, 0], converged[:, 0]])
+    # The one row holds this much of the profile across it, whose width is any.
+    across = fit.sigma_y * math.sqrt(2 * math.pi) * erf(0.5 / (math.sqrt(2) * fit.sigma_y))
+    zero = np.where(fit.converged, 0.0, np.nan)
+    return fit._replace(
+        amplitude=fit.amplitude * across,
+        offset=fit.offset + level,
+        amplitude_err=fit.amplitude_err * across,
+        y=zero,
+        sigma_y=zero,
+        y_err=zero,
+        sigma_y_err=zero,
+    )
 
 
 def _weighting(weights: str, with_error: bool, gain: float) -> int:
