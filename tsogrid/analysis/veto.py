@@ -19,7 +19,7 @@ RUNS = 12  # into which a series is averaged to look for slow changes
 SCATTER_LIMIT = 1.5  # own scatter over what the errors say and all stars have in common
 RED_LIMIT = 2.0  # own scatter of the means of runs over white noise and what all stars have in common
 WILD, WILD_PART = 5.0, 0.02  # standard deviations; part of the frames
-SIGNIFICANCE = 5.0  # standard deviations of the variance, by chance
+SIGNIFICANCE = 4.0  # standard deviations of the variance, by chance
 
 
 class Check(NamedTuple):
@@ -170,7 +170,7 @@ def vetoed(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept: np.n
 
     A star is out if its own scatter is more than 1.5 times what its errors say, or the means of a twelfth of the series
     scatter more than twice as much as white noise would; both over what the stars have in common (a factor, or noise of the
-    same size in all), and by more than 5 standard deviations of chance. At least two stars stay; with fewer than three
+    same size in all), and by more than 4 standard deviations of chance. At least two stars stay; with fewer than three
     stars or 20 frames there is no verdict.
 
     Parameters
