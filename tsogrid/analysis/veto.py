@@ -16,10 +16,10 @@ from tsogrid.analysis.scatter import averaged, deviation, mad, median, point_to_
 FEWEST_FRAMES = 20  # for a verdict
 FEWEST_STARS = 2  # that a veto leaves; of two, nothing tells which one varies
 RUNS = 12  # into which a series is averaged to look for slow changes
-SCATTER_LIMIT = 1.5  # own scatter over what the errors say, relative to the stars' typical value
-RED_LIMIT = 2.0  # own scatter of the means of runs over that of white noise, relative to the stars' typical value
+SCATTER_LIMIT = 1.5  # own scatter over what the errors say and all stars have in common
+RED_LIMIT = 2.0  # own scatter of the means of runs over white noise and what all stars have in common
 WILD, WILD_PART = 5.0, 0.02  # standard deviations; part of the frames
-SIGNIFICANCE = 5.0  # standard deviations of the variance, by chance
+SIGNIFICANCE = 4.0  # standard deviations of the variance, by chance
 
 
 class Check(NamedTuple):
@@ -95,16 +95,41 @@ def check(time: np.ndarray, ratio: np.ndarray, error: np.ndarray) -> Check:
 
 @dataclass(frozen=True)
 class _Own:
-    """Each star's own variance, and how far it would be off by chance; shape (stars,)."""
+    """Each star's own variance, from those of the stars over each other."""
 
-    variance: np.ndarray
-    chance: np.ndarray
+    variance: np.ndarray  # (stars,)
+    inverse: np.ndarray  # (stars, stars): own = inverse · measured
+    parts: np.ndarray  # (stars, stars): of star j in the comparison for star i
+
+    @classmethod
+    def of(cls, measured: np.ndarray, parts: np.ndarray) -> "_Own":
+        inverse = np.linalg.pinv(np.eye(len(parts)) + parts**2)
+        return cls(np.maximum((inverse * measured).sum(axis=1), 0.0), inverse, parts)
+
+    def chance(self, expected: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """Standard deviation of the own variances, if these were `expected` and each was measured from `count` values."""
+        measured = (expected + (self.parts**2 * expected).sum(axis=1)) * np.sqrt(2 / (count - 1))
+        return np.asarray(np.sqrt((self.inverse**2 * measured**2).sum(axis=1)))
 
 
-def _own(variance: np.ndarray, by_chance: np.ndarray, parts: np.ndarray) -> _Own:
-    inverse = np.linalg.inv(np.eye(len(parts)) + parts**2)
-    own = (inverse * variance).sum(axis=1)
-    return _Own(np.maximum(own, 0.0), np.sqrt((inverse**2 * by_chance**2).sum(axis=1)))
+def _excesses(own: _Own, white: np.ndarray, count: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Excess of each star's own variance over what the stars have in common; 0 where it is small or may be chance.
+
+    Errors that are too small by a factor, and noise of the same size in all stars (scintillation, flat field), are no
+    star's fault: the factor is the median of the stars, the common noise the median excess of the others and two of its
+    standard deviations; the one that is kinder to the star counts.
+    """
+    size = np.sqrt(own.variance / white)
+    usual = max(1.0, float(median(size)))
+    excess, chance = own.variance - white, own.chance(white, count)
+    allowed = np.empty_like(white)
+    for star in range(len(white)):
+        others = np.arange(len(white)) != star
+        common = max(0.0, float(median(excess[others])) + 2 * float(median(chance[others])) / np.sqrt(others.sum()))
+        allowed[star] = max(usual**2 * white[star], white[star] + common)
+    beyond = own.variance - allowed
+    varies = (own.variance > limit**2 * allowed) & (beyond > SIGNIFICANCE * own.chance(allowed, count))
+    return np.where(varies, beyond, 0.0), size, usual
 
 
 def _suspicions(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> list[tuple[float, str]]:
@@ -117,32 +142,26 @@ def _suspicions(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept:
     ratio = np.where(wild & (wild.mean(axis=0) < WILD_PART), np.nan, ratio)
     parts = np.where(np.eye(stars, dtype=bool), 0.0, weight[None] * np.ones((stars, 1)))
     parts = parts / parts.sum(axis=1, keepdims=True)
-    frames = np.isfinite(ratio).sum(axis=0)
     found = [(0.0, "")] * stars
 
-    def suspect(own: _Own, white: np.ndarray, limit: float, words: str) -> None:
-        size = np.sqrt(own.variance / white)
-        usual = max(1.0, float(median(size)))
-        for star in np.flatnonzero(size > limit * usual):
-            excess = own.variance[star] - usual**2 * white[star]
-            if excess > SIGNIFICANCE * usual**2 * own.chance[star] and excess > found[star][0]:
-                found[star] = (float(excess), words.format(size[star], usual))
+    def suspect(own: _Own, white: np.ndarray, count: np.ndarray, limit: float, words: str) -> None:
+        excess, size, usual = _excesses(own, white, count, limit)
+        for star in np.flatnonzero(excess > [most for most, _ in found]):
+            found[star] = (float(excess[star]), words.format(size[star], usual))
 
     expected = np.array([np.mean(error[kept[:, star], star] ** 2) for star in range(stars)])
-    whole = deviation(ratio) ** 2
     if np.isfinite(expected).all() and (expected > 0).all():
-        chance = (expected + (parts**2 * expected).sum(axis=1)) * np.sqrt(2 / (frames - 1))
-        own = _own(whole, chance, parts)
-        suspect(own, expected, SCATTER_LIMIT, "scatter {:.1f} times its error (the stars' median {:.1f})")
+        frames = np.isfinite(ratio).sum(axis=0)
+        words = "scatter {:.1f} times its error (the stars' median {:.1f})"
+        suspect(_Own.of(deviation(ratio) ** 2, parts), expected, frames, SCATTER_LIMIT, words)
     length = max(len(ratio) // RUNS, 2)
     means = averaged(ratio, length)
     runs = np.isfinite(means).sum(axis=0)
-    fast = np.maximum(point_to_point(ratio), ROUNDING) ** 2
     if (runs > 2).all():
-        own_fast = np.maximum(_own(fast, fast, parts).variance, 0.05 * fast) / length
-        own = _own(deviation(means) ** 2, fast / length * np.sqrt(2 / (runs - 1)), parts)
+        fast = np.maximum(point_to_point(ratio), ROUNDING) ** 2
+        white = np.maximum(_Own.of(fast, parts).variance, 0.05 * fast) / length
         words = "means of " + str(length) + " frames scatter {:.1f} times white noise (the stars' median {:.1f})"
-        suspect(own, own_fast, RED_LIMIT, words)
+        suspect(_Own.of(deviation(means) ** 2, parts), white, runs, RED_LIMIT, words)
     return found
 
 
@@ -150,8 +169,8 @@ def vetoed(normal: np.ndarray, error: np.ndarray, weight: np.ndarray, kept: np.n
     """Find reference stars that vary, the worst first, each with its reason.
 
     A star is out if its own scatter is more than 1.5 times what its errors say, or the means of a twelfth of the series
-    scatter more than twice as much as white noise would; both relative to the median of the stars (what all of them do is
-    not one star's fault) and by more than 5 standard deviations of chance. At least two stars stay; with fewer than three
+    scatter more than twice as much as white noise would; both over what the stars have in common (a factor, or noise of the
+    same size in all), and by more than 4 standard deviations of chance. At least two stars stay; with fewer than three
     stars or 20 frames there is no verdict.
 
     Parameters
