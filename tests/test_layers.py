@@ -32,6 +32,7 @@ SERVES = {
     "engine.windows": "engine.pipeline",
     "engine.background": "engine.pipeline",
     "engine.photometry": "engine.pipeline",
+    "engine.calibration": "engine.pipeline",
     "engine.positions": "engine.plan",
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",

@@ -95,6 +95,8 @@ def _sums(
     total, variance, area, bad = columns
     empty = area == 0
     lost = empty | off if recipe.photometry.off_frame == "nan" else empty
+    if recipe.nan == "leave":
+        lost = lost | (bad > 0)
     total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
     flags = (
         np.where(bad > 0, int(ApertureFlag.BAD_PIXEL), 0)

@@ -22,7 +22,7 @@ from tsogrid.engine.pipeline import Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.sources import Sources, find_sources
-from tsogrid.io.images import read_gain, read_psf
+from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
 BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
@@ -75,6 +75,15 @@ class Plan:
         return np.stack([starts, np.minimum(starts + self.block, self.n_frames)], axis=1)
 
     @property
+    def halo(self) -> int:
+        """Frames on both sides of a block that are read with it; see `Recipe.halo`."""
+        return self.recipe.halo
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """First and last + 1 frame that is read for frames start … stop − 1."""
+        return max(0, start - self.halo), min(self.n_frames, stop + self.halo)
+
+    @property
     def bytes_per_frame(self) -> int:
         """Bytes of one frame that are read."""
         item = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
@@ -89,19 +98,22 @@ class Plan:
         return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset())
 
     def read(self, window: Window, start: int, stop: int) -> Pixels:
-        """Read the pixels of a window for frames start … stop − 1."""
+        """Read the pixels of a window for frames start … stop − 1, and for those on both sides that they depend on."""
+        first, last = self.span(start, stop)
         arrays = {
-            str(name): variable[start:stop, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
+            str(name): variable[first:last, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
             for name, variable in self.frames.variables.items()
         }
-        return self.pixels(window, arrays)
+        return self.pixels(window, arrays, start, stop)
 
-    def pixels(self, window: Window, arrays: Arrays) -> Pixels:
-        """Wrap the arrays of a window."""
+    def pixels(self, window: Window, arrays: Arrays, start: int, stop: int) -> Pixels:
+        """Wrap the arrays of a window, which span frames start … stop − 1."""
         data = arrays["data"]
         if data.dtype.kind != "f":
             data = data.astype(np.float64)
-        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape)
+        first, _ = self.span(start, stop)
+        kept = (start - first, stop - first) if self.halo else None
+        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape, kept)
 
     def measure(self, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block: the block function.
@@ -120,19 +132,23 @@ class Plan:
         dict of ndarray
             Variables of the result, time first.
         """
-        parts = [self._measure(window, self.read(window, start, stop), start, index, given) for window in self.windows]
+        parts = [
+            self._measure(window, self.read(window, start, stop), self.span(start, stop)[0], index, given)
+            for window in self.windows
+        ]
         return self.joined(parts)
 
-    def measure_arrays(self, arrays: Arrays, start: int, index: int = 0, given: Arrays | None = None) -> Arrays:
-        """Measure one block whose pixels are at hand; the plan has one window."""
+    def measure_arrays(self, arrays: Arrays, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
+        """Measure one block whose pixels (of all frames of its span) are at hand; the plan has one window."""
         window = self.windows[0]
-        return self._measure(window, self.pixels(window, arrays), start, index, given)
+        pixels = self.pixels(window, arrays, start, stop)
+        return self._measure(window, pixels, self.span(start, stop)[0], index, given)
 
-    def _measure(self, window: Window, pixels: Pixels, start: int, index: int, given: Arrays | None) -> Arrays:
+    def _measure(self, window: Window, pixels: Pixels, first: int, index: int, given: Arrays | None) -> Arrays:
         chosen = list(window.sources)
         n = pixels.data.shape[0]
         planned = self.sources.planned
-        planned = planned[start : start + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
+        planned = planned[first : first + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
         part = {name: values[:, chosen] for name, values in (given or {}).items()}
         return measure_block(pixels, self.recipe, self.passes[index], planned[:, chosen], part)
 
@@ -197,6 +213,8 @@ class Plan:
             config["center"]["sources_hash"] = _hash(self.sources.planned)
         if self.recipe.gain_image is not None:
             config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
+        if self.recipe.bad_pixels is not None:
+            config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
         inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
         return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
 
@@ -272,10 +290,11 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     gain_image = None
     if config.input.units == "electron" and "gain_file" in attributes:
         gain_image = read_gain(Path(str(attributes["gain_file"])), attributes, shape)
+    bad_pixels = None if config.calibrate.mask is None else read_mask(Path(config.calibrate.mask), shape)
     center = config.center
     psf = gaussian_template(center.psf_sigma) if center.psf == "gaussian" else read_psf(Path(center.psf))
     dq_attributes = dict(frames["dq"].attrs) if "dq" in frames else {}
-    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image)
+    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image, bad_pixels)
     # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if recipe.whole_frame or from_header else max([*recipe.radii, 0.0])

@@ -1,9 +1,9 @@
 """How a star as a whole differs from its own running median: brighter or fainter, shifted, on another sky.
 
-Frame u less the template (the running median of the pixels) is written as a sum of terms, each with one number a frame: the
-template itself (the flux), the derivatives of the star's profile of first, second and third order (the terms of a Taylor
-series: shift and width), and a plane (the sky). The numbers are found by Huber's method with pseudo-values: residuals beyond three times their
-median size are drawn in, the normal matrix stays. So a hit pixel has little say, and no image is resampled.
+A frame less the template (the running median of the pixels) is written as a sum of terms with one number a frame each: the
+template itself (the flux), the derivatives of the star's profile (the shift, and its square and cube, which the shift fixes;
+the width) and a plane (the sky). The numbers are found by Huber's method with pseudo-values: residuals beyond three times
+their median size are drawn in, the normal matrix stays. So a hit pixel has little say, and no image is resampled.
 """
 
 import numpy as np
@@ -19,26 +19,25 @@ SETTLED = 3
 FREE = np.int64(7)  # terms with a coefficient of their own: flux, shift, width and the plane of the sky
 CLIP = 3.0  # residuals beyond it, in units of their median size, are drawn in
 REJECT = 5.0  # and beyond it left out, in the last passes
-BRIGHT = 0.1  # of the star's peak: pixels with as much flux in their 3 × 3 neighbourhood make up its core
-UNEVEN = 0.002  # of that flux: how far a pixel is trusted to follow the model, at any brightness
-LEAST = 1e-6  # of the peak: no pixel is known better
 
 
 @part
-def star_terms(template, pixels, level, weights, n_fit, n_all, offsets, stamp, lines, line, terms, weighted, factor, vectors, scratch, keys):  # type: ignore[no-untyped-def]
+def star_terms(  # type: ignore[no-untyped-def]
+    base, level, weights, n_fit, n_all, offsets, stamp, lines, line, terms, weighted, factor, vectors, scratch, keys
+):
     """Fill ``terms`` (TERMS, n_all) and the factor of their normal matrix.
 
-    ``pixels`` are indices into the template, ``offsets`` (2, n_all) the columns and rows in the stamp.
+    ``base`` is the template in these pixels, ``offsets`` (2, n_all) are their columns and rows in the stamp.
     """
     across, along = lines[0], lines[1]
     values = scratch[3]
     for i in range(n_fit):
-        values[i] = template[pixels[i]] - level
+        values[i] = base[i] - level
     fit_profile(values, offsets, weights, n_fit, stamp, across, along, line, terms, weighted, factor, vectors, scratch, keys)
     amplitudes = vectors[0]
     for i in range(n_all):
         column, row = offsets[0, i], offsets[1, i]
-        terms[0, i] = template[pixels[i]] - level
+        terms[0, i] = base[i] - level
         terms[1, i] = mixed(amplitudes, across, 1, column, along, 0, row)
         terms[2, i] = mixed(amplitudes, across, 0, column, along, 1, row)
         curved_x = mixed(amplitudes, across, 2, column, along, 0, row)
@@ -70,7 +69,9 @@ def follow(coefficients):  # type: ignore[no-untyped-def]
 
 
 @part
-def star_residual(change, terms, weights, n_core, n_fit, n_all, weighted, factor, residual, scratch, vectors, keys):  # type: ignore[no-untyped-def]
+def star_residual(  # type: ignore[no-untyped-def]
+    change, terms, weights, n_core, n_fit, n_all, weighted, factor, residual, scratch, vectors, keys
+):
     """Write into ``residual`` what of a frame's change the star as a whole does not explain.
 
     Of ``n_all`` pixels the first ``n_core`` are the star's core and the first ``n_fit`` take part in the fit.

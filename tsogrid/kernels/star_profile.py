@@ -48,7 +48,9 @@ def mixed(amplitudes, across, order_x, x, along, order_y, y):  # type: ignore[no
 
 
 @part
-def fit_profile(values, offsets, weights, n_fit, stamp, across, along, line, terms, weighted, factor, vectors, scratch, keys):  # type: ignore[no-untyped-def]
+def fit_profile(  # type: ignore[no-untyped-def]
+    values, offsets, weights, n_fit, stamp, across, along, line, terms, weighted, factor, vectors, scratch, keys
+):
     """Fit amplitudes and centre to ``values``; ``vectors[0]`` takes the amplitudes, ``across`` and ``along`` the profiles.
 
     ``offsets`` (2, n) are the pixels' columns and rows in the stamp, whose middle is the star; ``terms`` is scratch.
@@ -61,7 +63,7 @@ def fit_profile(values, offsets, weights, n_fit, stamp, across, along, line, ter
         trust[i] = weights[i]
     for p in range(USED):
         amplitudes[p] = 0.0
-    for iteration in range(STEPS):
+    for _ in range(STEPS):
         fill_derivatives(across, size, x, line)
         fill_derivatives(along, size, y, line)
         for i in range(n_fit):

@@ -1,7 +1,7 @@
 """Medians of many short columns at once: over the frames of a window, or over the neighbours of every pixel.
 
-Each column is one pixel's few values. A sorting network is the same list of comparisons for every column, so that whole rows
-of columns are compared at a time (vector instructions), and a bad value is +inf, which sorts to the end and disturbs no rank.
+Each column is one pixel's few values. A sorting network is the same list of comparisons for every column, so that whole
+rows of columns are compared at a time (vector instructions); a bad value is +inf, which sorts to the end.
 """
 
 import numpy as np

@@ -13,19 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import check_positions
-from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.least_squares import TERMS, median_size, median_value
-from tsogrid.kernels.star_change import BRIGHT, LEAST, UNEVEN, star_residual, star_terms
+from tsogrid.kernels.star_change import star_residual, star_terms
+from tsogrid.kernels.star_pixels import find_star, gather_star, guess_variances
 from tsogrid.kernels.star_profile import ORDERS, WIDTHS
-from tsogrid.kernels.statistics import MAD_TO_SIGMA, SAMPLE
+from tsogrid.kernels.statistics import SAMPLE
 from tsogrid.kernels.time_columns import SPACING, finite_or_last, median_columns, neighbour_median
+from tsogrid.kernels.time_noise import FEWEST, POOL, judge_sky, judge_star, scatter_in_time
 
-FEWEST = 3  # frames that make a running median
-REACH = SPACING + 1  # pixels beside a pixel that its verdict depends on, away from stars
-CHANCE = 1.75  # a scatter that is larger than expected by less than this may be chance
-MISFIT = 1.5  # likewise for the rest of a whole core in one frame
-FLOOR = 0.001  # of the flux about a pixel of the core: no rest smaller than that counts as noise
-ROUNDING = 1e-6  # of the template: how far pixels are exact
+REACH = SPACING + 1 + POOL  # pixels beside a pixel that its verdict depends on, away from stars
+TURNS = 2  # the second with a template from frames that the first has brought to one place and flux
 
 
 class TimeOutliers(NamedTuple):
@@ -82,8 +80,8 @@ def time_outliers(
     Notes
     -----
     The noise of a pixel is the running median of its error, or a straight line (variance against flux) through the MAD of
-    the rests in time of all pixels about the star; it is taken larger where a pixel scatters visibly more than that, where all
-    pixels do, and where a frame's core does not follow the model. The MAD of n values is corrected by n / (n − 0.8)
+    the rests in time of all pixels about the star; it is taken larger where a pixel scatters visibly more than that, where
+    all pixels do, and where a frame's core does not follow the model. The MAD of n values is corrected by n / (n − 0.8)
     (Croux & Rousseeuw 1992, Computational Statistics 1, 411). See docs/numbers.md.
     """
     columns, rows = check_positions(data, x, y)
@@ -100,194 +98,20 @@ def time_outliers(
     outlier = np.zeros(expected.shape, np.bool_)
     pixels = np.require(data, requirements=["C", "W"])
     _filter(
-        pixels, errors, known, columns, rows, first, window // 2, float(threshold), int(stamp), int(search), expected, outlier
+        pixels,
+        errors,
+        known,
+        columns,
+        rows,
+        first,
+        window // 2,
+        float(threshold),
+        int(stamp),
+        int(search),
+        expected,
+        outlier,
     )
     return TimeOutliers(expected, outlier)
-
-
-@part
-def find_star(template, ny, nx, x, y, search):  # type: ignore[no-untyped-def]
-    """Row and column of a star: the brightest 3 × 3 pixels about a planned position, nearer ones preferred; −1 if none."""
-    if not (x >= -0.5 and x <= nx - 0.5 and y >= -0.5 and y <= ny - 0.5):
-        return -1, -1
-    row, column = min(int(np.ceil(y - 0.5)), ny - 1), min(int(np.ceil(x - 0.5)), nx - 1)
-    row, column = max(row, 0), max(column, 0)
-    if search == 0:
-        return row, column
-    best, best_row, best_column = 0.0, row, column
-    lowest = np.inf
-    for i in range(max(0, row - search), min(ny, row + search + 1)):
-        for j in range(max(0, column - search), min(nx, column + search + 1)):
-            value = template[i * nx + j]
-            lowest = value if value < lowest else lowest
-    for i in range(max(0, row - search), min(ny, row + search + 1)):
-        for j in range(max(0, column - search), min(nx, column + search + 1)):
-            total, count = 0.0, 0
-            for k in range(max(0, i - 1), min(ny, i + 2)):
-                for m in range(max(0, j - 1), min(nx, j + 2)):
-                    value = template[k * nx + m]
-                    if abs(value) < np.inf:
-                        total += value - lowest
-                        count += 1
-            distance = max(abs(i - row), abs(j - column)) / (search + 1.0)
-            score = total / max(count, 1) * np.cos(0.5 * np.pi * distance) ** 2
-            if count >= 4 and score > best:
-                best, best_row, best_column = score, i, j
-    return best_row, best_column
-
-
-@part
-def gather_star(template, sigma, known, star, rows, columns, ny, nx, stamp, level, pixels, offsets, flux, weights):  # type: ignore[no-untyped-def]
-    """List the pixels that belong to a star: its core first, then others of the fit, then the rest; give the three counts.
-
-    ``pixels`` takes the indices, ``offsets`` the places in the stamp, ``flux`` the largest distance from ``level`` in 3 × 3
-    pixels, ``weights`` the variances of the fit so far. A pixel belongs to the nearest star.
-    """
-    row, column = rows[star], columns[star]
-    peak = 0.0
-    for y in range(max(0, row - 1), min(ny, row + 2)):
-        for x in range(max(0, column - 1), min(nx, column + 2)):
-            size = abs(template[y * nx + x] - level)
-            peak = size if size > peak and size < np.inf else peak
-    n_core, n_fit, count = 0, 0, 0
-    for kind in range(3):
-        for y in range(max(0, row - stamp), min(ny, row + stamp + 1)):
-            for x in range(max(0, column - stamp), min(nx, column + stamp + 1)):
-                j = y * nx + x
-                own = abs(template[j]) < np.inf
-                distance = (y - row) ** 2 + (x - column) ** 2
-                for other in range(rows.size):
-                    if other != star and rows[other] >= 0:
-                        farther = (y - rows[other]) ** 2 + (x - columns[other]) ** 2
-                        own = own and (farther > distance or (farther == distance and other > star))
-                if not own:
-                    continue
-                around = 0.0
-                for k in range(max(0, y - 1), min(ny, y + 2)):
-                    for m in range(max(0, x - 1), min(nx, x + 2)):
-                        size = abs(template[k * nx + m] - level)
-                        around = size if size > around and size < np.inf else around
-                usable = not known or sigma[j] > 0.0
-                bright = around >= BRIGHT * peak and abs(y - row) + abs(x - column) <= stamp
-                if kind != (2 if not usable else (0 if bright else 1)):
-                    continue
-                pixels[count] = j
-                flux[count] = around
-                offsets[0, count] = x - column + stamp
-                offsets[1, count] = y - row + stamp
-                count += 1
-        if kind == 0:
-            n_core = count
-        elif kind == 1:
-            n_fit = count
-    for i in range(n_fit):
-        variance = (UNEVEN * flux[i]) ** 2 + (LEAST * peak) ** 2
-        if known:
-            variance += sigma[pixels[i]] ** 2
-        weights[i] = variance
-    return n_core, n_fit, count
-
-
-@part
-def guess_variances(template, pixels, level, n_fit, scatter, peak, weights):  # type: ignore[no-untyped-def]
-    """Add variances where no error is known: the scatter of the sky, and photons as of a star with S/N 100."""
-    for i in range(n_fit):
-        weights[i] += scatter**2 + 1e-4 * peak * max(template[pixels[i]] - level, 0.0)
-
-
-@part
-def scatter_in_time(rest, n, width, columns, middle, scatter):  # type: ignore[no-untyped-def]
-    """Running median of the rests of every pixel and 1.4826 MAD about it; NaN with fewer than three good frames."""
-    for k in range(n):
-        finite_or_last(rest[k], width, columns[k])
-    median_columns(columns, n, width, middle)
-    for j in range(width):
-        scatter[j] = 0.0
-    for k in range(n):
-        line = columns[k]
-        for j in range(width):
-            size = abs(rest[k, j] - middle[j])
-            good = size < np.inf
-            line[j] = size if good else np.inf
-            scatter[j] += 1.0 if good else 0.0
-    for j in range(width):  # the counts, until the medians take their place
-        if scatter[j] < FEWEST:
-            middle[j] = np.nan
-        scatter[j] = MAD_TO_SIGMA * scatter[j] / max(scatter[j] - 0.8, 0.2)
-    sort_and_scale(columns, n, width, scatter)
-
-
-@part
-def sort_and_scale(columns, n, width, scatter):  # type: ignore[no-untyped-def]
-    """Multiply every pixel's factor by the median of its column."""
-    sizes = columns[n]
-    median_columns(columns, n, width, sizes)
-    for j in range(width):
-        scatter[j] *= sizes[j]
-
-
-@part
-def excess(scatter, sigma):  # type: ignore[no-untyped-def]
-    """Variance of a pixel that scatters more than its noise explains, beyond what may be chance."""
-    beyond = scatter * scatter - (CHANCE * sigma) ** 2
-    return beyond if beyond > 0.0 else 0.0
-
-
-@part
-def judge_sky(template, sigma, known, rest, now, middle, scatter, pooled, ny, nx, threshold, near, values, expected, outlier):  # type: ignore[no-untyped-def]
-    """Judge every pixel of a frame by its level against its neighbours."""
-    neighbour_median(scatter, ny, nx, np.int64(1), near, pooled)
-    for j in range(ny * nx):
-        noise = pooled[j]
-        if known and sigma[j] > noise:
-            noise = sigma[j]
-        variance = noise * noise + excess(scatter[j], noise) + (ROUNDING * template[j]) ** 2
-        away = rest[now, j] - middle[j]
-        outlier[j] = away * away > threshold * threshold * variance
-        expected[j] = values[j] - away
-
-
-@part
-def judge_star(sigma, known, pixels, flux, terms, n_core, n_fit, count, rest, now, middle, scatter, threshold, values, scratch, keys, expected, outlier):  # type: ignore[no-untyped-def]
-    """Judge the pixels of a star by what its model leaves."""
-    noise, ratio = scratch[0], scratch[1]
-    if known:
-        for i in range(count):
-            s = sigma[pixels[i]]
-            noise[i] = s if s > 0.0 else scatter[i]
-            ratio[i] = scatter[i] / noise[i]
-        larger, _ = median_size(ratio, np.int64(0), count, scratch[2], keys)
-        larger = larger if larger > 1.0 else 1.0
-        for i in range(count):
-            noise[i] *= larger
-    else:
-        sky, good = median_size(scatter, n_core, n_fit, scratch[2], keys)
-        if good == 0:
-            sky = 0.0
-        for i in range(n_core):
-            slope = (scatter[i] * scatter[i] - sky * sky) / terms[0, i]
-            ratio[i] = (slope if slope > 0.0 else 0.0) if terms[0, i] > 0.0 else np.nan
-        slope, good = median_size(ratio, np.int64(0), n_core, scratch[2], keys)
-        if good == 0:
-            slope = 0.0
-        for i in range(count):
-            noise[i] = np.sqrt(sky * sky + slope * max(terms[0, i], 0.0))
-    for i in range(count):
-        noise[i] = np.sqrt(noise[i] * noise[i] + (FLOOR * flux[i]) ** 2 + (ROUNDING * values[pixels[i]]) ** 2)
-    # A frame whose core does not follow the model (a large shift, another width) is judged by how far it does not.
-    for i in range(n_core):
-        ratio[i] = (rest[now, i] - middle[i]) / flux[i]
-    missed, _ = median_size(ratio, np.int64(0), n_core, scratch[2], keys)
-    for i in range(n_core):
-        ratio[i] = noise[i] / flux[i]
-    usual, _ = median_size(ratio, np.int64(0), n_core, scratch[2], keys)
-    misfit = (MAD_TO_SIGMA * missed) ** 2 - (MISFIT * usual) ** 2
-    misfit = misfit if misfit > 0.0 else 0.0
-    for i in range(count):
-        variance = noise[i] * noise[i] + excess(scatter[i], noise[i]) + misfit * flux[i] ** 2
-        away = rest[now, i] - middle[i]
-        outlier[pixels[i]] = away * away > threshold * threshold * variance
-        expected[pixels[i]] = values[pixels[i]] - away
 
 
 @kernel
@@ -307,7 +131,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
         np.empty(width),
     )
     values, best, odd = np.empty(width), np.empty(width), np.empty(width, np.bool_)
-    pixels, flux, weights, change = np.empty(box, np.int64), np.empty(box), np.empty(box), np.empty(box)
+    pixels, flux, weights, change, base = np.empty(box, np.int64), np.empty(box), np.empty(box), np.empty(box), np.empty(box)
     terms, weighted = np.empty((TERMS, box)), np.empty((box, TERMS))
     factor, vectors = np.empty((TERMS, TERMS)), np.empty((2, TERMS))
     star_rest, scratch = np.empty((longest, box)), np.empty((4, box))
@@ -338,7 +162,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
             values[j] = frame[j]
         scatter_in_time(rest, frames, width, columns, middle, scatter)
         judge_sky(
-            template, sigma, known, rest, now, middle, scatter, pooled, ny, nx, threshold, near, values, best, odd
+            template, sigma, known, rest, now, middle, scatter, pooled, level, ny, nx, threshold, near, values, best, odd
         )
         for star in range(x.shape[1]):
             rows[star], stars[star] = find_star(template, ny, nx, x[t, star], y[t, star], search)
@@ -367,32 +191,37 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
                 guess_variances(template, pixels, ground, n_fit, faint, peak, weights)
             for i in range(n_fit):
                 weights[i] = 1.0 / weights[i]
-            star_terms(
-                template,
-                pixels,
-                ground,
-                weights,
-                n_fit,
-                count,
-                offsets,
-                stamp,
-                lines,
-                line,
-                terms,
-                weighted,
-                factor,
-                vectors,
-                scratch,
-                keys,
-            )
-            for k in range(frames):
-                frame = data[start + k].reshape(-1)
-                for i in range(count):
-                    change[i] = np.float64(frame[pixels[i]]) - template[pixels[i]]
-                star_residual(
-                    change, terms, weights, n_core, n_fit, count, weighted, factor, star_rest[k], scratch, vectors, keys
+            for i in range(count):
+                base[i] = template[pixels[i]]
+            for turn in range(TURNS):
+                star_terms(
+                    base,
+                    ground,
+                    weights,
+                    n_fit,
+                    count,
+                    offsets,
+                    stamp,
+                    lines,
+                    line,
+                    terms,
+                    weighted,
+                    factor,
+                    vectors,
+                    scratch,
+                    keys,
                 )
-            scatter_in_time(star_rest, frames, count, columns, star_middle, star_scatter)
+                for k in range(frames):
+                    frame = data[start + k].reshape(-1)
+                    for i in range(count):
+                        change[i] = np.float64(frame[pixels[i]]) - base[i]
+                    star_residual(
+                        change, terms, weights, n_core, n_fit, count, weighted, factor, star_rest[k], scratch, vectors, keys
+                    )
+                scatter_in_time(star_rest, frames, count, columns, star_middle, star_scatter)
+                if turn < TURNS - 1:
+                    for i in range(count):
+                        base[i] += star_middle[i] if abs(star_middle[i]) < np.inf else 0.0
             judge_star(
                 sigma,
                 known,
