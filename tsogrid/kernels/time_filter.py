@@ -20,7 +20,7 @@ from tsogrid.kernels.star_pixels import find_star, gather_star, guess_variances
 from tsogrid.kernels.star_profile import ORDERS, WIDTHS
 from tsogrid.kernels.statistics import SAMPLE
 from tsogrid.kernels.time_columns import SPACING, finite_or_last, median_columns, neighbour_median
-from tsogrid.kernels.time_noise import FEWEST, POOL, judge_sky, judge_star, scatter_in_time
+from tsogrid.kernels.time_noise import FEWEST, POOL, judge_sky, judge_star, raise_noise, scatter_in_time
 
 REACH = SPACING + 1 + POOL  # pixels beside a pixel that its verdict depends on, away from stars
 TURNS = 2  # the second with a template from frames that the first has brought to one place and flux
@@ -150,6 +150,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
             for k in range(frames):
                 finite_or_last(error[start + k].reshape(-1), width, columns[k])
             median_columns(columns, frames, width, sigma)
+            raise_noise(sigma, error[t].reshape(-1), ny, nx, near, values, level)
         for k in range(frames):
             frame = data[start + k].reshape(-1)
             for j in range(width):
@@ -193,6 +194,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
                 weights[i] = 1.0 / weights[i]
             for i in range(count):
                 base[i] = template[pixels[i]]
+            shift = 0.0
             for turn in range(TURNS):
                 star_terms(
                     base,
@@ -218,6 +220,8 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
                     star_residual(
                         change, terms, weights, n_core, n_fit, count, weighted, factor, star_rest[k], scratch, vectors, keys
                     )
+                    if k == now:
+                        shift = np.hypot(vectors[0, 1], vectors[0, 2])
                 scatter_in_time(star_rest, frames, count, columns, star_middle, star_scatter)
                 if turn < TURNS - 1:
                     for i in range(count):
@@ -231,6 +235,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
                 n_core,
                 n_fit,
                 count,
+                shift,
                 star_rest,
                 now,
                 star_middle,

@@ -1,6 +1,6 @@
 """How far a pixel's rest may lie from its running median by chance: the noise, known or measured, and what else there is.
 
-The scatter of one pixel over a window is a poor measure: eleven values know it to a third. So noise is pooled over pixels, and
+The scatter of one pixel over a window is a poor measure: eleven values know it to a third. Noise is pooled over pixels, and
 a pixel's own scatter counts only as far as chance does not explain it.
 """
 
@@ -15,8 +15,9 @@ FEWEST = 3  # frames that make a running median
 POOL = 3  # pixels between the nine neighbourhoods whose scatter is pooled once more
 CHANCE = 2.0  # a scatter that is larger than expected by less than this may be chance
 MISFIT = 1.5  # likewise for the rest of a whole core in one frame
-WORST = 2.0  # the worst of such a core's rests over their usual size
+WORST = 3.0  # the worst of such a core's rests over their usual size
 FLOOR = 0.0001  # of the flux about a pixel of the core: no rest smaller than that counts as noise
+UNSURE, BENT = 0.002, 0.02  # of that flux for a pixel of shift, and for its square: how well its derivatives are known
 ROUNDING = 1e-6  # of the value: how far pixels are exact
 
 
@@ -49,6 +50,19 @@ def sort_and_scale(columns, n, width, scatter):  # type: ignore[no-untyped-def]
     median_columns(columns, n, width, sizes)
     for j in range(width):
         scatter[j] *= sizes[j]
+
+
+@part
+def raise_noise(sigma, error, ny, nx, near, ratio, level):  # type: ignore[no-untyped-def]
+    """Raise the usual errors of the window where the neighbourhood in this frame has larger ones (more sky, a flare).
+
+    A pixel's own error in the frame does not serve: where it comes from the pixel's value, a hit has raised it.
+    """
+    for j in range(ny * nx):
+        ratio[j] = np.float64(error[j]) / sigma[j]
+    neighbour_median(ratio, ny, nx, np.int64(2), near, level)
+    for j in range(ny * nx):
+        sigma[j] *= level[j] if level[j] > 1.0 and level[j] < np.inf else 1.0
 
 
 @part
@@ -85,6 +99,7 @@ def judge_star(  # type: ignore[no-untyped-def]
     n_core,
     n_fit,
     count,
+    shift,
     rest,
     now,
     middle,
@@ -96,8 +111,9 @@ def judge_star(  # type: ignore[no-untyped-def]
     expected,
     outlier,
 ):
-    """Judge the pixels of a star by what its model leaves."""
+    """Judge the pixels of a star by what its model leaves; ``shift`` in pixels."""
     noise, ratio = scratch[0], scratch[1]
+    floor = FLOOR + UNSURE * shift + BENT * shift * shift
     if known:
         for i in range(count):
             s = sigma[pixels[i]]
@@ -120,7 +136,7 @@ def judge_star(  # type: ignore[no-untyped-def]
         for i in range(count):
             noise[i] = np.sqrt(sky * sky + slope * max(terms[0, i], 0.0))
     for i in range(count):
-        noise[i] = np.sqrt(noise[i] * noise[i] + (FLOOR * flux[i]) ** 2 + (ROUNDING * values[pixels[i]]) ** 2)
+        noise[i] = np.sqrt(noise[i] * noise[i] + (floor * flux[i]) ** 2 + (ROUNDING * values[pixels[i]]) ** 2)
     # A frame whose core does not follow the model (a large shift, another width) is judged by how far it does not.
     for i in range(n_core):
         ratio[i] = (rest[now, i] - middle[i]) / flux[i]
