@@ -144,7 +144,7 @@ def test_the_frame_counts_where_there_is_no_circle():
     frames = frames_of(hits=[(7, 3, 3, 50), (7, 35, 40, 50)])
     result = tsogrid.measure(frames, **SETTINGS | {"radius": None} | settings, calibrate=FILTER).compute()
     assert result.outliers[7, 0] == 2
-    assert result.outliers.sum() <= 4
+    assert result.outliers.sum() <= 6
 
 
 @pytest.fixture

@@ -238,7 +238,7 @@ def _stage_of(name: str) -> str:
     if name in ("x_cc", "y_cc", "x_predicted", "y_predicted"):
         return "predict"
     of_source = schema.BY_NAME[name].dims == ("time", "source")
-    return "center" if of_source and name not in ("x", "y") else "photometry"
+    return "center" if of_source and name not in ("x", "y", "outliers") else "photometry"
 
 
 def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None) -> int:

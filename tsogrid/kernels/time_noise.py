@@ -17,7 +17,7 @@ CHANCE = 2.0  # a scatter that is larger than expected by less than this may be 
 MISFIT = 1.5  # likewise for the rest of a whole core in one frame
 WORST = 3.0  # the worst of such a core's rests over their usual size
 FLOOR = 0.0001  # of the flux about a pixel of the core: no rest smaller than that counts as noise
-UNSURE, BENT = 0.002, 0.02  # of that flux for a pixel of shift, and for its square: how well its derivatives are known
+UNSURE, BENT = 0.005, 0.03  # of that flux for a pixel of shift, and for its square: how well its derivatives are known
 ROUNDING = 1e-6  # of the value: how far pixels are exact
 
 
