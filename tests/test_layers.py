@@ -38,6 +38,7 @@ SERVES = {
     "engine.cutout_sky": "engine.pipeline",
     "engine.cutouts": "engine.pipeline",
     "engine.centering": "engine.pipeline",
+    "engine.calibration": "engine.pipeline",
     "engine.positions": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",

@@ -148,7 +148,7 @@ class Background:
             more, more_variance = self._of_frame_model(state, state.model, group, area)
             total, variance = total + more, variance + more_variance
         if state.cutouts is not None:
-            more, more_variance = state.cutouts.inside(group, area)
+            more, more_variance = state.cutouts.inside(group, area, self.recipe.nan == "leave")
             total, variance = total + more, variance + more_variance
         return total, variance
 
@@ -156,7 +156,8 @@ class Background:
         self, state: ChainState, model: np.ndarray, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
-        good = np.where(np.isfinite(self.data), model, np.nan).astype(self.data.dtype, copy=False)
+        counted = np.isfinite(self.data) | (self.recipe.nan == "leave")
+        good = np.where(counted, model, np.nan).astype(self.data.dtype, copy=False)
         sums = group.sums(good, None, self.places, "w2")
         # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
         total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)

@@ -38,7 +38,7 @@ class CutoutModel:
     places: Places
     area: np.ndarray
 
-    def inside(self, group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def inside(self, group: Group, area: np.ndarray, everywhere: bool) -> tuple[np.ndarray, np.ndarray]:
         """Give the model inside each aperture of a group, and its variance.
 
         Parameters
@@ -47,6 +47,8 @@ class CutoutModel:
             Apertures.
         area : ndarray, shape (n, n_sources, group.count)
             Area of the good pixels of the frame.
+        everywhere : bool
+            Whether bad pixels count, too.
 
         Returns
         -------
@@ -54,7 +56,7 @@ class CutoutModel:
             NaN for an aperture that reaches out of the cut-out.
         """
         model = self.fit.model
-        model = np.where(np.isfinite(self.residual), model, np.nan).astype(model.dtype)
+        model = np.where(np.isfinite(self.residual) | everywhere, model, np.nan).astype(model.dtype)
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
         variance = np.empty((len(model), group.count))

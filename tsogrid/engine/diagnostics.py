@@ -1,7 +1,6 @@
 """What the sky steps do to a frame: its pixels before, the model that each chain of steps takes off, and what is left."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -9,7 +8,8 @@ import xarray as xr
 from tsogrid.config import chain_label
 from tsogrid.engine.apertures import Places
 from tsogrid.engine.background import Background, ChainState
-from tsogrid.engine.pipeline import make_ready, median_fwhm
+from tsogrid.engine.calibration import Ready, make_ready
+from tsogrid.engine.pipeline import median_fwhm
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.windows import Window
 from tsogrid.errors import ConfigError
@@ -47,9 +47,10 @@ def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
     whole = replace(plan, windows=(Window(0, ny, 0, nx, sources),))
     for frame in frames:
         with np.errstate(invalid="ignore", divide="ignore"):
-            data, error, _ = make_ready(whole.read(whole.windows[0], frame, frame + 1), plan.recipe)
-            background = _background(whole, result.isel(time=slice(frame, frame + 1)), data, error, frame)
-            before.append(data[0])
+            pixels = whole.read(whole.windows[0], frame, frame + 1)
+            ready = make_ready(pixels, plan.recipe, plan.planned(frame, frame + 1))
+            background = _background(whole, result.isel(time=slice(frame, frame + 1)), ready, frame)
+            before.append(ready.data[0])
             model.append([_model(background, background.chain(steps)) for steps in plan.recipe.sky])
     labels = np.array([chain_label(list(steps)) for steps in plan.recipe.sky], dtype=object)
     made = xr.Dataset(
@@ -62,7 +63,7 @@ def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
     return made
 
 
-def _background(plan: Plan, result: xr.Dataset, data: np.ndarray, error: Any, frame: int) -> Background:
+def _background(plan: Plan, result: xr.Dataset, ready: Ready, frame: int) -> Background:
     x, y = result["x"].to_numpy(), result["y"].to_numpy()
     planned = plan.sources.planned[frame if len(plan.sources.planned) > 1 else 0][None]
     lost = ~(np.isfinite(x) & np.isfinite(y))
@@ -70,7 +71,7 @@ def _background(plan: Plan, result: xr.Dataset, data: np.ndarray, error: Any, fr
     if plan.recipe.needs_width:
         fwhm[:] = median_fwhm(result["sigma_x"].to_numpy(), result["sigma_y"].to_numpy())[:, None]
     known = np.where(lost, planned[..., 0], x), np.where(lost, planned[..., 1], y)
-    return Background(plan.recipe, data, error, Places(x, y, fwhm), *known)
+    return Background(plan.recipe, ready.data, ready.error, Places(x, y, fwhm), *known)
 
 
 def _model(background: Background, state: ChainState) -> np.ndarray:

@@ -29,7 +29,7 @@ def _block_cell(bounds: np.ndarray, *arrays: np.ndarray, plan: Plan, index: int,
     start, stop = (int(value) for value in bounds.reshape(-1)[:2])
     part = {name: values[start:stop] for name, values in (given or {}).items()}
     if arrays:
-        found = plan.measure_arrays(dict(zip(names, arrays, strict=True)), start, index, part)
+        found = plan.measure_arrays(dict(zip(names, arrays, strict=True)), start, stop, index, part)
     else:
         found = plan.measure(start, stop, index, part)
     cell = np.empty(1, dtype=object)
@@ -47,10 +47,21 @@ def _gather(cells: list[np.ndarray], names: tuple[str, ...], plan: Plan, stage: 
     return series_positions(plan.recipe, stage, measured, plan.sources.planned)
 
 
+def _spans(plan: Plan) -> list[tuple[int, int]]:
+    """First and last + 1 frame that each block reads."""
+    return [plan.span(int(start), int(stop)) for start, stop in plan.bounds]
+
+
+def _with_halo(array: da.Array, plan: Plan) -> da.Array:
+    """Frames of every block one after another, with those on both sides that it depends on: some come more than once."""
+    return da.concatenate([array[first:last] for first, last in _spans(plan)]) if plan.halo else array
+
+
 def _cells(plan: Plan) -> list[da.Array]:
     """One dask array of object cells a pass."""
     bounds = da.from_array(plan.bounds, chunks=(1, 2), name=f"bounds-{uuid.uuid4().hex}")
     sizes = tuple(int(stop - start) for start, stop in plan.bounds)
+    spans = tuple(last - first for first, last in _spans(plan))
     window = plan.windows[0]
     names, pixels = [], []
     lazy = plan.frames["data"].chunks is not None
@@ -58,7 +69,7 @@ def _cells(plan: Plan) -> list[da.Array]:
         for name, variable in plan.frames.variables.items():
             array = da.asarray(variable.data)[:, window.y0 : window.y1, window.x0 : window.x1]
             names.append(name)
-            pixels.append(array.rechunk((sizes, -1, -1)))
+            pixels.append(_with_halo(array, plan).rechunk((spans, -1, -1)))
     shipped = plan.travelling(pixels=not lazy)
     # One task holds the plan; the others depend on it, so that it is sent once to a worker and not with every block.
     shared = dask.delayed(shipped, name=f"plan-{uuid.uuid4().hex}", traverse=False)

@@ -96,6 +96,8 @@ def _sums(
     lost = empty | saturated
     if recipe.photometry.off_frame == "nan":
         lost |= off
+    if recipe.nan == "leave":
+        lost |= bad > 0
     total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
     radius = np.concatenate([group.radii(places) for group in recipe.groups], axis=2)
     sizeless = recipe.follows_width & ~np.isfinite(radius)
@@ -138,6 +140,10 @@ def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: 
     """Take one sky out of every aperture."""
     # A circle that became the whole frame keeps its sky (its area counts as 0 here).
     area = np.where(whole, 0.0, sums["aperture_area"])
+    if recipe.nan == "leave":  # bad pixels keep their part of the sky; the sum has none
+        empty = np.zeros_like(background.data)
+        every = [group.sums(empty, None, background.places, "w2").area for group in recipe.groups]
+        area = np.where(whole, 0.0, np.concatenate(every, axis=2))
     parts, first = [], 0
     for group in recipe.groups:
         parts.append(background.inside(state, group, area[..., first : first + group.count]))

@@ -13,6 +13,7 @@ import numpy as np
 from tsogrid.config import Local, NoSky
 from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
 from tsogrid.engine.background import Background
+from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
@@ -40,6 +41,8 @@ class Pixels:
         Row and column of the window's first pixel in the frame.
     shape : (int, int)
         Rows and columns of the frame.
+    kept : (int, int), optional
+        First and last + 1 of the frames that are measured; the others serve the filter along time. None: all.
     """
 
     data: np.ndarray
@@ -47,6 +50,7 @@ class Pixels:
     dq: np.ndarray | None
     origin: tuple[int, int]
     shape: tuple[int, int]
+    kept: tuple[int, int] | None = None
 
 
 def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
@@ -75,51 +79,6 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(stages) for stages in passes)
 
 
-def make_ready(pixels: Pixels, recipe: Recipe) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Scale the pixels, know their errors, and turn bad ones into NaN.
-
-    Parameters
-    ----------
-    pixels : Pixels
-        As read.
-    recipe : Recipe
-        Units, gain, quality bits.
-
-    Returns
-    -------
-    data, error, center_data : ndarray, shape (n, ny, nx)
-        In the result's unit; ``error`` is None if unknown; ``center_data`` has more bad pixels where centring asks for it.
-    """
-    # Writable: a read-only array is another type to numba, and every kernel would be compiled once more.
-    data, error = np.require(pixels.data, requirements=["C", "W"]), pixels.error
-    scale: float | np.ndarray = recipe.scale
-    if recipe.gain_image is not None:
-        y0, x0 = pixels.origin
-        ny, nx = data.shape[1:]
-        scale = (recipe.scale * recipe.gain_image[y0 : y0 + ny, x0 : x0 + nx]).astype(data.dtype)
-    if not np.all(scale == 1.0):
-        data = data * scale
-        error = None if error is None else error * scale
-    if error is not None:
-        error = np.require(error, data.dtype, ["C", "W"])
-    elif np.isfinite(recipe.electrons_per_unit):
-        electrons, noise = recipe.electrons_per_unit, recipe.read_noise**2
-        # Negative pixels count as such, or the variance of an empty sky would come out too large on the average.
-        variance = np.maximum(data * electrons + noise, max(0.1 * noise, 1e-3))
-        error = (np.sqrt(variance) / electrons).astype(data.dtype, copy=False)
-    if pixels.dq is None:
-        return data, error, data
-    data = _without(data, pixels.dq, recipe.dq_mask)
-    return data, error, _without(data, pixels.dq, recipe.center_dq_mask & ~recipe.dq_mask)
-
-
-def _without(data: np.ndarray, dq: np.ndarray, mask: int) -> np.ndarray:
-    if not mask:
-        return data
-    bad = (dq & np.uint32(mask)) != 0
-    return np.where(bad, np.asarray(np.nan, data.dtype), data) if bad.any() else data
-
-
 def measure_block(
     pixels: list[Pixels], recipe: Recipe, stages: tuple[str, ...], planned: list[np.ndarray], given: list[Arrays]
 ) -> list[Arrays]:
@@ -134,7 +93,7 @@ def measure_block(
     stages : tuple of str
         Which stages to do, in order.
     planned : list of ndarray, shape (n, n_sources, 2)
-        Planned positions (x, y) in the frame of each window's sources.
+        Planned positions (x, y) in the frame of each window's sources, of all frames of the pixels.
     given : list of dict of ndarray, shape (n, n_sources)
         What earlier passes and the whole series give: ``x_guess``, ``y_guess`` for the centre, ``x``, ``y`` and ``fwhm`` for
         the photometry, ``flags`` so far.
@@ -202,7 +161,8 @@ class _Block:
         self.shape = pixels.shape
         self.origin = pixels.origin
         self.row, self.column = pixels.origin
-        self.data, self.error, self.center_data = make_ready(pixels, recipe)
+        self.data, self.error, self.center_data, self.outliers = make_ready(pixels, recipe, planned)
+        planned = planned if pixels.kept is None else planned[slice(*pixels.kept)]
         self.x_planned = np.ascontiguousarray(planned[:, :, 0]) - self.column
         self.y_planned = np.ascontiguousarray(planned[:, :, 1]) - self.row
         self.given = given
@@ -314,6 +274,17 @@ class _Block:
         self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
         saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0
         self._raise_flag(SourceFlag.SATURATED, saturated.any(axis=2))
+        if self.outliers is not None:
+            self.result["outliers"] = self._outlying(self.outliers, x, y)
+            self._raise_flag(SourceFlag.OUTLIERS, self.result["outliers"] > 0)
+
+    def _outlying(self, outliers: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Number of outlying pixels within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""
+        reach = self.recipe.aperture_reach
+        if reach > max(self.shape):
+            return np.repeat(outliers.sum(axis=(1, 2), dtype=np.int32)[:, None], x.shape[1], axis=1)
+        marked = np.where(outliers, np.asarray(np.nan, self.data.dtype), np.asarray(0, self.data.dtype))
+        return aperture.circle_sums(marked, None, x, y, [reach]).bad[:, :, 0].astype(np.int32)
 
     def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether a good pixel lies within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""

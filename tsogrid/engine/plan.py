@@ -23,7 +23,7 @@ from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.flags import SourceFlag
-from tsogrid.io.images import read_gain, read_psf
+from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
 BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
@@ -76,6 +76,15 @@ class Plan:
         return np.stack([starts, np.minimum(starts + self.block, self.n_frames)], axis=1)
 
     @property
+    def halo(self) -> int:
+        """Frames on both sides of a block that are read with it; see `Recipe.halo`."""
+        return self.recipe.halo
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """First and last + 1 frame that is read for frames start … stop − 1."""
+        return max(0, start - self.halo), min(self.n_frames, stop + self.halo)
+
+    @property
     def bytes_per_frame(self) -> int:
         """Bytes of one frame that are read."""
         item = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
@@ -90,19 +99,22 @@ class Plan:
         return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset())
 
     def read(self, window: Window, start: int, stop: int) -> Pixels:
-        """Read the pixels of a window for frames start … stop − 1."""
+        """Read the pixels of a window for frames start … stop − 1, and for those on both sides that they depend on."""
+        first, last = self.span(start, stop)
         arrays = {
-            str(name): variable[start:stop, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
+            str(name): variable[first:last, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
             for name, variable in self.frames.variables.items()
         }
-        return self.pixels(window, arrays)
+        return self.pixels(window, arrays, start, stop)
 
-    def pixels(self, window: Window, arrays: Arrays) -> Pixels:
-        """Wrap the arrays of a window."""
+    def pixels(self, window: Window, arrays: Arrays, start: int, stop: int) -> Pixels:
+        """Wrap the arrays of a window, which span frames start … stop − 1."""
         data = arrays["data"]
         if data.dtype.kind != "f":
             data = data.astype(np.float64)
-        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape)
+        first, _ = self.span(start, stop)
+        kept = (start - first, stop - first) if self.halo else None
+        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape, kept)
 
     def measure(self, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block: the block function.
@@ -121,19 +133,17 @@ class Plan:
         dict of ndarray
             Variables of the result, time first.
         """
-        return self._measure([self.read(window, start, stop) for window in self.windows], start, index, given)
+        return self._measure([self.read(window, start, stop) for window in self.windows], start, stop, index, given)
 
-    def measure_arrays(self, arrays: Arrays, start: int, index: int = 0, given: Arrays | None = None) -> Arrays:
-        """Measure one block whose pixels are at hand; the plan has one window."""
-        return self._measure([self.pixels(self.windows[0], arrays)], start, index, given)
+    def measure_arrays(self, arrays: Arrays, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
+        """Measure one block whose pixels (of all frames of its span) are at hand; the plan has one window."""
+        return self._measure([self.pixels(self.windows[0], arrays, start, stop)], start, stop, index, given)
 
-    def _measure(self, pixels: list[Pixels], start: int, index: int, given: Arrays | None) -> Arrays:
-        n = pixels[0].data.shape[0]
-        planned = self.sources.planned
-        planned = planned[start : start + n] if planned.shape[0] > 1 else np.repeat(planned, n, axis=0)
+    def _measure(self, pixels: list[Pixels], start: int, stop: int, index: int, given: Arrays | None) -> Arrays:
+        planned = self.planned(start, stop)
         given = dict(given or {})
         if self.sources.stand_in is not None and index == 0:
-            given["flags"] = np.where(self.sources.stand_in[start : start + n], int(SourceFlag.POSITION_FALLBACK), 0)
+            given["flags"] = np.where(self.sources.stand_in[start:stop], int(SourceFlag.POSITION_FALLBACK), 0)
         chosen = [list(window.sources) for window in self.windows]
         parts = measure_block(
             pixels,
@@ -143,6 +153,12 @@ class Plan:
             [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
         )
         return self.joined(parts)
+
+    def planned(self, start: int, stop: int) -> np.ndarray:
+        """Give the planned positions of all frames that a block reads; shape (n, n_sources, 2)."""
+        first, last = self.span(start, stop)
+        planned = self.sources.planned
+        return planned[first:last] if planned.shape[0] > 1 else np.repeat(planned, last - first, axis=0)
 
     def trial(self, n: int, stage: str) -> Arrays:
         """Make positions for measuring the first frames for trial, when those of the series are not there yet.
@@ -233,6 +249,8 @@ class Plan:
             config["center"]["sources_hash"] = _hash(self.sources.planned)
         if self.recipe.gain_image is not None:
             config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
+        if self.recipe.bad_pixels is not None:
+            config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
         inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
         return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
 
@@ -261,7 +279,7 @@ def _stage_of(name: str) -> str:
     if name in ("x_cc", "y_cc", "x_predicted", "y_predicted"):
         return "predict"
     of_source = schema.BY_NAME[name].dims == ("time", "source")
-    return "center" if of_source and name not in ("x", "y") else "photometry"
+    return "center" if of_source and name not in ("x", "y", "outliers") else "photometry"
 
 
 def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None) -> int:
@@ -316,10 +334,11 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     gain_image = None
     if config.input.units == "electron" and "gain_file" in attributes:
         gain_image = read_gain(Path(str(attributes["gain_file"])), attributes, shape)
+    bad_pixels = None if config.calibrate.mask is None else read_mask(Path(config.calibrate.mask), shape)
     center = config.center
     psf = gaussian_template(center.psf_sigma) if center.psf == "gaussian" else read_psf(Path(center.psf))
     dq_attributes = dict(frames["dq"].attrs) if "dq" in frames else {}
-    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image)
+    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image, bad_pixels)
     # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach

@@ -17,6 +17,7 @@ from tsogrid.config import (
     ColumnRow,
     Config,
     Local,
+    Outliers,
     PhotometryConfig,
     ReadoutProcess,
     Saturation,
@@ -25,6 +26,10 @@ from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, mak
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.readout_process import require_celerite2
+
+# The filter along time: half widths of a star's box, and how far off a star is that is said to stand where it is planned.
+SMALLEST_STAMP, LARGEST_STAMP = 7, 16
+NEAR_PLANNED = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,12 @@ class Recipe:
         In electrons.
     unit : str
         The unit of the result.
+    bad_pixels : ndarray of bool, shape (ny, nx), or None
+        Pixels that are bad in all frames.
+    nan : {"mask", "leave"} or float
+        What becomes of pixels that are not finite; a number in the unit of the files.
+    outliers : Outliers or None
+        The filter along time.
     """
 
     center: CenterConfig
@@ -78,6 +89,9 @@ class Recipe:
     electrons_per_unit: float
     read_noise: float
     unit: str
+    bad_pixels: np.ndarray | None = None
+    nan: str | float = "mask"
+    outliers: Outliers | None = None
 
     @property
     def has_line_sky(self) -> bool:
@@ -122,6 +136,25 @@ class Recipe:
         if self.whole_frames.any():
             return math.inf
         return max(_half_diagonal(group) for group in self.groups)
+
+    @property
+    def halo(self) -> int:
+        """Frames on both sides of a frame that its numbers depend on."""
+        return self.outliers.window // 2 if self.outliers is not None else 0
+
+    @property
+    def stamp(self) -> int:
+        """Half width in pixels of the box about a star in which the filter along time follows it as a whole."""
+        fitted = self.center.fit_box // 2 if self.center.method != "none" else 0
+        around = math.ceil(min(self.aperture_reach, LARGEST_STAMP)) + 1
+        return min(max(fitted, around, SMALLEST_STAMP), LARGEST_STAMP)
+
+    @property
+    def search(self) -> int:
+        """How far from its planned position the filter along time looks for a star, in pixels."""
+        if self.center.method == "none" or self.center.position in ("fixed", "file"):
+            return NEAR_PLANNED
+        return (self.center.search_box if self.center.predict != "none" else self.center.fit_box) // 2
 
     @property
     def reach(self) -> float:
@@ -240,6 +273,7 @@ def make_recipe(
     has_error: bool,
     psf: np.ndarray,
     gain_image: np.ndarray | None = None,
+    bad_pixels: np.ndarray | None = None,
 ) -> Recipe:
     """Make a configuration ready for one exposure.
 
@@ -259,6 +293,8 @@ def make_recipe(
         Template of the cross-correlation.
     gain_image : ndarray, shape (ny, nx), optional
         Electrons per data unit for every pixel, NaN where unknown.
+    bad_pixels : ndarray of bool, shape (ny, nx), optional
+        Pixels that are bad in all frames.
 
     Returns
     -------
@@ -295,4 +331,7 @@ def make_recipe(
         electrons_per_unit=electrons_per_unit,
         read_noise=read_noise,
         unit=unit,
+        bad_pixels=bad_pixels,
+        nan=config.calibrate.nan,
+        outliers=config.calibrate.outliers,
     )

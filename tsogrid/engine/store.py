@@ -133,7 +133,7 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
             shutil.rmtree(leftover, ignore_errors=True)
         _lay_out(making, plan, store)
         if keep is not None:
-            _take_over(keep, making, store)
+            _take_over(keep, making, store, plan.halo)
         _flush_tree(making)
         if path.exists():
             path.rename(old)
@@ -174,12 +174,15 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
             progress.create_array(name, shape=shape, chunks=(1, 1), dtype=dtype, chunk_key_encoding=KEYS)
 
 
-def _take_over(keep: Store, making: Path, store: Store) -> None:
-    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames."""
+def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
+    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames.
+
+    The last ``halo`` frames of the old series had no later ones beside them, and are measured again.
+    """
     if store.passes > 1:
         return
     done = np.asarray(keep.marks()[:])
-    whole = [shard for shard in range(keep.n_frames // keep.shard) if done[0, shard]]
+    whole = [shard for shard in range(max(0, keep.n_frames - halo) // keep.shard) if done[0, shard]]
     variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
     for shard in whole:
         for name, array in variables.items():

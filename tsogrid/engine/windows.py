@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsogrid.engine.recipe import Recipe
+from tsogrid.kernels import time_filter
 
 Box = tuple[int, int, int, int, tuple[int, ...]]  # y0, y1, x0, x1, sources
 
@@ -43,7 +44,10 @@ def _margin(recipe: Recipe) -> float:
         wander += center.fit_box // 2 + 1.0
     if center.position in ("fixed", "file"):
         wander = 0.0
-    return max(margin, wander + recipe.reach)
+    margin = max(margin, wander + recipe.reach)
+    if recipe.outliers is not None:  # the filter along time looks at neighbours, and at stars as a whole
+        margin = max(margin + time_filter.REACH, recipe.search + recipe.stamp + 2.0)
+    return margin
 
 
 def _merge(boxes: list[Box]) -> list[Box]:

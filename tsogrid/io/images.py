@@ -1,4 +1,4 @@
-"""Images that a configuration names: a PSF for the cross-correlation, a gain for every pixel."""
+"""Images that a configuration names: a PSF for the cross-correlation, a gain for every pixel, a mask."""
 
 from pathlib import Path
 from typing import Any
@@ -110,3 +110,33 @@ def read_gain(path: Path, attributes: dict[str, Any], shape: tuple[int, int]) ->
             )
         image = cut
     return np.where(np.isfinite(image) & (image > 0), image, np.nan)
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read an image of bad pixels.
+
+    Parameters
+    ----------
+    path : Path
+        A FITS file; its first image has the shape of a frame. Pixels that are not 0, or not finite, are bad.
+    shape : (int, int)
+        Rows and columns of a frame.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+        True where bad.
+
+    Raises
+    ------
+    ConfigError, InputError
+        No such file, no image, or one of another shape.
+    """
+    image, _ = _first_image(path)
+    if image.shape != shape:
+        found = " × ".join(str(length) for length in reversed(image.shape))
+        raise InputError(
+            f"calibrate.mask: {path}: expected an image of {shape[1]} × {shape[0]} pixels (x × y) like the frames, "
+            f"found {found}. Give a mask of the subarray that was read."
+        )
+    return ~(image == 0)
