@@ -161,6 +161,14 @@ def test_extend_equals_a_fresh_run(exposure, tmp_path, position):
     assert_same_bytes(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 
+def test_extend_measures_anew_what_a_filter_along_time_had_not_seen(exposure, tmp_path):
+    calibrate = {"outliers": {"window": 9}}
+    tsogrid.run(config_for(exposure.files[:1], tmp_path / "a.zarr", calibrate=calibrate))
+    tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr", calibrate=calibrate), mode="extend")
+    tsogrid.run(config_for(exposure.files, tmp_path / "b.zarr", calibrate=calibrate))
+    assert_same_bytes(tmp_path / "a.zarr", tmp_path / "b.zarr")
+
+
 def test_extend_measures_only_what_is_new(exposure, tmp_path):
     tsogrid.run(config_for(exposure.files[:1], tmp_path / "a.zarr"))
 

@@ -16,8 +16,8 @@ POOL = 3  # pixels between the nine neighbourhoods whose scatter is pooled once 
 CHANCE = 2.0  # a scatter that is larger than expected by less than this may be chance
 MISFIT = 1.5  # likewise for the rest of a whole core in one frame
 WORST = 3.0  # the worst of such a core's rests over their usual size
-FLOOR = 0.0001  # of the flux about a pixel of the core: no rest smaller than that counts as noise
-UNSURE, BENT = 0.005, 0.03  # of that flux for a pixel of shift, and for its square: how well its derivatives are known
+FLOOR = 0.0001  # of the flux in and about a pixel (their geometric mean): no rest smaller than that counts
+UNSURE, BENT = 0.006, 0.04  # of that flux for a pixel of shift, and for its square: how well its derivatives are known
 ROUNDING = 1e-6  # of the value: how far pixels are exact
 
 
@@ -136,7 +136,9 @@ def judge_star(  # type: ignore[no-untyped-def]
         for i in range(count):
             noise[i] = np.sqrt(sky * sky + slope * max(terms[0, i], 0.0))
     for i in range(count):
-        noise[i] = np.sqrt(noise[i] * noise[i] + (floor * flux[i]) ** 2 + (ROUNDING * values[pixels[i]]) ** 2)
+        noise[i] = np.sqrt(
+            noise[i] * noise[i] + floor * floor * flux[i] * abs(terms[0, i]) + (ROUNDING * values[pixels[i]]) ** 2
+        )
     # A frame whose core does not follow the model (a large shift, another width) is judged by how far it does not.
     for i in range(n_core):
         ratio[i] = (rest[now, i] - middle[i]) / flux[i]
