@@ -106,7 +106,10 @@ def test_correlation_is_what_was_put_in():
     annulus = {"method": "annulus", "inner": 14, "outer": 20}
     process = OPTIONS["process"]
     for common in (1.0, 0.6, 0.0):
-        result = measured(scene(common, n=6), [[ROWS | {"fill": True}, annulus], [annulus], [process], [ROWS | {"even_odd": True}, process]])
+        result = measured(
+            scene(common, n=6),
+            [[ROWS | {"fill": True}, annulus], [annulus], [process], [ROWS | {"even_odd": True}, process]],
+        )
         found = result.amplifier_correlation
         assert found.dims == ("time", "sky")
         assert np.isnan(found[:, 1]).all()

@@ -4,9 +4,10 @@ The weights are photutils' own aperture masks, made about the source's place wit
 it was cut from give the same bits; a place and size that come again are looked up.
 """
 
+import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,6 @@ class ShapeWeights:
     kind: str
     overlap: str = "exact"
     subpixels: int = 5
-    _known: dict[tuple[float, ...], Mask] = field(default_factory=dict, repr=False, compare=False)
 
     def mask(self, x: float, y: float, sizes: tuple[float, ...]) -> Mask | None:
         """Give the weights about a place.
@@ -94,16 +94,16 @@ class ShapeWeights:
         if not (math.isfinite(x) and math.isfinite(y) and all(math.isfinite(size) and size > 0 for size in sizes)):
             return None
         column, row = math.floor(x + 0.5), math.floor(y + 0.5)  # ties alike in a stamp and in the frame
-        key = (x - column, y - row, *sizes)
-        if key not in self._known:
-            if len(self._known) > 1000:
-                self._known.clear()
-            aperture = _APERTURES[self.kind](sizes)
-            aperture.positions = key[:2]
-            made = aperture.to_mask(method=self.overlap, subpixels=self.subpixels)
-            self._known[key] = Mask(made.bbox.iymin, made.bbox.ixmin, np.asarray(made.data, np.float64))
-        near = self._known[key]
+        near = _mask(self.kind, self.overlap, self.subpixels, x - column, y - row, sizes)
         return Mask(near.row + row, near.column + column, near.weight)
+
+
+@functools.lru_cache(maxsize=1000)
+def _mask(kind: str, overlap: str, subpixels: int, x: float, y: float, sizes: tuple[float, ...]) -> Mask:
+    aperture = _APERTURES[kind](sizes)
+    aperture.positions = (x, y)
+    made = aperture.to_mask(method=overlap, subpixels=subpixels)
+    return Mask(made.bbox.iymin, made.bbox.ixmin, np.asarray(made.data, np.float64))
 
 
 def _inside(mask: Mask, ny: int, nx: int) -> tuple[slice, slice, NDArray[np.float64]] | None:
