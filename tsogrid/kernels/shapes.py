@@ -98,7 +98,7 @@ class ShapeWeights:
         return Mask(near.row + row, near.column + column, near.weight)
 
 
-@functools.lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=64)
 def _mask(kind: str, overlap: str, subpixels: int, x: float, y: float, sizes: tuple[float, ...]) -> Mask:
     aperture = _APERTURES[kind](sizes)
     aperture.positions = (x, y)
