@@ -198,9 +198,14 @@ class Config(Section):
 
     def _require_widths(self) -> None:
         """Refuse sizes that follow the width of the stars where no width is measured."""
-        steps = [step for chain in self.sky for step in chain]
-        if any(getattr(each, "scaled", None) for each in (*self.apertures, *steps)) and self.center.method == "none":
+        if self.follows_width and self.center.method == "none":
             raise ValueError("scaled: sizes that follow the FWHM need a center.method that measures it, such as gaussian")
+
+    @property
+    def follows_width(self) -> bool:
+        """Whether an aperture or a sky region follows the width of the stars."""
+        steps = [step for chain in self.sky for step in chain]
+        return any(getattr(each, "scaled", None) is not None for each in (*self.apertures, *steps))
 
     @property
     def radii(self) -> list[float]:

@@ -13,8 +13,6 @@ import numpy as np
 from tsogrid.config import Circle, Config, Rectangle, Ring, WholeFrame, Width
 from tsogrid.kernels import aperture, shapes
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-
 
 @dataclass(frozen=True)
 class Places:

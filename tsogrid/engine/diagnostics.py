@@ -9,10 +9,10 @@ from tsogrid.config import chain_label
 from tsogrid.engine.apertures import Places
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.calibration import Ready, make_ready
-from tsogrid.engine.pipeline import median_fwhm
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.windows import Window
 from tsogrid.errors import ConfigError
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 
 def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
@@ -69,7 +69,10 @@ def _background(plan: Plan, result: xr.Dataset, ready: Ready, frame: int) -> Bac
     lost = ~(np.isfinite(x) & np.isfinite(y))
     fwhm = np.full(x.shape, np.nan)
     if plan.recipe.needs_width:
-        fwhm[:] = median_fwhm(result["sigma_x"].to_numpy(), result["sigma_y"].to_numpy())[:, None]
+        width = plan.widths(frame, frame + 1)
+        if width is None:
+            width = median_fwhm(seen_fwhm(result["sigma_x"].to_numpy()), seen_fwhm(result["sigma_y"].to_numpy()))
+        fwhm[:] = width[:, None]
     known = np.where(lost, planned[..., 0], x), np.where(lost, planned[..., 1], y)
     return Background(plan.recipe, ready.data, ready.error, Places(x, y, fwhm), *known)
 

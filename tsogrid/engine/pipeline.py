@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import Local, NoSky
-from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
+from tsogrid.engine.apertures import Places
 from tsogrid.engine.background import Background
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
@@ -20,6 +20,7 @@ from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
 from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
@@ -116,30 +117,6 @@ def measure_block(
     return [block.result for block in blocks]
 
 
-def median_fwhm(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
-    """Median FWHM of all sources of each frame, over both axes, as the pixels show it.
-
-    The fitted widths are those of a profile that is integrated over the pixels; the light in the pixels is wider by the
-    variance of a pixel, 1/12.
-
-    Parameters
-    ----------
-    sigma_x, sigma_y : ndarray, shape (n, n_sources)
-        Widths (1 sigma) in pixels; NaN where a fit failed, which has no part.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In pixels; NaN where no source has a width.
-    """
-    known = np.isfinite(sigma_x) & np.isfinite(sigma_y)
-    median = np.full(len(known), np.nan)
-    for frame in np.flatnonzero(known.any(axis=1)):
-        widths = np.concatenate([sigma_x[frame, known[frame]], sigma_y[frame, known[frame]]])
-        median[frame] = FWHM_PER_SIGMA * np.median(np.sqrt(widths**2 + 1 / 12))
-    return median
-
-
 def _share_width(blocks: list["_Block"]) -> None:
     """Let the sources of all windows share one width a frame."""
     if "fwhm" in blocks[0].given:
@@ -148,7 +125,7 @@ def _share_width(blocks: list["_Block"]) -> None:
         return
     sigma_x = np.concatenate([block.result["sigma_x"] for block in blocks], axis=1)
     sigma_y = np.concatenate([block.result["sigma_y"] for block in blocks], axis=1)
-    width = median_fwhm(sigma_x, sigma_y)
+    width = median_fwhm(seen_fwhm(sigma_x), seen_fwhm(sigma_y))
     for block in blocks:
         block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from tsogrid.errors import ConfigError
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
-EXTENSION = "CENTROIDS"  # where tshirt's photometry and centroid files keep theirs
+EXTENSION, WIDTHS = "CENTROIDS", "FWHM"  # where tshirt's photometry and centroid files keep theirs
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,13 @@ class Found:
         Its sources; empty where it does not name them.
     positions : ndarray, shape (n_frames, n_sources, 2)
         x, y in 0-based pixels; NaN where it has none.
+    fwhm : ndarray, shape (n_frames, n_sources, 2), or None
+        Widths of the stars along two axes, in pixels, if it has measured them.
     """
 
     names: tuple[str, ...]
     positions: np.ndarray
+    fwhm: np.ndarray | None = None
 
 
 def is_result(path: Path) -> bool:
@@ -76,6 +80,30 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
     return found.positions
 
 
+def read_widths(path: Path, n_frames: int) -> np.ndarray | None:
+    """Read the median FWHM of the stars in every frame.
+
+    Parameters
+    ----------
+    path : Path
+        See `read_positions`.
+    n_frames : int
+        Length of the series.
+
+    Returns
+    -------
+    ndarray, shape (n_frames,), or None
+        In pixels; None if the file knows no widths.
+
+    Raises
+    ------
+    ConfigError
+        As `read_result`.
+    """
+    fwhm = read_result(path, "center.position_file", n_frames).fwhm if is_result(path) else None
+    return None if fwhm is None else median_fwhm(fwhm[..., 0], fwhm[..., 1])
+
+
 def read_result(path: Path, key: str, n_frames: int) -> Found:
     """Read the positions of another result.
 
@@ -114,10 +142,12 @@ def _from_store(path: Path, key: str) -> Found:
         with xr.open_zarr(path) as result:
             arrays = [result[name].transpose("time", "source").to_numpy() for name in ("x", "y")]
             names = tuple(str(name) for name in result["source"].to_numpy())
+            sigma = [result[name].to_numpy() for name in ("sigma_x", "sigma_y") if name in result]
     except Exception as error:  # whatever zarr and its codecs raise of something else or of a damaged store
         what = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected a store of tsogrid with x and y ({key}), found: {what}.") from None
-    return Found(names, np.stack(arrays, axis=-1).astype(float))
+    fwhm = seen_fwhm(np.stack(sigma, axis=-1)) if len(sigma) == 2 else None
+    return Found(names, np.stack(arrays, axis=-1).astype(float), fwhm)
 
 
 def _from_fits(path: Path, key: str) -> Found:
@@ -125,14 +155,20 @@ def _from_fits(path: Path, key: str) -> Found:
 
     try:
         with fits.open(path) as units:
-            unit = next((unit for unit in units if str(unit.name).upper() == EXTENSION), None)
-            data = None if unit is None or not unit.is_image or unit.data is None else np.array(unit.data, float)
+            data, fwhm = _array(units, EXTENSION), _array(units, WIDTHS)
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: expected a FITS file ({key}), found: {' '.join(str(error).split())}.") from None
     if data is None or data.ndim != 3 or data.shape[2] != 2:
         what = "none" if data is None else f"an array of the shape {data.shape}"
         raise ConfigError(f"{path}: expected an extension {EXTENSION} (frames, sources, 2) in it ({key}), found {what}.")
-    return Found((), data)
+    # tshirt writes zeros where it measured no widths
+    return Found((), data, fwhm if fwhm is not None and fwhm.shape == data.shape and fwhm.any() else None)
+
+
+def _array(units: Any, name: str) -> np.ndarray | None:
+    """The image of the extension of a name, if there is one."""
+    unit = next((unit for unit in units if str(unit.name).upper() == name), None)
+    return None if unit is None or not unit.is_image or unit.data is None else np.array(unit.data, float)
 
 
 def read_table(path: Path, key: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from tsogrid.config import Config
 from tsogrid.errors import InputError, TsogridWarning
 from tsogrid.field.drift import read_drift
-from tsogrid.field.positions import read_positions
+from tsogrid.field.positions import read_positions, read_widths
 from tsogrid.field.wcs import sky_to_pixel, sky_to_pixels
 
 
@@ -28,12 +28,15 @@ class Sources:
         frame no world coordinates.
     stand_in : ndarray of bool, shape (n_frames, n_sources), or None
         Where a position file has no row and the source's own position stands in for it (``center.fallback: planned``).
+    fwhm : ndarray, shape (n_frames,), or None
+        Median FWHM of the stars in pixels, where positions come from another result that has measured it.
     """
 
     names: tuple[str, ...]
     roles: tuple[str, ...]
     planned: np.ndarray
     stand_in: np.ndarray | None = None
+    fwhm: np.ndarray | None = None
 
 
 def find_sources(
@@ -100,7 +103,10 @@ def find_sources(
                 f"Source {name!r} at x = {_middle(x):g}, y = {_middle(y):g} lies outside every frame: "
                 f"expected 0 ≤ x ≤ {nx - 1} and 0 ≤ y ≤ {ny - 1} (0-based pixels). Mend its position in sources:."
             )
-    return Sources(tuple(names), tuple(roles), planned, stand_in)
+    fwhm = None
+    if config.center.position == "file" and config.follows_width:
+        fwhm = read_widths(Path(str(config.center.position_file)), n_frames)
+    return Sources(tuple(names), tuple(roles), planned, stand_in, fwhm)
 
 
 def _middle(values: np.ndarray) -> float:
