@@ -14,6 +14,7 @@ from tsogrid.config import Circle, Config, Rectangle, Ring, WholeFrame, Width
 from tsogrid.kernels import aperture, shapes
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+PIXEL_VARIANCE = 1.0 / 12.0  # of a pixel: fitted profiles are integrated over pixels, what the pixels show is wider by this
 
 
 @dataclass(frozen=True)

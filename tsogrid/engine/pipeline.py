@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import Local, NoSky
-from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
+from tsogrid.engine.apertures import FWHM_PER_SIGMA, PIXEL_VARIANCE, Places
 from tsogrid.engine.background import Background
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
@@ -136,7 +136,7 @@ def median_fwhm(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
     median = np.full(len(known), np.nan)
     for frame in np.flatnonzero(known.any(axis=1)):
         widths = np.concatenate([sigma_x[frame, known[frame]], sigma_y[frame, known[frame]]])
-        median[frame] = FWHM_PER_SIGMA * np.median(np.sqrt(widths**2 + 1 / 12))
+        median[frame] = FWHM_PER_SIGMA * np.median(np.sqrt(widths**2 + PIXEL_VARIANCE))
     return median
 
 
@@ -190,7 +190,8 @@ class _Block:
 
     def _framewide_level(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Median of the frame away from the sources, for ``center.sky: frame``; shape (n, n_sources)."""
-        inner = [step.inner for chain in self.recipe.sky for step in chain if hasattr(step, "inner")]
+        steps = [step for chain in self.recipe.sky for step in chain]
+        inner = [step.inner for step in steps if getattr(step, "inner", None) is not None]
         radius = inner[0] if inner else min(self.recipe.aperture_reach, max(self.shape))
         # A pixel at exactly this distance belongs to the sky, and one that is bad for the centre alone takes part.
         level = background_level(self.data, x, y, np.nextafter(radius, 0.0))

@@ -159,7 +159,7 @@ class Recipe:
     @property
     def reach(self) -> float:
         """Distance from a source to the farthest pixel that an aperture or a sky region touches, in pixels."""
-        regions = [_region_reach(step) for chain in self.sky for step in chain]
+        regions = [region_reach(step) for chain in self.sky for step in chain]
         fixed = [] if self.whole_frames.any() else [self.aperture_reach]
         return max([*fixed, *regions, 0.0]) + 1.0
 
@@ -172,8 +172,8 @@ def _half_diagonal(group: Group) -> float:
     return float(np.hypot(half_x, half_y).max() if isinstance(group, Outline) else half_x.max())
 
 
-def _region_reach(step: Any) -> float:
-    """How far a step about each source reaches from it."""
+def region_reach(step: Any) -> float:
+    """How far a sky step about each source reaches from it, in pixels; 0 for any other step."""
     if not isinstance(step, Local | ColumnRow):
         return 0.0
     box: Any = step
