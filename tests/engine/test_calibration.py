@@ -94,6 +94,17 @@ def test_hits_are_repaired_counted_and_flagged(position):
     np.testing.assert_array_equal(after.flux_err[1:12], clean.flux_err[1:12])
 
 
+def test_apertures_that_follow_the_width_count_their_own_outliers():
+    """Without a range the largest aperture allowed is as large as the frame; what counts is how large it is."""
+    found = measured(
+        frames_of(hits=[(30, 20, 21, 30), (40, 3, 40, 50)]), apertures=[{"scaled": {"factor": 1.5}}], radius=None
+    )
+    counts = found.outliers.to_numpy()[:, 0]
+    assert counts[30] >= 1
+    assert counts[40] == 0
+    np.testing.assert_array_equal(found.flags.to_numpy()[:, 0] & SourceFlag.OUTLIERS != 0, counts > 0)
+
+
 def test_left_out_in_place_of_repaired():
     result = measured(frames_of(hits=HITS), {"outliers": {"repair": "mask"}})
     flagged = (result.aperture_flags[:, 0, 1] & int(ApertureFlag.BAD_PIXEL)) != 0

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import statistics
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.samples import SHARED
 from tsogrid.engine.cutouts import cut_out, region_of
 from tsogrid.kernels import colrow
 from tsogrid.kernels.aperture import circle_sums
 from tsogrid.kernels.colrow import column_row, column_row_variance
 from tsogrid.kernels.polynomial import least_points
-
-DATA = Path(os.environ.get("TSOGRID_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def ring(shape, inner, outer, center=None):
@@ -248,7 +245,7 @@ def test_errors_of_the_sky_are_its_scatter(size, inner, outer, radius, orders, d
 def tshirt_points(name):
     """|background − tshirt's| and |flux − tshirt's| over |raw sum|, for every point of a sample."""
     fits = pytest.importorskip("astropy.io.fits")
-    folder = DATA / "tshirt"
+    folder = SHARED / "tshirt"
     if not folder.is_dir():
         pytest.skip("the tshirt sample is not here")
     golden = np.load(folder / "npz" / f"{name}.npz")

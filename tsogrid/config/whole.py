@@ -217,7 +217,8 @@ class Config(Section):
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
         content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
-        content["input"].pop("files")
+        for key in ("files", "exclude"):  # which files were read, the identity of the inputs tells
+            content["input"].pop(key)
         files = (("center", "psf"), ("center", "position_file"), ("input", "gain"), ("calibrate", "mask"))
         for section, key in files:
             if isinstance(content[section][key], str):

@@ -214,6 +214,13 @@ class Frame:
         return np.ones((1, dx.size), bool)
 
 
+def reach_of(group: Group, places: Places) -> np.ndarray:
+    """Radius of the circle about each source that holds the apertures of a group; (n, n_sources), in pixels."""
+    half_x, half_y = group.half_sizes(places)
+    cornered = isinstance(group, Outline) and group.shape.kind == "rectangle"
+    return np.asarray((np.hypot(half_x, half_y) if cornered else half_x).max(axis=2))
+
+
 def make_groups(config: Config) -> tuple[Group, ...]:
     """Make the apertures of a configuration, in the order of its labels.
 

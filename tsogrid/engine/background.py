@@ -88,7 +88,7 @@ class Background:
         if not steps:
             zero = np.zeros(self.places.x.shape)
             return ChainState(self.data, None, (), zero, zero, zero)
-        key = tuple(step.label for step in steps)
+        key = tuple(step.model_dump_json() for step in steps)  # everything that a step says: a label leaves some out
         if key not in self._states:
             before = self.chain(steps[:-1])
             self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])

@@ -15,6 +15,19 @@ from tsogrid.errors import ConfigError
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 
+def require_frames(plan: Plan, frames: list[int]) -> None:
+    """Refuse frames that the series does not have.
+
+    Raises
+    ------
+    ConfigError
+        There is one.
+    """
+    beyond = [frame for frame in frames if frame >= plan.n_frames]
+    if beyond:
+        raise ConfigError(f"output.diagnostics: expected frames 0 … {plan.n_frames - 1}, found {beyond[0]}.")
+
+
 def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
     """Take the sky off a few whole frames.
 
@@ -32,15 +45,7 @@ def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
     Dataset
         ``before`` (frame, y, x), ``model`` and ``after`` (frame, sky, y, x), in the result's unit. Where a level belongs to
         a source, each pixel has that of the nearest source.
-
-    Raises
-    ------
-    ConfigError
-        A frame that the series does not have.
     """
-    beyond = [frame for frame in frames if frame >= plan.n_frames]
-    if beyond:
-        raise ConfigError(f"output.diagnostics: expected frames 0 … {plan.n_frames - 1}, found {beyond[0]}.")
     ny, nx = plan.shape
     sources = tuple(range(len(plan.sources.names)))
     before, model = [], []
