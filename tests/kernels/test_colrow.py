@@ -273,3 +273,17 @@ def test_tshirts_numbers(name):
     assert np.mean(background < 1e-5) >= 0.99
     assert np.mean(flux < 1e-5) >= 0.99
     assert np.median(background) < 1e-9
+
+
+@pytest.mark.parametrize(("order", "short"), [(1, 2), (2, 2), (3, 3), (4, 4)])
+def test_a_line_of_as_many_pixels_as_coefficients_is_met_and_a_shorter_one_left(order, short):
+    """Three at least. What is met leaves nothing for the next direction to fit; tshirt does so too."""
+    data = np.random.default_rng(order).normal(120.0, 5.0, (2, 9))
+    region = np.zeros(data.shape, bool)
+    region[0, 2 : 2 + max(order + 1, 3)] = True
+    region[1, 2 : 2 + short] = True
+    model = column_row(data[None], region[None], order, 0, ["X"]).model[0]
+    if order > 1:
+        np.testing.assert_allclose(model[0][region[0]], data[0][region[0]], rtol=1e-11)
+    assert np.all(model[0] != 0)
+    assert not model[1].any()

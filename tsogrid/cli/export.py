@@ -20,7 +20,10 @@ def export(
     ] = None,
     sky: Annotated[str | None, typer.Option(help="Profile tshirt: which one [default: the first].", metavar="LABEL")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The file [default: STORE with .ecsv, .csv or .fits].", metavar="PATH")
+        Path | None,
+        typer.Option(
+            help="The file [default: STORE with .ecsv, .csv or .fits; a drift's with .drift before it].", metavar="PATH"
+        ),
     ] = None,
 ) -> None:
     """Write a result as a table, one row a frame, or in the form of another program."""
@@ -30,7 +33,8 @@ def export(
 
     if to not in FORMATS:
         raise typer.BadParameter(f"expected {' or '.join(FORMATS)}, found {to!r}", param_hint="--to")
-    path = output or store.with_suffix(f".{to}")
+    # A drift file is an input of other runs: it does not take the place of the light curves.
+    path = output or store.with_suffix(f".drift.{to}" if profile == "drift" else f".{to}")
     with reading(store):
         write(open_result(store), path, to, profile, aperture=aperture, sky=sky)
     typer.echo(f"{path}: written from {store}")

@@ -352,7 +352,8 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach
     wcs = frames["wcs"].to_numpy() if "wcs" in frames.coords else None
-    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs)
+    files = [str(name) for name in frames["file"].to_numpy()] if "file" in frames.coords else []
+    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs, files)
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
     if not recipe.dq_mask | recipe.center_dq_mask:

@@ -46,6 +46,7 @@ def find_sources(
     shape: tuple[int, int],
     reach: float,
     wcs: Sequence[str] | np.ndarray | None = None,
+    files: Sequence[str] = (),
 ) -> Sources:
     """Find the sources of a run.
 
@@ -63,6 +64,8 @@ def find_sources(
         Radius of the largest aperture, in pixels.
     wcs : sequence of str, optional
         Where frames have world coordinates of their own: the FITS cards of each.
+    files : sequence of str, optional
+        File of each frame, by which positions and shifts of other results are told apart.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def find_sources(
     roles = [source.role for source in config.sources] or ["target"]
     stand_in = None
     if config.center.position == "file":
-        planned = read_positions(Path(str(config.center.position_file)), names, n_frames)
+        planned = read_positions(Path(str(config.center.position_file)), names, n_frames, files)
         missing = ~np.isfinite(planned).all(axis=2)
         if config.center.fallback == "planned" and missing.any():
             own = np.broadcast_to(_own_positions(config, attributes, shape, wcs), planned.shape)
@@ -94,7 +97,7 @@ def find_sources(
     else:
         planned = _own_positions(config, attributes, shape, wcs)
     if config.center.drift is not None:
-        planned = planned + read_drift(config.center.drift, n_frames)[:, None, :]
+        planned = planned + read_drift(config.center.drift, n_frames, files)[:, None, :]
     for index, name in enumerate(names):
         x, y = planned[:, index, 0], planned[:, index, 1]
         touches = (x > -0.5 - reach) & (x < nx - 0.5 + reach) & (y > -0.5 - reach) & (y < ny - 0.5 + reach)
@@ -105,7 +108,7 @@ def find_sources(
             )
     fwhm = None
     if config.center.position == "file" and config.follows_width:
-        fwhm = read_widths(Path(str(config.center.position_file)), n_frames)
+        fwhm = read_widths(Path(str(config.center.position_file)), n_frames, files)
     return Sources(tuple(names), tuple(roles), planned, stand_in, fwhm)
 
 
