@@ -77,7 +77,9 @@ class Circles:
         return self.radius.size
 
     def _repeated(self, places: Places) -> np.ndarray:
-        return np.broadcast_to(self.radius, (*places.x.shape, self.count))
+        sizes = np.empty((*places.x.shape, self.count))
+        sizes[:] = self.radius
+        return sizes
 
     def sums(self, data: np.ndarray, error: np.ndarray | None, places: Places, weight: str) -> Any:
         return aperture.circle_sums(data, error, places.x, places.y, self.radius, variance_weight=weight)
@@ -91,7 +93,8 @@ class Circles:
         return aperture.circle_line_variance(turned, places.y, places.x, self.radius, variance, lines)
 
     def half_sizes(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        return self._repeated(places), self._repeated(places)
+        sizes = self._repeated(places)
+        return sizes, sizes
 
     def radii(self, places: Places) -> np.ndarray:
         return self._repeated(places)

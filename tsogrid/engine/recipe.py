@@ -7,6 +7,7 @@ What the configuration leaves to the frames (amplifiers, gain, the bits of quali
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,12 @@ class Recipe:
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
         return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
-    @property
+    @cached_property
     def whole_frames(self) -> np.ndarray:
         """Which apertures are the whole frame; shape (n_apertures,)."""
         return np.concatenate([np.full(group.count, isinstance(group, Frame)) for group in self.groups])
 
-    @property
+    @cached_property
     def follows_width(self) -> np.ndarray:
         """Which apertures follow the width of the stars; shape (n_apertures,)."""
         follows = [isinstance(group, Outline) and group.width is not None for group in self.groups]
@@ -130,7 +131,7 @@ class Recipe:
         first = self.groups[0]
         return first.count - 1 if isinstance(first, Circles) else -1
 
-    @property
+    @cached_property
     def aperture_reach(self) -> float:
         """Distance from a source to the farthest pixel of an aperture, in pixels; infinite for the whole frame."""
         if self.whole_frames.any():
