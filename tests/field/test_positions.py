@@ -111,3 +111,9 @@ def test_a_source_without_world_coordinates_may_have_its_positions_from_a_file(g
         str(folder), config_of(folder, sources=sources, center=FROM_FILE | {"position_file": path})
     ).compute()  # fmt: skip
     assert np.isfinite(result["flux"].sel(source="a")[:2]).all()
+
+
+def test_two_rows_for_one_frame_are_refused(tmp_path):
+    (tmp_path / "twice.csv").write_text("frame,x,y\n0,3,4\n1,3,4\n1,5,4\n")
+    with pytest.raises(ConfigError, match="one row a frame and source, found several for frame 1"):
+        read_positions(tmp_path / "twice.csv", ["star"], 2)
