@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 import tsogrid
 from tsogrid.engine import graph
 from tsogrid.engine.cluster import measured_block
 from tsogrid.engine.plan import BLOCK_BYTES, default_block, frames_in_memory
 from tsogrid.errors import ConfigError
+
+pytestmark = pytest.mark.filterwarnings("ignore::tsogrid.errors.TsogridWarning")
 
 
 def planned(shape=(64, 64), **settings):
@@ -42,6 +45,8 @@ def test_what_is_made_of_the_pixels_counts():
         {"apertures": [{"shape": "rectangle", "width": 1e7, "height": 3}]},
         {"sky": [{"method": "rectangle", "width": 20, "height": 300}]},
         {"sky": [{"method": "colrow", "width": 1e5, "height": 30}]},
+        {"sky": [{"method": "colrow", "inner": 5, "outer": 1e5}]},
+        {"sky": [{"method": "colrow", "inner": 5, "outer": 9, "offset": [-1e6, 0]}]},
     ],
 )
 def test_shapes_far_larger_than_the_frame_are_refused(settings):
@@ -52,3 +57,17 @@ def test_shapes_far_larger_than_the_frame_are_refused(settings):
 def test_parts_of_a_pixel_are_few():
     with pytest.raises(ConfigError, match=r"subpixels.*less than or equal to 100"):
         planned(apertures=[{"radius": 3, "overlap": "subpixel", "subpixels": 100_000}])
+
+
+def test_no_amplifier_is_no_layout():
+    with pytest.raises(ConfigError, match=r"amplifiers.*at least 1 item"):
+        planned(sky=[{"method": "rowamp", "amplifiers": []}])
+
+
+def test_frames_of_diagnostics_are_known_before_the_run(star_frames, tmp_path):
+    fits.writeto(tmp_path / "cube.fits", star_frames)
+    content = {"input": {"files": [str(tmp_path / "cube.fits")]}, "sources": [{"name": "star", "x": 30, "y": 23}]}
+    config = tsogrid.Config.from_mapping(content | {"output": {"store": str(tmp_path / "a.zarr"), "diagnostics": [99]}})
+    with pytest.raises(ConfigError, match=r"output\.diagnostics: expected frames 0 … 19, found 99"):
+        tsogrid.run(config)
+    assert not (tmp_path / "a.zarr").exists()

@@ -274,6 +274,8 @@ def _refuse_huge(config: Config, shape: tuple[int, int]) -> None:
     for where, shapes in (("apertures", config.apertures), ("sky", steps)):
         for each in shapes:
             size = max(getattr(each, "width", 0) or 0, getattr(each, "height", 0) or 0)
+            if isinstance(each, ColumnRow):  # a box that holds its region and the source
+                size = max(size, 2 * (each.outer or 0), 2 * max(map(abs, each.offset)))
             if size > most:
                 raise ConfigError(
                     f"{where}: expected a width and height of at most {most} pixels over frames of {shape[1]} × {shape[0]} "

@@ -118,7 +118,10 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
         )
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
-    return frames, make_plan(frames, config, block)
+    plan = make_plan(frames, config, block)
+    if beyond := [frame for frame in config.output.diagnostics if frame >= plan.n_frames]:
+        raise ConfigError(f"output.diagnostics: expected frames 0 … {plan.n_frames - 1}, found {beyond[0]}.")
+    return frames, plan
 
 
 def _are_single_frames(frames: xr.Dataset) -> bool:
