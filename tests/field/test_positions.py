@@ -131,3 +131,9 @@ def test_a_series_whose_names_are_not_in_the_order_of_time(store, night, tmp_pat
     assert len(set(files)) == 4
     found = read_positions(path, ["a"], 4, list(files[::-1]))
     np.testing.assert_array_equal(found[:, 0, 0], result["x"].sel(source="a")[::-1])
+
+
+def test_two_rows_for_one_frame_are_refused(tmp_path):
+    (tmp_path / "twice.csv").write_text("frame,x,y\n0,3,4\n1,3,4\n1,5,4\n")
+    with pytest.raises(ConfigError, match="one row a frame and source, found several for frame 1"):
+        read_positions(tmp_path / "twice.csv", ["star"], 2)

@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
@@ -75,7 +74,7 @@ class Region(Section):
     """How pixels on the border of a region count."""
 
     overlap: Overlap = "exact"
-    subpixels: PositiveInt = 5  # a side, for overlap: subpixel
+    subpixels: Annotated[int, Field(ge=1, le=100)] = 5  # a side, for overlap: subpixel
 
     @property
     def overlap_label(self) -> str:

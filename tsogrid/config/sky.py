@@ -114,7 +114,9 @@ class AmplifierStep(Section):
     method: str
     mask_radius: PositiveFloat = 20.0
     even_odd: bool = False
-    amplifiers: list[tuple[int, int]] | None = None  # column ranges [start, stop); None: from the header
+    amplifiers: Annotated[list[tuple[int, int]], Field(min_length=1)] | None = (
+        None  # column ranges [start, stop); None: from the header
+    )
 
     @field_validator("amplifiers")
     @classmethod

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tsogrid.config import ClusterConfig
+from tsogrid.engine.plan import frames_in_memory
 from tsogrid.errors import RunError
 
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains
@@ -137,11 +138,11 @@ def connect(config: ClusterConfig, kind: str, n_blocks: int = 1_000_000) -> Any:
     return _BUILDERS[kind](config, n_blocks)
 
 
-def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int) -> int:
+def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int, halo: int = 0) -> int:
     """Give a block size from the measured cost of a frame.
 
-    A block takes about 150 ms of CPU, so that dask's own few milliseconds do not count; every worker has at least four
-    blocks; a block's pixels stay within memory.
+    A block takes about 150 ms of CPU, so that dask's own few milliseconds do not count, and is no shorter than a side
+    that it reads with its own frames; every worker has at least four blocks; a block's pixels stay within memory.
 
     Parameters
     ----------
@@ -150,15 +151,16 @@ def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int
     seconds_per_frame : float
         Measured CPU time of a frame.
     bytes_per_frame : int
-        Bytes of a frame that are read.
+        Bytes that a frame takes.
     workers : int
         How many blocks are measured at a time.
+    halo : int
+        Frames on each side of a block that are read with it.
 
     Returns
     -------
     int
     """
     by_cost = round(0.15 / max(seconds_per_frame, 1e-6))
-    by_memory = int(64e6 / max(bytes_per_frame, 1))
     by_share = math.ceil(n_frames / (4 * workers))
-    return max(1, min(by_cost, by_memory, by_share))
+    return max(1, min(max(by_cost, halo), frames_in_memory(bytes_per_frame, halo), by_share))

@@ -17,7 +17,7 @@ import xarray as xr
 
 import tsogrid
 from tsogrid import schema
-from tsogrid.config import Circle, Config, chain_label
+from tsogrid.config import Circle, ColumnRow, Config, chain_label
 from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
@@ -28,6 +28,7 @@ from tsogrid.kernels.centroid import gaussian_template
 
 BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
 LONGEST_BLOCK = 256
+BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,17 @@ class Plan:
         """Bytes of one frame that are read."""
         item = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
         return item * sum(window.pixels for window in self.windows)
+
+    @property
+    def working_bytes_per_frame(self) -> int:
+        """Bytes that a frame takes while it is measured: pixels, errors made of a gain, boxes about sources for a sky."""
+        total = self.bytes_per_frame
+        if "error" not in self.frames and math.isfinite(self.recipe.electrons_per_unit):
+            total += self.frames["data"].dtype.itemsize * sum(window.pixels for window in self.windows)
+        steps = [step for chain in self.recipe.sky for step in chain if isinstance(step, ColumnRow)]
+        sides = [step.outer or max(step.width or 0, step.height or 0) / 2 for step in steps]
+        boxes = sum(min((2 * side + 5) ** 2, 4.0 * self.shape[0] * self.shape[1]) for side in sides)
+        return total + int(BYTES_OF_A_BOX * boxes * len(self.sources.names))
 
     def with_block(self, block: int) -> "Plan":
         """Give the same plan with another block size; no number changes."""
@@ -291,7 +303,28 @@ def _stage_of(name: str) -> str:
     return "center" if of_source and name not in ("x", "y", "outliers") else "photometry"
 
 
-def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None) -> int:
+def frames_in_memory(bytes_per_frame: int, halo: int = 0) -> int:
+    """Give the frames that a block may have, so that it and the frames on both sides of it fit in memory.
+
+    Where large frames leave no room beside those of the sides, as many are measured as without them: fewer would hardly
+    take less memory, and every block reads and filters its sides anew.
+
+    Parameters
+    ----------
+    bytes_per_frame : int
+        Bytes that a frame takes.
+    halo : int
+        Frames on each side of a block that are read with it.
+
+    Returns
+    -------
+    int
+    """
+    room = int(BLOCK_BYTES / max(bytes_per_frame, 1))
+    return max(1, room - 2 * halo, min(room, halo))
+
+
+def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None, halo: int = 0) -> int:
     """Give a block size that fits in memory and leaves every worker at least four blocks.
 
     Parameters
@@ -299,16 +332,18 @@ def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = Non
     n_frames : int
         Length of the series.
     bytes_per_frame : int
-        Bytes of one frame that are read.
+        Bytes that one frame takes.
     workers : int, optional
         How many blocks are measured at a time; the number of processors if not given.
+    halo : int
+        Frames on each side of a block that are read with it.
 
     Returns
     -------
     int
     """
     share = math.ceil(n_frames / (4 * (workers or os.cpu_count() or 1)))
-    return max(1, min(LONGEST_BLOCK, int(BLOCK_BYTES / max(bytes_per_frame, 1)), share))
+    return max(1, min(LONGEST_BLOCK, frames_in_memory(bytes_per_frame, halo), share))
 
 
 def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, single_window: bool = False) -> Plan:
@@ -370,4 +405,4 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
         passes=stages_of(recipe),
         block=block or 1,
     )
-    return made if block else made.with_block(default_block(made.n_frames, made.bytes_per_frame))
+    return made if block else made.with_block(default_block(made.n_frames, made.working_bytes_per_frame, halo=made.halo))

@@ -31,6 +31,7 @@ from tsogrid.kernels.readout_process import require_celerite2
 # The filter along time: half widths of a star's box, and how far off a star is that is said to stand where it is planned.
 SMALLEST_STAMP, LARGEST_STAMP = 7, 16
 NEAR_PLANNED = 2
+SMALL = 100  # pixels; a shape of this size may stand over any frame
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,22 @@ def _units(config: Config, attributes: dict[str, Any], gain_image: np.ndarray | 
     return gain * seconds, 1.0, "electron"
 
 
+def _refuse_huge(config: Config, shape: tuple[int, int]) -> None:
+    """Refuse shapes far larger than the frame: their masks would fill the memory, and hold no pixel more."""
+    most = max(2 * max(shape), SMALL)
+    steps = [step for chain in config.sky for step in chain]
+    for where, shapes in (("apertures", config.apertures), ("sky", steps)):
+        for each in shapes:
+            size = max(getattr(each, "width", 0) or 0, getattr(each, "height", 0) or 0)
+            if isinstance(each, ColumnRow):  # a box that holds its region and the source
+                size = max(size, 2 * (each.outer or 0), 2 * max(map(abs, each.offset)))
+            if size > most:
+                raise ConfigError(
+                    f"{where}: expected a width and height of at most {most} pixels over frames of {shape[1]} × {shape[0]} "
+                    f"(x × y), found {size:g}. The sum of all pixels is shape: frame."
+                )
+
+
 def make_recipe(
     config: Config,
     attributes: dict[str, Any],
@@ -305,6 +322,7 @@ def make_recipe(
     ConfigError, InputError
         The configuration asks for what the frames do not have.
     """
+    _refuse_huge(config, shape)
     scale, electrons_per_unit, unit = _units(config, attributes, gain_image)
     read_noise = float(attributes.get("read_noise", 0.0))
     if not has_error and not math.isfinite(electrons_per_unit):

@@ -223,7 +223,8 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
     if found is not None:
         block = found.block
     elif config.output.block == "auto":
-        block = cluster.measured_block(plan.n_frames, seconds / len(plan.passes), plan.bytes_per_frame, workers)
+        cost = seconds / len(plan.passes)
+        block = cluster.measured_block(plan.n_frames, cost, plan.working_bytes_per_frame, workers, plan.halo)
     else:
         block = config.output.block
     return Estimate(seconds, total, plan.bytes_per_frame, block, kind, workers)

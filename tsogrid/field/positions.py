@@ -268,6 +268,11 @@ def _from_table(path: Path, names: list[str], n_frames: int) -> np.ndarray:
                 index[row] = int(text)
             else:
                 raise ConfigError(f"{path}: unknown source {text!r}; expected one of {', '.join(names)} or an index.")
+    _, times = np.unique(np.stack([frame, index]), axis=1, return_counts=True)
+    if (times > 1).any():
+        twice = sorted({int(each) for each in np.unique(np.stack([frame, index]), axis=1)[0][times > 1]})
+        some = ", ".join(str(each) for each in twice[:5]) + (" …" if len(twice) > 5 else "")
+        raise ConfigError(f"{path}: expected one row a frame and source, found several for frame {some}.")
     for axis, column in enumerate(("x", "y")):
         positions[frame, index, axis] = columns[column]
     return positions
