@@ -19,7 +19,7 @@ COLUMNS = {  # as readers of these tables ask for them
 
 def test_a_night_comes_back(night, tmp_path):
     path = export(night, tmp_path / "night.tbl", "aij", aperture=5, sky=0)
-    table = pd.read_csv(path, sep="\t", float_precision="round_trip")
+    table = pd.read_csv(path, sep="\t")
     assert set(table.columns) >= COLUMNS
     cell = night.sel(aperture="r5").isel(sky=0).compute()
     for column, values in (
@@ -31,7 +31,7 @@ def test_a_night_comes_back(night, tmp_path):
         ("Y(FITS)_C2", cell["y_fit"].sel(source="c1") + 1),
         ("X-Width_T1", cell["sigma_x"].sel(source="star") * np.sqrt(8 * np.log(2))),
     ):
-        np.testing.assert_allclose(table[column], values, rtol=1e-14, err_msg=column)
+        np.testing.assert_allclose(table[column], values, rtol=1e-12, err_msg=column)
     np.testing.assert_allclose(table["tot_C_cnts"], table["Source-Sky_C2"] + table["Source-Sky_C3"], rtol=1e-12)
     np.testing.assert_allclose(table["rel_flux_T1"], table["Source-Sky_T1"] / table["tot_C_cnts"], rtol=1e-12)
     relative = night.tso.relative(aperture=5, sky=0)
