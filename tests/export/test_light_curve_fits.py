@@ -51,6 +51,7 @@ def test_a_night_in_utc_over_its_reference_stars(night, tmp_path):
         np.testing.assert_allclose(data["TIME"] + header["JDREF"], night["jd_utc"], rtol=0, atol=1e-9)
         assert header["TIMESYS"] == "UTC"
         assert "BJDREFI" not in header
+        np.testing.assert_array_equal(data["CADENCENO"], np.arange(14))
         relative = night.tso.relative(aperture=5, sky=0)
         np.testing.assert_array_equal(data["REL_FLUX"], relative["flux"])
         np.testing.assert_array_equal(data["REL_FLUX_ERR"], relative["flux_err"])

@@ -39,6 +39,14 @@ def test_a_whole_result_comes_back(night, tmp_path, to, suffix):
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+def test_an_exposure_of_the_jwst_comes_back(space, tmp_path):
+    with xr.open_dataset(export(space, tmp_path / "space.nc", "netcdf"), engine="h5netcdf") as found:
+        xr.testing.assert_equal(found.load(), space)
+        assert found["time"].attrs["scale"] == "tdb"
+        for name, value in space.attrs.items():
+            np.testing.assert_array_equal(found.attrs[name], value, err_msg=name)
+
+
 def test_a_part_of_a_result(night, tmp_path):
     path = export(night, tmp_path / "part.nc", "netcdf", source="c1", aperture=5)
     with xr.open_dataset(path, engine="h5netcdf") as found:

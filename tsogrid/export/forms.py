@@ -185,6 +185,9 @@ def export(
         what = f"the profile {profile}" if profile else to
         takes = f"takes {', '.join(form.options)}" if form.options else "takes none of these"
         raise ConfigError(f"export: {what} {takes}; found {', '.join(strange)}. Leave that out.")
+    check_folder(path)
+    if "layout" not in result.attrs:  # not of a store: what `measure` gave would be measured anew each time it is looked at
+        result = result.compute()
     return write_whole(path, lambda temporary: form.write(result, temporary, **given))
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import dask
 import numpy as np
 import xarray as xr
 
@@ -43,11 +44,15 @@ def write_dataset(result: xr.Dataset, path: Path) -> None:
     """
     _require_packages()
     whole = result.drop_encoding()
-    whole.attrs = dict(result.attrs) | provenance(result)
+    kept = {name: value for name, value in result.attrs.items() if value is not None}
+    whole.attrs = {name: int(value) if isinstance(value, bool) else value for name, value in kept.items()} | provenance(
+        result
+    )
     encoding = {
         str(name): _COMPRESSED for name, array in whole.data_vars.items() if array.ndim and array.dtype.kind in "iuf"
     }
-    whole.to_netcdf(path, engine=ENGINE, encoding=encoding)
+    with dask.config.set(scheduler="threads"):  # one process writes a file, also where a cluster is at hand
+        whole.to_netcdf(path, engine=ENGINE, encoding=encoding)
 
 
 def eureka_dataset(result: xr.Dataset, chosen: Chosen) -> xr.Dataset:

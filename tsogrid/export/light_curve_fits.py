@@ -44,7 +44,9 @@ def light_curve_columns(result: xr.Dataset, chosen: Chosen) -> dict[str, Column]
     plane = chosen.plane(result)
     unit = str(result["flux"].attrs.get("units", ""))
     x, y = centre(plane) if {"x", "y"} <= set(plane.data_vars) else ("x", "y")
-    number = plane["integration"].to_numpy() if "integration" in plane.coords else np.arange(plane.sizes["time"])
+    number = np.arange(plane.sizes["time"])
+    if "integration" in plane.coords and len(np.unique(plane["integration"])) == len(number):
+        number = plane["integration"].to_numpy()  # of one exposure; files of one frame each are all number 1
     content: dict[str, Column] = {
         "FLUX": (values(plane, "flux"), unit, "aperture sum less sky"),
         "FLUX_ERR": (values(plane, "flux_err"), unit, "1 sigma"),

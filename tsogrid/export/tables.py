@@ -40,7 +40,9 @@ def plain_table(result: xr.Dataset) -> Table:
     table.meta |= {
         f"time_{key.removeprefix('time_')}": result["time"].attrs[key] for key in _OF_TIME if key in result["time"].attrs
     }
-    table.meta |= {key: _plain(value) for key, value in attributes.items() if key not in ("wcs", "Conventions", "identity")}
+    table.meta |= {
+        key: _plain(value) for key, value in attributes.items() if key not in ("wcs", "Conventions", "identity", "layout")
+    }
     for name in TIMES:
         if name in result.coords:
             _add(table, name, result[name].to_numpy(), result[name].attrs)
