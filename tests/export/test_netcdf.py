@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tsogrid.errors import ConfigError
+from tsogrid.errors import ConfigError, StoreError
 from tsogrid.export import export
 from tsogrid.export.chosen import choose
 from tsogrid.export.provenance import provenance
@@ -85,6 +85,21 @@ def test_of_several_the_quietest_is_chosen(night, tmp_path):
     single = night.isel(time=[0])
     assert choose(single).reason.endswith("the first aperture and sky")
     assert choose(single, aperture="r5", sky=0).reason.endswith("aperture and sky given")
+
+
+def test_a_file_is_whole_or_as_it_was(night, tmp_path, monkeypatch):
+    path = tmp_path / "night.nc"
+    path.write_text("older")
+
+    def half(dataset, to, **options):
+        to.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
+    with pytest.raises(StoreError, match="No space left"):
+        export(night, path, "netcdf")
+    assert path.read_text() == "older"
+    assert [each.name for each in tmp_path.iterdir()] == ["night.nc"]
 
 
 def test_a_missing_package_is_named(night, tmp_path, monkeypatch):

@@ -138,7 +138,11 @@ def _rounded(x: float, y: float) -> tuple[float, float]:
 def _median(frames: "xr.Dataset") -> "np.ndarray":
     import numpy as np
 
-    data = frames["data"].isel(time=slice(0, FRAMES)).to_numpy()
+    middle = frames.sizes["time"] // 2
+    for start in (0, middle):  # the first ones may be all bad
+        data = frames["data"].isel(time=slice(start, start + FRAMES)).to_numpy()
+        if np.isfinite(data).any():
+            break
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of pixels that are bad in all of them
         return np.nanmedian(data, axis=0)
