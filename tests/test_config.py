@@ -97,7 +97,9 @@ def test_overrides_reach_into_defaults(tmp_path):
 
 
 def test_the_scientific_part_has_no_paths(tmp_path):
-    (tmp_path / "a.yaml").write_text("input: {files: [x.fits]}\noutput: {store: a.zarr, block: 7}\ncluster: {kind: local}\n")
+    (tmp_path / "a.yaml").write_text(
+        "input: {files: [x.fits], exclude: [y.fits]}\noutput: {store: a.zarr, block: 7}\ncluster: {kind: local}\n"
+    )
     config = tsogrid.Config.from_yaml(tmp_path / "a.yaml")
     assert str(tmp_path) not in str(config.scientific())
     assert config.scientific() == tsogrid.Config().scientific()

@@ -11,7 +11,7 @@ from tsogrid.errors import ConfigError
 from tsogrid.export import export
 from tsogrid.export.tshirt import tshirt_units
 
-pytestmark = pytest.mark.filterwarnings("ignore::tsogrid.errors.TsogridWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:The frames carry no errors:tsogrid.errors.TsogridWarning")
 EXTENSIONS = "PHOTOMETRY,PHOT ERR,BACKG PHOT,BACKG ERR,TIME,CENTROIDS,FILENAMES,ORIG HEADER,FWHM"
 SKY = [
     {"method": "annulus", "inner": 12, "outer": 18, "statistic": "median"},

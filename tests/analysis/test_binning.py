@@ -13,7 +13,7 @@ from tests.analysis.nights import night
 from tsogrid.analysis.averaging import allan, sizes
 from tsogrid.analysis.binning import bin_light_curve, runs
 from tsogrid.analysis.lightcurve import light_curve
-from tsogrid.analysis.scatter import averaged, deviation, mad, median, point_to_point, scatter
+from tsogrid.analysis.scatter import averaged, deviation, mad, median, over_time, point_to_point
 from tsogrid.errors import ConfigError
 
 MINUTE = 1 / 1440
@@ -145,10 +145,9 @@ def test_scatter_by_hand():
     assert np.isnan(median(np.full((3, 2), np.nan))).all()
     rng = np.random.default_rng(3)
     slow = xr.DataArray(rng.standard_normal((20_000, 2)) + np.linspace(0, 50, 20_000)[:, None], dims=("time", "sky"))
-    found = scatter(slow)
-    np.testing.assert_allclose(found.point_to_point, 1, rtol=0.03)
-    assert (found.std > 10).all()
-    np.testing.assert_allclose(scatter(slow[:, :1] * 0 + rng.standard_normal((20_000, 1))).mad, 1, rtol=0.03)
+    np.testing.assert_allclose(over_time(point_to_point, slow), 1, rtol=0.03)
+    assert (over_time(deviation, slow) > 10).all()
+    np.testing.assert_allclose(over_time(mad, slow[:, :1] * 0 + rng.standard_normal((20_000, 1))), 1, rtol=0.03)
 
 
 def test_white_noise_falls_with_the_root():

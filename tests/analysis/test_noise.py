@@ -30,6 +30,14 @@ def test_every_part_by_its_formula():
     assert {str(part.attrs["units"]) for part in budget.data_vars.values()} == {"1"}
 
 
+@pytest.mark.parametrize("label", ["readoutgp20+annulus12-20-mean", "colrow12-20-1-1-YX"])
+def test_every_model_of_rows_counts_as_such(label):
+    result = night(40).assign_coords(sky=np.array([label], object))
+    budget = noise(result)
+    np.testing.assert_array_equal(budget["sky_level"], 0)
+    assert (budget["one_over_f"] > 0).all()
+
+
 def test_scintillation():
     # Young's example: 1 m, at sea level, zenith, one second.
     assert scintillation(1, 1, correction=1) == pytest.approx(0.09 * 100 ** (-2 / 3) / np.sqrt(2), rel=0.08)

@@ -91,6 +91,11 @@ def test_a_drift_file_is_made_and_read(tsogrid, single_frames, here):
     assert tsogrid("run", config, "--store", "first.zarr").status == 0
     outcome = tsogrid("export", "first.zarr", "--to", "csv", "--profile", "drift", "--output", "moves.csv")
     assert outcome.status == 0, outcome
+    for profile, name in ((), "first.csv"), (("--profile", "drift"), "first.drift.csv"):  # neither takes the other's place
+        assert tsogrid("export", "first.zarr", "--to", "csv", *profile).status == 0
+        assert (here / name).exists()
+    assert (here / "first.drift.csv").read_text() == (here / "moves.csv").read_text()
+    assert "flux" in (here / "first.csv").read_text()
     assert (here / "moves.csv").read_text().splitlines()[-3:] == [
         "0,f0.fits,0.0,0.0",
         "1,f1.fits,0.0,0.0",

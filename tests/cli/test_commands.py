@@ -319,3 +319,11 @@ def test_a_terminal_gets_a_bar(capsys):
 def test_words_for_numbers():
     assert [duration(value) for value in (0, 0.34, 45, 600, 90_000)] == ["0.1 s", "0.3 s", "45 s", "10 min", "25.0 h"]
     assert [size(value) for value in (12, 4567, 3.2e6, 1.5e9)] == ["12 B", "4.57 kB", "3.2 MB", "1.5 GB"]
+
+
+def test_frames_before_and_after_the_sky_are_saved(tsogrid, write_config, data, here, refused):
+    config = write_config(output={"block": 5, "diagnostics": [3]})
+    assert tsogrid("run", config).status == 0
+    assert sorted(path.name for path in (here / "night_diagnostics").iterdir()) == ["frame_000003.fits", "frame_000003.png"]
+    late = write_config(output={"block": 5, "diagnostics": [3, 10]})  # refused before anything is measured
+    refused("run", late, "--store", here / "other.zarr", status=2, words=["output.diagnostics", "0 … 9", "10"])

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from tests.samples import SHARED
 from tsogrid import measure, open_frames
 from tsogrid.compat.tshirt import convert
 from tsogrid.config import Annulus, Circle, ColumnRow, Config, Rectangle, Ring, SkyRectangle
 
 SMALL = Path(__file__).resolve().parents[1] / "data" / "tshirt"  # two frames of one series, one of the other
-WHOLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tshirt"
+WHOLE = SHARED / "tshirt"
 ARRAYS = (
     "flux",
     "flux_err",

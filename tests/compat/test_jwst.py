@@ -1,6 +1,5 @@
 """The JWST table against the tables of the pipeline itself, and against its step written down a second time."""
 
-import sys
 import warnings
 from pathlib import Path
 
@@ -11,17 +10,15 @@ from astropy.io import fits
 from astropy.table import QTable
 from typer.testing import CliRunner
 
+from tests.compat.the_step import the_step
+from tests.samples import SHARED
 from tsogrid.cli.jwst import jwst
 from tsogrid.compat import jwst_run
 from tsogrid.compat.jwst import jwst_config
 from tsogrid.compat.jwst_run import tso_photometry
 from tsogrid.errors import ConfigError, InputError, StoreError, TsogridWarning
 
-sys.path.insert(0, str(Path(__file__).parent))
-from tests.compat.the_step import the_step
-
 DATA = Path(__file__).resolve().parents[1] / "data" / "jwst"
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "jwst"
 WHOLE = DATA / "a_nrc_sub64p_calints.fits"
 FIRST, SECOND = DATA / "b_own-seg001_calints.fits", DATA / "b_own-seg002_calints.fits"
 CASES = [
@@ -250,7 +247,7 @@ def test_with_a_store_the_same_numbers(tmp_path):
 
 
 def test_a_spectral_file_without_times_and_reference():
-    path = SHARED / "miri_lrs_slitless_calints.fits"
+    path = SHARED / "jwst" / "miri_lrs_slitless_calints.fits"
     if not path.is_file():
         pytest.skip("the folder shared/data is not beside the project")
     with warnings.catch_warnings(record=True) as caught:

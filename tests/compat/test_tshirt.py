@@ -191,6 +191,7 @@ REFUSED = [
     ({"bkgOrderX": 9, "bkgMethod": "colrow"}, ["bkgOrderX", "from 0 to 5", "9"]),
     ({"backsub_directions": ["Z"]}, ["backsub_directions", "X and Y"]),
     ({"backsub_directions": ["X"], "bkgSubDirections": ["Y"]}, ["bkgSubDirections", "keep one"]),
+    ({"bkgSubDirections": ["Y"], "backsub_directions": ["X"]}, ["backsub_directions: bkgSubDirections says", "keep one"]),
     ({"backOffset": [1, 2, 3]}, ["backOffset", "two numbers"]),
     ({"backOffset": 5}, ["backOffset", "two numbers"]),
     ({"apRange": [17, 2]}, ["apRange", "[least, largest]"]),

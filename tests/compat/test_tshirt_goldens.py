@@ -28,7 +28,6 @@ def zeros(parameters):
 
 
 FIXED = cases(lambda parameters: not follows(parameters))
-pytestmark = pytest.mark.filterwarnings("ignore::tsogrid.errors.TsogridWarning")
 # Of the raw sum; tshirt's numbers follow other orders of summation.
 TOLERANCE = {"rowAmp": 1e-5, "colrow": 1e-5}
 COLROW_SHARE = 0.99  # of the points; a clip that falls on the other side of its limit makes another polynomial

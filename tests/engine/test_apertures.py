@@ -219,3 +219,23 @@ def test_the_result_goes_through_a_store(tmp_path, whole):
 def test_what_is_refused(content, said):
     with pytest.raises(ConfigError, match=said.replace("[", r"\[")):
         tsogrid.Config.from_mapping(content)
+
+
+def test_widths_of_another_result(tmp_path, whole):
+    """With positions from a file that holds widths (tshirt's, or a store), sizes follow those and not the fit."""
+    import astropy.io.fits as fits
+
+    place = np.stack([whole.x.values, whole.y.values], axis=-1)
+    widths = np.full(place.shape, 4.0)
+    widths[:, 1] = 0.0  # a fit that failed there
+    widths[2] = 5.0
+    units = fits.HDUList([fits.PrimaryHDU(place), fits.ImageHDU(widths, name="FWHM")])
+    units[0].name = "CENTROIDS"
+    units.writeto(tmp_path / "cen.fits")
+    center = {"fit_box": 15, "predict": "none", "weights": "none", "position": "file"}
+    found = measured(frames(), center=center | {"position_file": str(tmp_path / "cen.fits")})
+    radius = found.aperture_radius.sel(aperture="x2")
+    np.testing.assert_array_equal(radius, np.repeat([[8.0], [8], [10], [8], [8], [8]], 2, axis=1))
+    whole[["x", "y", "sigma_x", "sigma_y"]].to_zarr(tmp_path / "other.zarr", zarr_format=2)
+    again = measured(frames(), center=center | {"position_file": str(tmp_path / "other.zarr")})
+    np.testing.assert_allclose(again.aperture_radius, whole.aperture_radius, rtol=1e-12)

@@ -94,6 +94,17 @@ def test_hits_are_repaired_counted_and_flagged(position):
     np.testing.assert_array_equal(after.flux_err[1:12], clean.flux_err[1:12])
 
 
+def test_apertures_that_follow_the_width_count_their_own_outliers():
+    """Without a range the largest aperture allowed is as large as the frame; what counts is how large it is."""
+    found = measured(
+        frames_of(hits=[(30, 20, 21, 30), (40, 3, 40, 50)]), apertures=[{"scaled": {"factor": 1.5}}], radius=None
+    )
+    counts = found.outliers.to_numpy()[:, 0]
+    assert counts[30] >= 1
+    assert counts[40] == 0
+    np.testing.assert_array_equal(found.flags.to_numpy()[:, 0] & SourceFlag.OUTLIERS != 0, counts > 0)
+
+
 def test_left_out_in_place_of_repaired():
     result = measured(frames_of(hits=HITS), {"outliers": {"repair": "mask"}})
     flagged = (result.aperture_flags[:, 0, 1] & int(ApertureFlag.BAD_PIXEL)) != 0
@@ -222,13 +233,24 @@ def test_a_masked_pixel_is_not_filled(holes, mask_file):
 
 def test_left_as_they_are_they_take_the_flux(holes):
     result = measured(holes, {"nan": "leave"})
-    lost = np.isnan(result.flux[:, 0, 1, 0])
+    lost = np.isnan(result.aperture_sum[:, 0, 1])
     np.testing.assert_array_equal(np.flatnonzero(lost), [2, 3, 4])
-    np.testing.assert_array_equal(np.isnan(result.aperture_sum[:, 0, 1]), lost)
     np.testing.assert_array_equal((result.aperture_flags[:, 0, 1] & int(ApertureFlag.BAD_PIXEL)) != 0, lost)
-    assert np.isfinite(result.sky_level).all()
-    assert np.isfinite(result.sky_sum).all()
-    assert result.sky_area[5, 0, 0] < result.sky_area[6, 0, 0]
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(result.sky_level[:, 0, 0])), [5])  # its ring holds one
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(result.flux[:, 0, 1, 0])), [2, 3, 4, 5])
+    np.testing.assert_array_equal(
+        (result.flags[:, 0] & int(SourceFlag.SKY_FAILED)) != 0, np.arange(result.sizes["time"]) == 5
+    )
+
+
+@pytest.mark.parametrize("region", [{"method": "rectangle", "width": 24, "height": 24}, {"inner": 6, "outer": 14}])
+@pytest.mark.parametrize("how", [{}, {"overlap": "center"}, {"statistic": "median"}, {"offset": [1.0, 0.0]}])
+def test_left_in_a_region_they_take_its_level(holes, region, how):
+    """With every shape and statistic; a bad pixel beyond the region or off the frame takes nothing."""
+    step = {"method": "annulus", **region, **how}
+    result = measured(holes, {"nan": "leave"}, sky=[step])
+    assert np.isnan(result.sky_level[5, 0, 0])
+    assert np.isfinite(result.sky_level[6, 0, 0])
 
 
 @pytest.mark.parametrize(

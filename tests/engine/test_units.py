@@ -6,7 +6,7 @@ import xarray as xr
 from astropy.io import fits
 
 import tsogrid
-from tests.io.conftest import SHARED
+from tests.samples import SHARED
 from tsogrid.errors import InputError
 
 RADIUS = 4.0

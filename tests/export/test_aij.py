@@ -29,7 +29,7 @@ def test_a_night_comes_back(night, tmp_path):
         ("Sky/Pixel_T1", cell["sky_level"].sel(source="star")),
         ("X(FITS)_T1", cell["x_fit"].sel(source="star") + 1),
         ("Y(FITS)_C2", cell["y_fit"].sel(source="c1") + 1),
-        ("X-Width_T1", cell["sigma_x"].sel(source="star") * np.sqrt(8 * np.log(2))),
+        ("X-Width_T1", np.sqrt(8 * np.log(2) * (cell["sigma_x"].sel(source="star") ** 2 + 1 / 12))),
     ):
         np.testing.assert_allclose(table[column], values, rtol=1e-12, err_msg=column)
     np.testing.assert_allclose(table["tot_C_cnts"], table["Source-Sky_C2"] + table["Source-Sky_C3"], rtol=1e-12)

@@ -238,3 +238,11 @@ def test_the_identity_knows_the_drift(night, table, tmp_path):
     longer = tsogrid.run(config(), mode="extend").load()
     np.testing.assert_array_equal(longer["flux"][:5], result["flux"])
     np.testing.assert_array_equal(longer["flux"][5], result["flux"][0])
+
+
+def test_files_that_are_named_get_their_own_shifts(table):
+    path = table(Index=[4, 0, 1, 2, 3], File=["e.fits", "a.fits", "b.fits", "c.fits", "d.fits"], dx=np.roll(SHIFTS[:, 0], 1),
+                 dy=np.roll(SHIFTS[:, 1], 1))  # fmt: skip
+    here = [f"{name}.fits" for name in "ebdac"]
+    np.testing.assert_array_equal(read_drift(Drift(file=path), 5, here), SHIFTS[[4, 1, 3, 0, 2]])
+    np.testing.assert_array_equal(read_drift(Drift(file=path), 5, ["z.fits", *here[1:]]), SHIFTS)

@@ -111,3 +111,23 @@ def test_a_source_without_world_coordinates_may_have_its_positions_from_a_file(g
         str(folder), config_of(folder, sources=sources, center=FROM_FILE | {"position_file": path})
     ).compute()  # fmt: skip
     assert np.isfinite(result["flux"].sel(source="a")[:2]).all()
+
+
+def test_files_that_are_named_get_their_own_positions(tmp_path):
+    """tshirt's rows are in the order of names, frames in that of times; other names say nothing."""
+    centroids = PLACES[:, None]
+    names = fits.BinTableHDU.from_columns([fits.Column("File Path", "20A", array=[f"there/{n}.fits" for n in "abcd"])])
+    names.name = "FILENAMES"
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(centroids, name="CENTROIDS"), names]).writeto(tmp_path / "cen.fits")
+    here = [f"/data/{n}.fits" for n in "cadb"]
+    np.testing.assert_array_equal(read_positions(tmp_path / "cen.fits", ["a"], 4, here), centroids[[2, 0, 3, 1]])
+    for other in (["e.fits", *here[1:]], ["a.fits"] * 4, []):
+        np.testing.assert_array_equal(read_positions(tmp_path / "cen.fits", ["a"], 4, other), centroids)
+
+
+def test_a_series_whose_names_are_not_in_the_order_of_time(store, night, tmp_path):
+    result, path = store
+    files = np.array([str(name) for name in result["file"].to_numpy()])
+    assert len(set(files)) == 4
+    found = read_positions(path, ["a"], 4, list(files[::-1]))
+    np.testing.assert_array_equal(found[:, 0, 0], result["x"].sel(source="a")[::-1])

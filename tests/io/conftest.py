@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+from tests.samples import SHARED
+
 START, LENGTH, FRAME = 60383.1, 0.5016, 0.05016
 
 

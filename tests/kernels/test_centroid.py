@@ -1,9 +1,7 @@
 """Centre of mass and cross-correlation against photutils, scipy and analytic truth, and the JWST reference table."""
 
 import math
-import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 from photutils.centroids import centroid_com, centroid_sources
 from scipy.signal import correlate2d
 
+from tests.samples import SHARED
 from tsogrid.kernels.centroid import box_edge_level, center_of_mass, cross_correlation, gaussian_template
 from tsogrid.kernels.gaussian import gaussian_fit
 
@@ -183,7 +182,7 @@ def test_bits_depend_on_the_frame_alone():
 
 
 def test_jwst_reference_table():
-    folder = Path(os.environ.get("TSOGRID_DATA", Path(__file__).parents[3] / "shared" / "data")) / "jwst"
+    folder = SHARED / "jwst"
     if not folder.is_dir():
         pytest.skip("the JWST sample is not here")
     fits = pytest.importorskip("astropy.io.fits")

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import statistics
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.samples import SHARED
 from tsogrid.engine.cutouts import cut_out, region_of
 from tsogrid.kernels import colrow
 from tsogrid.kernels.aperture import circle_sums
 from tsogrid.kernels.colrow import column_row, column_row_variance
 from tsogrid.kernels.polynomial import least_points
-
-DATA = Path(os.environ.get("TSOGRID_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def ring(shape, inner, outer, center=None):
@@ -248,7 +245,7 @@ def test_errors_of_the_sky_are_its_scatter(size, inner, outer, radius, orders, d
 def tshirt_points(name):
     """|background − tshirt's| and |flux − tshirt's| over |raw sum|, for every point of a sample."""
     fits = pytest.importorskip("astropy.io.fits")
-    folder = DATA / "tshirt"
+    folder = SHARED / "tshirt"
     if not folder.is_dir():
         pytest.skip("the tshirt sample is not here")
     golden = np.load(folder / "npz" / f"{name}.npz")
@@ -276,3 +273,17 @@ def test_tshirts_numbers(name):
     assert np.mean(background < 1e-5) >= 0.99
     assert np.mean(flux < 1e-5) >= 0.99
     assert np.median(background) < 1e-9
+
+
+@pytest.mark.parametrize(("order", "short"), [(1, 2), (2, 2), (3, 3), (4, 4)])
+def test_a_line_of_as_many_pixels_as_coefficients_is_met_and_a_shorter_one_left(order, short):
+    """Three at least. What is met leaves nothing for the next direction to fit; tshirt does so too."""
+    data = np.random.default_rng(order).normal(120.0, 5.0, (2, 9))
+    region = np.zeros(data.shape, bool)
+    region[0, 2 : 2 + max(order + 1, 3)] = True
+    region[1, 2 : 2 + short] = True
+    model = column_row(data[None], region[None], order, 0, ["X"]).model[0]
+    if order > 1:
+        np.testing.assert_allclose(model[0][region[0]], data[0][region[0]], rtol=1e-11)
+    assert np.all(model[0] != 0)
+    assert not model[1].any()

@@ -1,15 +1,13 @@
 """Row levels of a read-out stripe with known 1/f and white noise: how near the truth, and what tshirt made of them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.samples import SHARED
 from tsogrid.kernels.amplifier import LEAST_PIXELS, reference_pixels_alone, row_amplifier
 from tsogrid.kernels.aperture import circle_sums
 from tsogrid.kernels.line_levels import filled_levels
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tshirt"
 FOUR = np.array([[0, 512], [512, 1024], [1024, 1536], [1536, 2048]])
 LAYOUTS = {"one": [[0, 2048]], "four": FOUR, "uneven": [[0, 100], [100, 612], [650, 2000]]}
 SIGMA = 8.0
@@ -113,14 +111,14 @@ def golden():
     """tshirt's result, and the pixels in electrons that it was made from, (24, 64, 2048)."""
     from astropy.io import fits
 
-    path = SHARED / "npz" / "b_rowamp_nanleave.npz"
+    path = SHARED / "tshirt" / "npz" / "b_rowamp_nanleave.npz"
     if not path.exists():
         pytest.skip("the folder shared/data is not beside the project")
     with np.load(path) as content:
         result = {name: content[name] for name in ("files", "cen", "bkg")}
     frames = []
     for name in result["files"]:
-        with fits.open(SHARED / "b" / str(name)) as file:
+        with fits.open(SHARED / "tshirt" / "b" / str(name)) as file:
             frames.append(file[0].data.astype(float) * file[0].header["INTTIME"] * 2.05)
     return result, np.stack(frames)
 

@@ -5,6 +5,8 @@ import pytest
 from astropy.io import fits
 
 import tsogrid
+from tsogrid.engine.diagnostics import sky_frames
+from tsogrid.engine.run import prepared
 from tsogrid.errors import ConfigError
 from tsogrid.simulate import simulate_night
 from tsogrid.view.diagnostics import save_diagnostics
@@ -32,13 +34,13 @@ def config(tmp_path_factory):
     )
 
 
-def test_before_model_and_after(config):
+def test_before_model_and_after(config, tmp_path):
     result = tsogrid.run(config)
-    paths = save_diagnostics(config, result)
+    frames = sky_frames(prepared(config)[1], result, config.output.diagnostics)
+    paths = save_diagnostics(frames, tmp_path / "n_diagnostics")
     assert [path.name for path in paths] == [
         "frame_000002.fits", "frame_000002.png", "frame_000000.fits", "frame_000000.png",
     ]  # fmt: skip
-    assert paths[0].parent.name == "n_diagnostics"
     with fits.open(paths[0]) as units:
         assert [unit.name for unit in units[1:]] == ["BEFORE", "MODEL0", "AFTER0", "MODEL1", "AFTER1"]
         assert units["MODEL1"].header["SKY"] == "rowamp10+colrow8-14-YX-x1y1"
@@ -55,4 +57,4 @@ def test_before_model_and_after(config):
 def test_a_frame_that_is_not_there(config):
     wrong = config.model_copy(update={"output": config.output.model_copy(update={"diagnostics": [7]})})
     with pytest.raises(ConfigError, match=r"expected frames 0 … 2, found 7"):
-        save_diagnostics(wrong, tsogrid.run(config))
+        prepared(wrong)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from tsogrid.analysis.select import cells, light_curve_attributes, require_result, source_number
 
-ROW_MODELS = ("rowamp", "colrow")  # skies that follow the 1/f noise of the read-out
+ROW_MODELS = ("rowamp", "readoutgp", "colrow")  # as in labels: skies that follow the 1/f noise of the read-out
 SCALE_HEIGHT = 8000.0  # metres, of the atmosphere
 COUNTS = ("", "1", "dn", "adu", "count", "counts", "ct")
 PARTS = {

@@ -3,8 +3,6 @@
 All work along the first axis, on any number of columns at once, and leave out what is not finite.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import xarray as xr
 
@@ -91,30 +89,6 @@ def averaged(values: np.ndarray, points: int) -> np.ndarray:
     good = np.isfinite(shaped)
     count = good.sum(axis=1)
     return np.where(count > 0, np.where(good, shaped, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
-
-
-class Scatter(NamedTuple):
-    """How much a series scatters, each over time, in the unit of the series."""
-
-    std: xr.DataArray
-    mad: xr.DataArray
-    point_to_point: xr.DataArray
-
-
-def scatter(values: xr.DataArray) -> Scatter:
-    """Measure the scatter of a series over time.
-
-    Parameters
-    ----------
-    values : DataArray
-        With the dimension ``time``, and any others.
-
-    Returns
-    -------
-    Scatter
-        Standard deviation, 1.4826 MAD, and the standard deviation of the differences of neighbours over √2.
-    """
-    return Scatter(*(over_time(measure, values) for measure in (deviation, mad, point_to_point)))
 
 
 def over_time(function: object, *arrays: xr.DataArray) -> xr.DataArray:

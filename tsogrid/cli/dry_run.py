@@ -45,7 +45,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
     shard = found.shard if found else shard_length(plan.n_frames, cost.block)
-    memory = WORKER_BASE + COPIES * cost.block * cost.bytes_per_frame
+    memory = WORKER_BASE + COPIES * (cost.block + 2 * plan.halo) * cost.bytes_per_frame
     passes = len(plan.passes)
     seconds = cost.cpu_seconds / cost.workers
     rows = [

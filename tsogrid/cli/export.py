@@ -28,7 +28,8 @@ def export(
     observer: Annotated[str | None, typer.Option(help="aavso: the observer's code.", metavar="CODE")] = None,
     band: Annotated[str | None, typer.Option(help="aavso: the filter's letters [default: header].", metavar="BAND")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The file [default: STORE with .ecsv, .nc, .tbl …].", metavar="PATH")
+        Path | None,
+        typer.Option(help="The file [default: STORE with .ecsv, .nc, .tbl …, after .drift or .eureka].", metavar="PATH"),
     ] = None,
 ) -> None:
     """Write a result as a file for other programs.
@@ -43,7 +44,9 @@ def export(
 
     if to not in FORMATS:
         raise typer.BadParameter(f"expected {', '.join(FORMATS)}; found {to!r}", param_hint="--to")
-    path = output or store.with_suffix(SUFFIXES[to])
+    # A drift file is an input of other runs, and Eureka's names are not the whole result: neither takes its place.
+    own = f".{profile}" if profile in ("drift", "eureka") else ""
+    path = output or store.with_suffix(own + SUFFIXES[to])
     with reading(store):
         write(
             open_result(store),

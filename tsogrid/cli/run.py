@@ -87,10 +87,19 @@ def _measure(config: "Config", mode: "Mode") -> None:
     path = _shown(Path(str(config.output.store)))
     typer.echo("\n".join(summary(result, path, progress)))
     if config.output.diagnostics:
-        from tsogrid.view.diagnostics import save_diagnostics
+        _save_diagnostics(config, result)
 
-        saved = save_diagnostics(config, result)
-        typer.echo(f"sky before and after: {_shown(saved[0].parent)} ({len(saved)} files)")
+
+def _save_diagnostics(config: "Config", result: "xr.Dataset") -> None:
+    from tsogrid.engine.diagnostics import sky_frames
+    from tsogrid.engine.run import prepared
+    from tsogrid.view.diagnostics import save_diagnostics
+
+    store = Path(str(config.output.store))
+    _, plan = prepared(config)
+    frames = sky_frames(plan, result, config.output.diagnostics)
+    saved = save_diagnostics(frames, store.with_name(f"{store.stem}_diagnostics"))
+    typer.echo(f"sky before and after: {_shown(saved[0].parent)} ({len(saved)} files)")
 
 
 def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:

@@ -288,14 +288,15 @@ def read_parameters(content: dict[str, Any], where: str) -> list[Parameters]:
     """
     problems: list[str] = []
     given: dict[str, Any] = {}
+    spelt: dict[str, str] = {}  # as the file has it
     for key, value in content.items():
         name = ALIASES.get(str(key), str(key))
         if name not in PARAMETERS:
             problems.append(_unknown(str(key)))
         elif name in given and given[name] != value:
-            problems.append(f"{key}: {name} says the same and has another value; keep one of them")
+            problems.append(f"{key}: {spelt[name]} says the same and has another value; keep one of them")
         elif not _is_null(name, value):
-            given[name] = value
+            given[name], spelt[name] = value, str(key)
     _refuse(problems, where)
     lengths = {name: len(value) for name, value in given.items() if _depth(value) > PARAMETERS[name].depth}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from tsogrid.config.section import Box, Names, Section
-from tsogrid.config.sky import SkyChain
+from tsogrid.config.sky import ColumnRow, SkyChain
 
 
 class Drift(Section):
@@ -45,6 +45,8 @@ class CenterConfig(Section):
             raise ValueError(
                 "center.sky: scaled needs the FWHM, which is measured after the sky is taken off: give fixed sizes"
             )
+        if isinstance(self.sky, list) and any(isinstance(step, ColumnRow) for step in self.sky):
+            raise ValueError("center.sky: colrow models a cut-out about a centre that is not found yet: give other steps")
         if self.position == "file" and self.drift is not None:
             raise ValueError("expected one of position: file and drift: both say where the sources are in each frame")
         if self.position in ("frame", "median", "smooth") and self.method == "none":

@@ -198,9 +198,14 @@ class Config(Section):
 
     def _require_widths(self) -> None:
         """Refuse sizes that follow the width of the stars where no width is measured."""
-        steps = [step for chain in self.sky for step in chain]
-        if any(getattr(each, "scaled", None) for each in (*self.apertures, *steps)) and self.center.method == "none":
+        if self.follows_width and self.center.method == "none":
             raise ValueError("scaled: sizes that follow the FWHM need a center.method that measures it, such as gaussian")
+
+    @property
+    def follows_width(self) -> bool:
+        """Whether an aperture or a sky region follows the width of the stars."""
+        steps = [step for chain in self.sky for step in chain]
+        return any(getattr(each, "scaled", None) is not None for each in (*self.apertures, *steps))
 
     @property
     def radii(self) -> list[float]:
@@ -212,7 +217,8 @@ class Config(Section):
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
         content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
-        content["input"].pop("files")
+        for key in ("files", "exclude"):  # which files were read, the identity of the inputs tells
+            content["input"].pop(key)
         files = (("center", "psf"), ("center", "position_file"), ("input", "gain"), ("calibrate", "mask"))
         for section, key in files:
             if isinstance(content[section][key], str):

@@ -13,8 +13,6 @@ import numpy as np
 from tsogrid.config import Circle, Config, Rectangle, Ring, WholeFrame, Width
 from tsogrid.kernels import aperture, shapes
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-
 
 @dataclass(frozen=True)
 class Places:
@@ -79,7 +77,9 @@ class Circles:
         return self.radius.size
 
     def _repeated(self, places: Places) -> np.ndarray:
-        return np.broadcast_to(self.radius, (*places.x.shape, self.count))
+        sizes = np.empty((*places.x.shape, self.count))
+        sizes[:] = self.radius
+        return sizes
 
     def sums(self, data: np.ndarray, error: np.ndarray | None, places: Places, weight: str) -> Any:
         return aperture.circle_sums(data, error, places.x, places.y, self.radius, variance_weight=weight)
@@ -93,7 +93,8 @@ class Circles:
         return aperture.circle_line_variance(turned, places.y, places.x, self.radius, variance, lines)
 
     def half_sizes(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        return self._repeated(places), self._repeated(places)
+        sizes = self._repeated(places)
+        return sizes, sizes
 
     def radii(self, places: Places) -> np.ndarray:
         return self._repeated(places)
@@ -214,6 +215,13 @@ class Frame:
 
     def contains(self, fwhm: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
         return np.ones((1, dx.size), bool)
+
+
+def reach_of(group: Group, places: Places) -> np.ndarray:
+    """Radius of the circle about each source that holds the apertures of a group; (n, n_sources), in pixels."""
+    half_x, half_y = group.half_sizes(places)
+    cornered = isinstance(group, Outline) and group.shape.kind == "rectangle"
+    return np.asarray((np.hypot(half_x, half_y) if cornered else half_x).max(axis=2))
 
 
 def make_groups(config: Config) -> tuple[Group, ...]:

@@ -16,7 +16,7 @@ from tsogrid.engine.amplifiers import amplifier_model
 from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.recipe import Recipe
-from tsogrid.engine.regions import local_level
+from tsogrid.engine.regions import holds_bad, local_level
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Background:
         if not steps:
             zero = np.zeros(self.places.x.shape)
             return ChainState(self.data, None, (), zero, zero, zero)
-        key = tuple(step.label for step in steps)
+        key = tuple(step.model_dump_json() for step in steps)  # everything that a step says: a label leaves some out
         if key not in self._states:
             before = self.chain(steps[:-1])
             self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])
@@ -101,6 +101,9 @@ class Background:
         else:
             found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
         level, level_err, area = (column.reshape(shape) for column in found)
+        if self.recipe.nan == "leave":  # as in apertures: a bad pixel leaves nothing of what it is summed into
+            lost = holds_bad(step, self.data, self.places)
+            level, level_err = np.where(lost, np.nan, level), np.where(lost, np.nan, level_err)
         # Levels are not taken off the pixels: a region replaces the level of one before it.
         return replace(before, level=level, level_variance=level_err**2, area=area)
 

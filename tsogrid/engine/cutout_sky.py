@@ -87,7 +87,12 @@ def column_row_model(step: ColumnRow, data: np.ndarray, error: np.ndarray | None
     growth = np.zeros(places.x.shape)
     if step.scaled is not None:
         growth = scale_of(step.scaled, step.scaled.factor, places.fwhm) - step.scaled.reference_radius
-    reach_x, reach_y = _reach(step, float(np.nanmax(growth, initial=0.0)))
+    wanted = _reach(step, float(np.nanmax(growth, initial=0.0)))
+    # A width that failed may be as large as its range allows; beyond the frame's far corner there is nothing to cut out.
+    reach_y, reach_x = (
+        min(reach, size + int(np.nanmax(np.abs(at), initial=0.0)) + 1)
+        for reach, size, at in zip(reversed(wanted), data.shape[1:], (places.y, places.x), strict=True)
+    )
     cut = cut_out(data, places.x, places.y, reach_y, reach_x)
     cut_error = None if error is None else cut_out(error, places.x, places.y, reach_y, reach_x).data
     region: np.ndarray = region_of(step, cut.x, cut.y, cut.data.shape[1:], growth.reshape(-1))

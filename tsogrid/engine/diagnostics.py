@@ -9,10 +9,23 @@ from tsogrid.config import chain_label
 from tsogrid.engine.apertures import Places
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.calibration import Ready, make_ready
-from tsogrid.engine.pipeline import median_fwhm
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.windows import Window
 from tsogrid.errors import ConfigError
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
+
+
+def require_frames(plan: Plan, frames: list[int]) -> None:
+    """Refuse frames that the series does not have.
+
+    Raises
+    ------
+    ConfigError
+        There is one.
+    """
+    beyond = [frame for frame in frames if frame >= plan.n_frames]
+    if beyond:
+        raise ConfigError(f"output.diagnostics: expected frames 0 … {plan.n_frames - 1}, found {beyond[0]}.")
 
 
 def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
@@ -32,15 +45,7 @@ def sky_frames(plan: Plan, result: xr.Dataset, frames: list[int]) -> xr.Dataset:
     Dataset
         ``before`` (frame, y, x), ``model`` and ``after`` (frame, sky, y, x), in the result's unit. Where a level belongs to
         a source, each pixel has that of the nearest source.
-
-    Raises
-    ------
-    ConfigError
-        A frame that the series does not have.
     """
-    beyond = [frame for frame in frames if frame >= plan.n_frames]
-    if beyond:
-        raise ConfigError(f"output.diagnostics: expected frames 0 … {plan.n_frames - 1}, found {beyond[0]}.")
     ny, nx = plan.shape
     sources = tuple(range(len(plan.sources.names)))
     before, model = [], []
@@ -69,7 +74,10 @@ def _background(plan: Plan, result: xr.Dataset, ready: Ready, frame: int) -> Bac
     lost = ~(np.isfinite(x) & np.isfinite(y))
     fwhm = np.full(x.shape, np.nan)
     if plan.recipe.needs_width:
-        fwhm[:] = median_fwhm(result["sigma_x"].to_numpy(), result["sigma_y"].to_numpy())[:, None]
+        width = plan.widths(frame, frame + 1)
+        if width is None:
+            width = median_fwhm(seen_fwhm(result["sigma_x"].to_numpy()), seen_fwhm(result["sigma_y"].to_numpy()))
+        fwhm[:] = width[:, None]
     known = np.where(lost, planned[..., 0], x), np.where(lost, planned[..., 1], y)
     return Background(plan.recipe, ready.data, ready.error, Places(x, y, fwhm), *known)
 

@@ -5,7 +5,7 @@ The rule for apertures that reach over the frame's edge, and for saturated pixel
 
 import numpy as np
 
-from tsogrid.config import AmplifierStep
+from tsogrid.config import AmplifierStep, Saturation
 from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.recipe import Recipe
@@ -92,23 +92,27 @@ def _sums(
         ]
     total, variance, area, bad = columns
     empty = area == 0
-    saturated = _saturated(recipe, data, places)
-    lost = empty | saturated
-    if recipe.photometry.off_frame == "nan":
-        lost |= off
-    if recipe.nan == "leave":
-        lost |= bad > 0
-    total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
-    radius = np.concatenate([group.radii(places) for group in recipe.groups], axis=2)
-    sizeless = recipe.follows_width & ~np.isfinite(radius)
+    lost = empty
     flags = (
         np.where(bad > 0, int(ApertureFlag.BAD_PIXEL), 0)
         | np.where(off, int(ApertureFlag.OFF_FRAME), 0)
         | np.where(empty, int(ApertureFlag.NO_PIXELS), 0)
         | np.where(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME), 0)
-        | np.where(saturated, int(ApertureFlag.SATURATED), 0)
-        | np.where(sizeless, int(ApertureFlag.RADIUS_UNKNOWN), 0)
     )
+    if recipe.saturation is not None:
+        saturated = _saturated(recipe.saturation, recipe.groups, data, places)
+        lost = lost | saturated
+        flags |= np.where(saturated, int(ApertureFlag.SATURATED), 0)
+    follows_width = recipe.follows_width
+    radius = None
+    if follows_width.any():
+        radius = np.concatenate([group.radii(places) for group in recipe.groups], axis=2)
+        flags |= np.where(follows_width & ~np.isfinite(radius), int(ApertureFlag.RADIUS_UNKNOWN), 0)
+    if recipe.photometry.off_frame == "nan":
+        lost = lost | off
+    if recipe.nan == "leave":
+        lost = lost | (bad > 0)
+    total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
     if error is not None:
         flags |= np.where(~lost & ~np.isfinite(variance), int(ApertureFlag.ERROR_UNKNOWN), 0)
     result = {
@@ -118,22 +122,20 @@ def _sums(
         "bad_pixels": bad.astype(np.int32),
         "aperture_flags": flags.astype(np.int32),
     }
-    return result | {"aperture_radius": radius} if recipe.follows_width.any() else result
+    return result if radius is None else result | {"aperture_radius": radius}
 
 
-def _saturated(recipe: Recipe, data: np.ndarray, places: Places) -> np.ndarray:
+def _saturated(saturation: Saturation, groups: tuple[Group, ...], data: np.ndarray, places: Places) -> np.ndarray:
     """Whether too many pixels, counted by their centres, are saturated; shape (n, n_sources, n_apertures)."""
-    shape = (*places.x.shape, sum(group.count for group in recipe.groups))
-    if recipe.saturation is None:
-        return np.zeros(shape, bool)
-    frame, row, column = np.nonzero(data > recipe.saturation.level)
+    shape = (*places.x.shape, sum(group.count for group in groups))
+    frame, row, column = np.nonzero(data > saturation.level)
     counts = np.zeros(shape, np.int64)
     for source in range(shape[1]):
         dx, dy = column - places.x[frame, source], row - places.y[frame, source]
-        inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in recipe.groups])
+        inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
         for index, within in enumerate(inside):
             counts[:, source, index] = np.bincount(frame[within], minlength=shape[0])
-    return counts >= recipe.saturation.pixels
+    return counts >= saturation.pixels
 
 
 def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: np.ndarray, sums: Arrays) -> Arrays:

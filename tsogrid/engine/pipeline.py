@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import Local, NoSky
-from tsogrid.engine.apertures import FWHM_PER_SIGMA, Places
+from tsogrid.engine.apertures import Places, reach_of
 from tsogrid.engine.background import Background
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
@@ -20,6 +20,7 @@ from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
 from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
@@ -116,30 +117,6 @@ def measure_block(
     return [block.result for block in blocks]
 
 
-def median_fwhm(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
-    """Median FWHM of all sources of each frame, over both axes, as the pixels show it.
-
-    The fitted widths are those of a profile that is integrated over the pixels; the light in the pixels is wider by the
-    variance of a pixel, 1/12.
-
-    Parameters
-    ----------
-    sigma_x, sigma_y : ndarray, shape (n, n_sources)
-        Widths (1 sigma) in pixels; NaN where a fit failed, which has no part.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In pixels; NaN where no source has a width.
-    """
-    known = np.isfinite(sigma_x) & np.isfinite(sigma_y)
-    median = np.full(len(known), np.nan)
-    for frame in np.flatnonzero(known.any(axis=1)):
-        widths = np.concatenate([sigma_x[frame, known[frame]], sigma_y[frame, known[frame]]])
-        median[frame] = FWHM_PER_SIGMA * np.median(np.sqrt(widths**2 + 1 / 12))
-    return median
-
-
 def _share_width(blocks: list["_Block"]) -> None:
     """Let the sources of all windows share one width a frame."""
     if "fwhm" in blocks[0].given:
@@ -148,7 +125,7 @@ def _share_width(blocks: list["_Block"]) -> None:
         return
     sigma_x = np.concatenate([block.result["sigma_x"] for block in blocks], axis=1)
     sigma_y = np.concatenate([block.result["sigma_y"] for block in blocks], axis=1)
-    width = median_fwhm(sigma_x, sigma_y)
+    width = median_fwhm(seen_fwhm(sigma_x), seen_fwhm(sigma_y))
     for block in blocks:
         block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
 
@@ -190,7 +167,8 @@ class _Block:
 
     def _framewide_level(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Median of the frame away from the sources, for ``center.sky: frame``; shape (n, n_sources)."""
-        inner = [step.inner for chain in self.recipe.sky for step in chain if hasattr(step, "inner")]
+        steps = [step for chain in self.recipe.sky for step in chain]
+        inner = [step.inner for step in steps if getattr(step, "inner", None) is not None]
         radius = inner[0] if inner else min(self.recipe.aperture_reach, max(self.shape))
         # A pixel at exactly this distance belongs to the sky, and one that is bad for the centre alone takes part.
         level = background_level(self.data, x, y, np.nextafter(radius, 0.0))
@@ -275,16 +253,22 @@ class _Block:
         saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0
         self._raise_flag(SourceFlag.SATURATED, saturated.any(axis=2))
         if self.outliers is not None:
-            self.result["outliers"] = self._outlying(self.outliers, x, y)
+            self.result["outliers"] = self._outlying(self.outliers, places)
             self._raise_flag(SourceFlag.OUTLIERS, self.result["outliers"] > 0)
 
-    def _outlying(self, outliers: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Number of outlying pixels within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""
-        reach = self.recipe.aperture_reach
-        if reach > max(self.shape):
-            return np.repeat(outliers.sum(axis=(1, 2), dtype=np.int32)[:, None], x.shape[1], axis=1)
-        marked = np.where(outliers, np.asarray(np.nan, self.data.dtype), np.asarray(0, self.data.dtype))
-        return aperture.circle_sums(marked, None, x, y, [reach]).bad[:, :, 0].astype(np.int32)
+    def _outlying(self, outliers: np.ndarray, places: Places) -> np.ndarray:
+        """Number of outlying pixels that the apertures touch, or in the frame if that is summed; (n, n_sources)."""
+        if self.recipe.whole_frames.any():
+            return np.repeat(outliers.sum(axis=(1, 2), dtype=np.int32)[:, None], places.x.shape[1], axis=1)
+        reach = np.fmax.reduce([reach_of(group, places) for group in self.recipe.groups])
+        counts = np.zeros(reach.shape, np.int32)
+        frame, row, column = np.nonzero(outliers)
+        for source in range(counts.shape[1]):
+            dx, dy = np.abs(column - places.x[frame, source]), np.abs(row - places.y[frame, source])
+            # A pixel is touched where its nearest point is; about an unknown place none is.
+            near = np.hypot(np.maximum(dx - 0.5, 0.0), np.maximum(dy - 0.5, 0.0)) < reach[frame, source]
+            counts[:, source] = np.bincount(frame[near], minlength=len(counts))
+        return counts
 
     def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether a good pixel lies within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""

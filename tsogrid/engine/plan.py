@@ -144,6 +144,9 @@ class Plan:
         given = dict(given or {})
         if self.sources.stand_in is not None and index == 0:
             given["flags"] = np.where(self.sources.stand_in[start:stop], int(SourceFlag.POSITION_FALLBACK), 0)
+        widths = self.widths(start, stop)
+        if widths is not None:
+            given["fwhm"] = np.repeat(widths[:, None], len(self.sources.names), axis=1)
         chosen = [list(window.sources) for window in self.windows]
         parts = measure_block(
             pixels,
@@ -159,6 +162,10 @@ class Plan:
         first, last = self.span(start, stop)
         planned = self.sources.planned
         return planned[first:last] if planned.shape[0] > 1 else np.repeat(planned, last - first, axis=0)
+
+    def widths(self, start: int, stop: int) -> np.ndarray | None:
+        """Give the FWHM of the stars in frames start … stop − 1 if another result tells it; shape (n,)."""
+        return None if self.sources.fwhm is None else self.sources.fwhm[start:stop]
 
     def trial(self, n: int, stage: str) -> Arrays:
         """Make positions for measuring the first frames for trial, when those of the series are not there yet.
@@ -247,6 +254,8 @@ class Plan:
         config["center"]["psf_hash"] = _hash(self.recipe.psf)
         if not self._moves:
             config["center"]["sources_hash"] = _hash(self.sources.planned)
+        if self.sources.fwhm is not None:
+            config["center"]["fwhm_hash"] = _hash(self.sources.fwhm)
         if self.recipe.gain_image is not None:
             config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
         if self.recipe.bad_pixels is not None:
@@ -343,7 +352,8 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach
     wcs = frames["wcs"].to_numpy() if "wcs" in frames.coords else None
-    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs)
+    files = [str(name) for name in frames["file"].to_numpy()] if "file" in frames.coords else []
+    sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs, files)
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
     if not recipe.dq_mask | recipe.center_dq_mask:

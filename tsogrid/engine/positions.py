@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tsogrid.engine.centering import CENTER_NAMES
-from tsogrid.engine.pipeline import CENTER, Arrays, median_fwhm
+from tsogrid.engine.pipeline import CENTER, Arrays
 from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.repair import repaired_centers, running_median
 from tsogrid.flags import SourceFlag
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 
 def gathered(recipe: Recipe, stage: str) -> tuple[str, ...]:
@@ -80,7 +81,7 @@ def series_positions(recipe: Recipe, stage: str, measured: Arrays, planned: np.n
         return {"x_guess": x, "y_guess": y, "flags": flags}
     widths = {}
     if recipe.needs_width:
-        fwhm = median_fwhm(measured["sigma_x"], measured["sigma_y"])
+        fwhm = median_fwhm(seen_fwhm(measured["sigma_x"]), seen_fwhm(measured["sigma_y"]))
         widths["fwhm"] = np.repeat(fwhm[:, None], x.shape[1], axis=1)
     return {"x": x, "y": y, "flags": flags} | widths
 

@@ -7,6 +7,7 @@ What the configuration leaves to the frames (amplifiers, gain, the bits of quali
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tsogrid.config import (
     ReadoutProcess,
     Saturation,
 )
-from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups
+from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups, reach_of
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.readout_process import require_celerite2
@@ -107,12 +108,12 @@ class Recipe:
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
         return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
-    @property
+    @cached_property
     def whole_frames(self) -> np.ndarray:
         """Which apertures are the whole frame; shape (n_apertures,)."""
         return np.concatenate([np.full(group.count, isinstance(group, Frame)) for group in self.groups])
 
-    @property
+    @cached_property
     def follows_width(self) -> np.ndarray:
         """Which apertures follow the width of the stars; shape (n_apertures,)."""
         follows = [isinstance(group, Outline) and group.width is not None for group in self.groups]
@@ -130,12 +131,12 @@ class Recipe:
         first = self.groups[0]
         return first.count - 1 if isinstance(first, Circles) else -1
 
-    @property
+    @cached_property
     def aperture_reach(self) -> float:
         """Distance from a source to the farthest pixel of an aperture, in pixels; infinite for the whole frame."""
         if self.whole_frames.any():
             return math.inf
-        return max(_half_diagonal(group) for group in self.groups)
+        return max(_largest_reach(group) for group in self.groups)
 
     @property
     def halo(self) -> int:
@@ -159,21 +160,20 @@ class Recipe:
     @property
     def reach(self) -> float:
         """Distance from a source to the farthest pixel that an aperture or a sky region touches, in pixels."""
-        regions = [_region_reach(step) for chain in self.sky for step in chain]
+        regions = [region_reach(step) for chain in self.sky for step in chain]
         fixed = [] if self.whole_frames.any() else [self.aperture_reach]
         return max([*fixed, *regions, 0.0]) + 1.0
 
 
-def _half_diagonal(group: Group) -> float:
+def _largest_reach(group: Group) -> float:
     """How far a group of apertures reaches from its source at the largest width allowed."""
     most = group.width.range[1] if isinstance(group, Outline) and group.width is not None else math.nan
     one = np.zeros((1, 1))
-    half_x, half_y = group.half_sizes(Places(one, one, np.full((1, 1), most)))
-    return float(np.hypot(half_x, half_y).max() if isinstance(group, Outline) else half_x.max())
+    return float(reach_of(group, Places(one, one, np.full((1, 1), most)))[0, 0])
 
 
-def _region_reach(step: Any) -> float:
-    """How far a step about each source reaches from it."""
+def region_reach(step: Any) -> float:
+    """How far a sky step about each source reaches from it, in pixels; 0 for any other step."""
     if not isinstance(step, Local | ColumnRow):
         return 0.0
     box: Any = step

@@ -51,6 +51,37 @@ def local_level(
     return found
 
 
+def holds_bad(step: Annulus | SkyRectangle, data: np.ndarray, places: Places) -> np.ndarray:
+    """Say in which regions a pixel is bad.
+
+    Parameters
+    ----------
+    step : Annulus or SkyRectangle
+        The region and its statistic, which decides whether pixels on the border belong to it.
+    data : ndarray, shape (n, ny, nx)
+        Pixels; those that are not finite are bad. What lies outside the frame is not.
+    places : Places
+        Where the sources are.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n_sources)
+    """
+    x, y = places.x + step.offset[0], places.y + step.offset[1]
+    growth = np.zeros(len(data))
+    if step.scaled is not None:
+        growth = scale_of(step.scaled, step.scaled.factor, places.fwhm[:, 0]) - step.scaled.reference_radius
+    found = np.zeros(x.shape, bool)
+    for frame in np.flatnonzero(np.isfinite(growth) & ~np.isfinite(data).all(axis=(1, 2))):
+        sizes = _sizes(step, float(growth[frame]))
+        if sizes is None:
+            continue
+        one = slice(frame, frame + 1)
+        shape, every = _shape_of(step, x[one], sizes, step.overlap if step.statistic == "mean" else "center")
+        found[one] = shapes.shape_sums(data[one], None, x[one], y[one], shape, every).bad > 0
+    return found
+
+
 def _sizes(step: Annulus | SkyRectangle, growth: float) -> tuple[float, float] | None:
     """Radii, or sides, of the region whose borders have moved outwards; None if nothing is left of it."""
     if isinstance(step, SkyRectangle):
@@ -77,10 +108,7 @@ def _level(
         return _whole_pixels(data, error, x, y, rectangle, sizes, step.statistic)
     if step.overlap == "exact" and not rectangle:
         return sky.annulus_sky(data, error, x, y, *sizes, "mean", variance_weight=weight)
-    shape = _shape(rectangle, sizes, step)
-    every = np.broadcast_to(
-        sizes if rectangle or sizes[0] > 0 else sizes[1:], (*x.shape, 2 if rectangle or sizes[0] > 0 else 1)
-    )
+    shape, every = _shape_of(step, x, sizes, step.overlap)
     if step.overlap == "center":
         found = _whole_pixels(data, error, x, y, rectangle, sizes, "whole-mean")
     else:
@@ -96,9 +124,13 @@ def _level(
     return sky.SkyLevel(found.level * share, found.level_err * share, found.area)
 
 
-def _shape(rectangle: bool, sizes: tuple[float, float], step: Annulus | SkyRectangle) -> shapes.ShapeWeights:
-    kind = "rectangle" if rectangle else ("annulus" if sizes[0] > 0 else "circle")
-    return shapes.ShapeWeights(kind, step.overlap, step.subpixels)
+def _shape_of(
+    step: Annulus | SkyRectangle, x: np.ndarray, sizes: tuple[float, float], overlap: str
+) -> tuple[shapes.ShapeWeights, np.ndarray]:
+    """A region as a shape, and its sizes about each of the places; a ring without a hole is a circle."""
+    kind = "rectangle" if isinstance(step, SkyRectangle) else ("annulus" if sizes[0] > 0 else "circle")
+    sides = sizes[1:] if kind == "circle" else sizes
+    return shapes.ShapeWeights(kind, overlap, step.subpixels), np.broadcast_to(sides, (*x.shape, len(sides)))
 
 
 def _whole_pixels(

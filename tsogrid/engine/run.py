@@ -15,6 +15,7 @@ import xarray as xr
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
 from tsogrid.engine.compiling import compile_kernels
+from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import execute
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
@@ -118,7 +119,9 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
         )
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
-    return frames, make_plan(frames, config, block)
+    plan = make_plan(frames, config, block)
+    require_frames(plan, config.output.diagnostics)  # now, and not after hours of measuring
+    return frames, plan
 
 
 def _are_single_frames(frames: xr.Dataset) -> bool:

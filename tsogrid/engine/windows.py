@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.recipe import Recipe, region_reach
 from tsogrid.kernels import time_filter
 
 Box = tuple[int, int, int, int, tuple[int, ...]]  # y0, y1, x0, x1, sources
@@ -39,8 +39,8 @@ def _margin(recipe: Recipe) -> float:
             margin = center.search_box // 2 + recipe.psf.shape[0] // 2 + 2.0
             wander = center.search_box // 2 + 1.0
         margin = max(margin, wander + center.fit_box // 2 + 2.0)
-        if isinstance(center.sky, list):  # its annuli lie about the prediction
-            margin = max([margin, *(wander + getattr(step, "outer", 0.0) + 2.0 for step in center.sky)])
+        if isinstance(center.sky, list):  # its regions lie about the prediction
+            margin = max([margin, *(wander + region_reach(step) for step in center.sky)])
         wander += center.fit_box // 2 + 1.0
     if center.position in ("fixed", "file"):
         wander = 0.0

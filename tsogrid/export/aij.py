@@ -18,9 +18,10 @@ import xarray as xr
 from tsogrid.analysis.select import roles_of
 from tsogrid.errors import ConfigError, TsogridWarning
 from tsogrid.export.chosen import Chosen, choose
-from tsogrid.export.columns import FWHM, Comparison, centre, over_references, values
+from tsogrid.export.columns import Comparison, centre, over_references, values
 from tsogrid.export.provenance import known_times, provenance
 from tsogrid.flags import SourceFlag
+from tsogrid.kernels.widths import seen_fwhm
 
 FITS_FIRST = 1.0  # FITS counts pixels from 1
 SHORT_JD = 2400000.0  # what the column J.D.-2400000 takes off
@@ -42,7 +43,7 @@ def aij_table(result: xr.Dataset, chosen: Chosen) -> pd.DataFrame:
         ``Label`` (file), ``slice`` (from 1), ``JD_UTC``, ``J.D.-2400000``, ``BJD_TDB`` as far as they are known; of targets
         ``rel_flux_T1``, ``rel_flux_err_T1``, ``rel_flux_SNR_T1`` where there are reference stars, and their sum
         ``tot_C_cnts``, ``tot_C_err``; of each star ``Source-Sky_T1``, ``Source_Error_T1``, ``Source_SNR_T1``,
-        ``Sky/Pixel_T1``, ``N_Src_Pixels_T1``, ``N_Sky_Pixels_T1``, ``X(FITS)_T1``, ``Y(FITS)_T1``, ``Width_T1`` (FWHM: mean
+        ``Sky/Pixel_T1``, ``N_Src_Pixels_T1``, ``N_Sky_Pixels_T1``, ``X(FITS)_T1``, ``Y(FITS)_T1``, ``Width_T1`` (FWHM in the pixels: mean
         of ``X-Width_T1`` and ``Y-Width_T1``); ``Source_Radius``, ``Sky_Rad(min)``, ``Sky_Rad(max)``, ``Saturated``;
         ``Origin`` tells version, identities, aperture, sky, unit and what each star is called.
 
@@ -107,7 +108,7 @@ def _compared(result: xr.Dataset, chosen: Chosen) -> Comparison | None:
 def _of_star(plane: xr.Dataset) -> dict[str, np.ndarray]:
     flux, error = values(plane, "flux"), values(plane, "flux_err")
     x, y = centre(plane) if {"x", "y"} <= set(plane.data_vars) else ("x", "y")
-    widths = [FWHM * values(plane, name) for name in ("sigma_x", "sigma_y")]
+    widths = [seen_fwhm(values(plane, name)) for name in ("sigma_x", "sigma_y")]
     return {
         "Source-Sky": flux,
         "Source_Error": error,

@@ -1,6 +1,5 @@
 """What the formats of one light curve share: its centre, its quality, and its reference stars as one comparison."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from tsogrid.analysis.choice import has_references
 from tsogrid.analysis.reference import relative
 from tsogrid.export.chosen import Chosen
 
-FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))  # over the standard deviation of a Gaussian
 APERTURE_FLAG_SHIFT = 16  # bits of aperture_flags stand above those of flags
 _CENTRES = (("x_fit", "y_fit"), ("x_quadratic", "y_quadratic"), ("x_com", "y_com"), ("x", "y"))  # the first that is there
 

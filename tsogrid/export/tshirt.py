@@ -6,7 +6,6 @@ same MAD: this file is the one place where that number is kept.
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,8 @@ from tsogrid.config import (
 )
 from tsogrid.errors import ConfigError
 from tsogrid.kernels.statistics import MAD_TO_SIGMA, MEDIAN_ERROR
+from tsogrid.kernels.widths import seen_fwhm
 
-FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
-PIXEL_VARIANCE = 1.0 / 12.0  # of a pixel: tshirt fits a Gaussian that is sampled, the result has one that is integrated
 # What the error of a level is over tshirt's MAD/√N.
 OVER_TSHIRT = {"median": MEDIAN_ERROR * MAD_TO_SIGMA, "robust-mean": MAD_TO_SIGMA}
 METHODS = {"robust-mean": "robust mean"}  # tshirt's words where they are others
@@ -96,8 +94,8 @@ def tshirt_units(result: xr.Dataset, aperture: str | None = None, sky: str | Non
     units.append(fits.ImageHDU(header=_frame_header(result), name="ORIG HEADER"))
     if "sigma_x" in one:
         widths = [one[name].transpose("time", "source").to_numpy().astype(float) for name in ("sigma_x", "sigma_y")]
-        widths = [np.sqrt(width**2 + PIXEL_VARIANCE) for width in widths]
-        units.append(fits.ImageHDU(FWHM * np.stack(widths, axis=-1), name="FWHM"))
+        # tshirt fits a Gaussian that is sampled at the pixels' centres: its width is the one that the pixels show.
+        units.append(fits.ImageHDU(seen_fwhm(np.stack(widths, axis=-1)), name="FWHM"))
     for name in ("CENTROIDS", "FWHM"):
         if name in units:
             _axes(units[name].header, values["flux"].shape, "dimension", "src", "image")

@@ -1,18 +1,19 @@
 """How the frames move: shifts of all planned positions, from a table or from the motion of a source in another result."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tsogrid.config import Drift
 from tsogrid.errors import ConfigError, TsogridWarning
-from tsogrid.field.positions import is_result, numbers, read_result, read_table
+from tsogrid.field.positions import is_result, numbers, read_result, read_table, rows_of
 
 KEY = "center.drift"
 
 
-def read_drift(drift: Drift, n_frames: int) -> np.ndarray:
+def read_drift(drift: Drift, n_frames: int, files: Sequence[str] = ()) -> np.ndarray:
     """Read by how much the planned positions are shifted in each frame.
 
     Parameters
@@ -22,6 +23,9 @@ def read_drift(drift: Drift, n_frames: int) -> np.ndarray:
         whose ``source`` moves since its first known place. ``scale``: pixels here for one pixel there.
     n_frames : int
         Length of the series.
+    files : sequence of str, optional
+        File of each frame: a table (in a column File) or a result that names the same files gives each frame its own shift,
+        in whatever order.
 
     Returns
     -------
@@ -39,11 +43,12 @@ def read_drift(drift: Drift, n_frames: int) -> np.ndarray:
         The source of another result has no place in some frames: they take the nearest earlier one.
     """
     path = Path(drift.file)
-    shifts = _of_result(path, drift.source, n_frames) if is_result(path) else _of_table(path, n_frames)
-    return drift.scale * shifts
+    shifts, found = _of_result(path, drift.source, n_frames) if is_result(path) else _of_table(path, n_frames)
+    rows = rows_of(files, found)
+    return drift.scale * (shifts if rows is None else shifts[rows])
 
 
-def _of_table(path: Path, n_frames: int) -> np.ndarray:
+def _of_table(path: Path, n_frames: int) -> tuple[np.ndarray, Sequence[str]]:
     table = read_table(path, KEY)
     columns = {str(name).strip().lower(): name for name in table.colnames}
     missing = [name for name in ("Index", "dx", "dy") if name.lower() not in columns]
@@ -73,10 +78,12 @@ def _of_table(path: Path, n_frames: int) -> np.ndarray:
             f"{path}: expected dx and dy for each of {n_frames} frames ({KEY}), found none for Index {_few(lost)}. "
             "Add the rows, or leave these frames out with input.exclude."
         )
-    return shifts
+    if "file" not in columns:
+        return shifts, ()
+    return shifts, [str(table[columns["file"]][row]) for row in np.argsort(frame)]
 
 
-def _of_result(path: Path, source: int | str, n_frames: int) -> np.ndarray:
+def _of_result(path: Path, source: int | str, n_frames: int) -> tuple[np.ndarray, Sequence[str]]:
     found = read_result(path, f"{KEY}.file", n_frames)
     count = found.positions.shape[1]
     if isinstance(source, str) and source in found.names:
@@ -96,7 +103,7 @@ def _of_result(path: Path, source: int | str, n_frames: int) -> np.ndarray:
             TsogridWarning,
             stacklevel=2,
         )
-    return shifts
+    return shifts, found.files
 
 
 def motion(positions: np.ndarray) -> tuple[np.ndarray, int]:

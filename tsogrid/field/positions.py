@@ -1,5 +1,6 @@
 """Positions of sources in every frame that were found elsewhere: in a table, in another result, in a file of tshirt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from tsogrid.errors import ConfigError
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts")
-EXTENSION = "CENTROIDS"  # where tshirt's photometry and centroid files keep theirs
+EXTENSION, WIDTHS = "CENTROIDS", "FWHM"  # where tshirt's photometry and centroid files keep theirs
+FILES, FILE_COLUMN = "FILENAMES", "File Path"  # and the names of the frames
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,16 @@ class Found:
         Its sources; empty where it does not name them.
     positions : ndarray, shape (n_frames, n_sources, 2)
         x, y in 0-based pixels; NaN where it has none.
+    files : tuple of str
+        The file of each frame; empty where it does not tell.
+    fwhm : ndarray, shape (n_frames, n_sources, 2), or None
+        Widths of the stars along two axes, in pixels, if it has measured them.
     """
 
     names: tuple[str, ...]
     positions: np.ndarray
+    files: tuple[str, ...] = ()
+    fwhm: np.ndarray | None = None
 
 
 def is_result(path: Path) -> bool:
@@ -33,7 +42,29 @@ def is_result(path: Path) -> bool:
     return path.suffix.lower() in FITS_SUFFIXES or path.suffix.lower() == ".zarr" or path.is_dir()
 
 
-def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
+def rows_of(files: Sequence[str], found: Sequence[str]) -> np.ndarray | None:
+    """Find the row of each frame by the name of its file.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Files of the frames, in their order.
+    found : sequence of str
+        Files of the rows. tshirt puts them in the order of their names, and frames here are in the order of their times.
+
+    Returns
+    -------
+    ndarray of int, shape (n_frames,), or None
+        None unless both name the same files (their folders do not count), each once.
+    """
+    here, there = ([Path(str(name).strip()).name for name in names] for names in (files, found))
+    if not here or sorted(here) != sorted(there) or len(set(there)) != len(there):
+        return None
+    row = {name: index for index, name in enumerate(there)}
+    return np.array([row[name] for name in here], np.int64)
+
+
+def read_positions(path: Path, names: list[str], n_frames: int, files: Sequence[str] = ()) -> np.ndarray:
     """Read positions of sources in every frame.
 
     Parameters
@@ -46,6 +77,8 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
         The run's sources.
     n_frames : int
         Length of the series.
+    files : sequence of str, optional
+        File of each frame: a result that names the same files gives each frame its own positions, in whatever order.
 
     Returns
     -------
@@ -60,6 +93,8 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
     if not is_result(path):
         return _from_table(path, names, n_frames)
     found = read_result(path, "center.position_file", n_frames)
+    rows = rows_of(files, found.files)
+    positions = found.positions if rows is None else found.positions[rows]
     if found.names:
         missing = [name for name in names if name not in found.names]
         if missing:
@@ -67,13 +102,43 @@ def read_positions(path: Path, names: list[str], n_frames: int) -> np.ndarray:
                 f"{path}: expected the sources {', '.join(names)}, found {', '.join(found.names)} (center.position_file); "
                 f"missing: {', '.join(missing)}. Name the sources alike."
             )
-        return found.positions[:, [found.names.index(name) for name in names]]
-    if found.positions.shape[1] != len(names):
+        return positions[:, [found.names.index(name) for name in names]]
+    if positions.shape[1] != len(names):
         raise ConfigError(
-            f"{path}: expected positions of {len(names)} sources ({', '.join(names)}), found {found.positions.shape[1]} "
+            f"{path}: expected positions of {len(names)} sources ({', '.join(names)}), found {positions.shape[1]} "
             "(center.position_file). They are taken in order: give as many sources."
         )
-    return found.positions
+    return positions
+
+
+def read_widths(path: Path, n_frames: int, files: Sequence[str] = ()) -> np.ndarray | None:
+    """Read the median FWHM of the stars in every frame.
+
+    Parameters
+    ----------
+    path : Path
+        See `read_positions`.
+    n_frames : int
+        Length of the series.
+    files : sequence of str, optional
+        File of each frame, as for `read_positions`.
+
+    Returns
+    -------
+    ndarray, shape (n_frames,), or None
+        In pixels; None if the file knows no widths.
+
+    Raises
+    ------
+    ConfigError
+        As `read_result`.
+    """
+    found = read_result(path, "center.position_file", n_frames) if is_result(path) else None
+    if found is None or found.fwhm is None:
+        return None
+    rows = rows_of(files, found.files)
+    fwhm = found.fwhm if rows is None else found.fwhm[rows]
+    return median_fwhm(fwhm[..., 0], fwhm[..., 1])
 
 
 def read_result(path: Path, key: str, n_frames: int) -> Found:
@@ -114,10 +179,13 @@ def _from_store(path: Path, key: str) -> Found:
         with xr.open_zarr(path) as result:
             arrays = [result[name].transpose("time", "source").to_numpy() for name in ("x", "y")]
             names = tuple(str(name) for name in result["source"].to_numpy())
+            files = tuple(str(name) for name in result["file"].to_numpy()) if "file" in result.coords else ()
+            sigma = [result[name].to_numpy() for name in ("sigma_x", "sigma_y") if name in result]
     except Exception as error:  # whatever zarr and its codecs raise of something else or of a damaged store
         what = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected a store of tsogrid with x and y ({key}), found: {what}.") from None
-    return Found(names, np.stack(arrays, axis=-1).astype(float))
+    fwhm = seen_fwhm(np.stack(sigma, axis=-1)) if len(sigma) == 2 else None
+    return Found(names, np.stack(arrays, axis=-1).astype(float), files, fwhm)
 
 
 def _from_fits(path: Path, key: str) -> Found:
@@ -125,14 +193,23 @@ def _from_fits(path: Path, key: str) -> Found:
 
     try:
         with fits.open(path) as units:
-            unit = next((unit for unit in units if str(unit.name).upper() == EXTENSION), None)
-            data = None if unit is None or not unit.is_image or unit.data is None else np.array(unit.data, float)
+            data, fwhm = _array(units, EXTENSION), _array(units, WIDTHS)
+            table = next((unit.data for unit in units if str(unit.name).upper() == FILES), None)
+            columns = getattr(table, "names", None) or ()
+            files = tuple(str(name) for name in table[FILE_COLUMN]) if table is not None and FILE_COLUMN in columns else ()
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: expected a FITS file ({key}), found: {' '.join(str(error).split())}.") from None
     if data is None or data.ndim != 3 or data.shape[2] != 2:
         what = "none" if data is None else f"an array of the shape {data.shape}"
         raise ConfigError(f"{path}: expected an extension {EXTENSION} (frames, sources, 2) in it ({key}), found {what}.")
-    return Found((), data)
+    # tshirt writes zeros where it measured no widths
+    return Found((), data, files, fwhm if fwhm is not None and fwhm.shape == data.shape and fwhm.any() else None)
+
+
+def _array(units: Any, name: str) -> np.ndarray | None:
+    """The image of the extension of a name, if there is one."""
+    unit = next((unit for unit in units if str(unit.name).upper() == name), None)
+    return None if unit is None or not unit.is_image or unit.data is None else np.array(unit.data, float)
 
 
 def read_table(path: Path, key: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from tsogrid.config import Config
 from tsogrid.errors import InputError, TsogridWarning
 from tsogrid.field.drift import read_drift
-from tsogrid.field.positions import read_positions
+from tsogrid.field.positions import read_positions, read_widths
 from tsogrid.field.wcs import sky_to_pixel, sky_to_pixels
 
 
@@ -28,12 +28,15 @@ class Sources:
         frame no world coordinates.
     stand_in : ndarray of bool, shape (n_frames, n_sources), or None
         Where a position file has no row and the source's own position stands in for it (``center.fallback: planned``).
+    fwhm : ndarray, shape (n_frames,), or None
+        Median FWHM of the stars in pixels, where positions come from another result that has measured it.
     """
 
     names: tuple[str, ...]
     roles: tuple[str, ...]
     planned: np.ndarray
     stand_in: np.ndarray | None = None
+    fwhm: np.ndarray | None = None
 
 
 def find_sources(
@@ -43,6 +46,7 @@ def find_sources(
     shape: tuple[int, int],
     reach: float,
     wcs: Sequence[str] | np.ndarray | None = None,
+    files: Sequence[str] = (),
 ) -> Sources:
     """Find the sources of a run.
 
@@ -60,6 +64,8 @@ def find_sources(
         Radius of the largest aperture, in pixels.
     wcs : sequence of str, optional
         Where frames have world coordinates of their own: the FITS cards of each.
+    files : sequence of str, optional
+        File of each frame, by which positions and shifts of other results are told apart.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def find_sources(
     roles = [source.role for source in config.sources] or ["target"]
     stand_in = None
     if config.center.position == "file":
-        planned = read_positions(Path(str(config.center.position_file)), names, n_frames)
+        planned = read_positions(Path(str(config.center.position_file)), names, n_frames, files)
         missing = ~np.isfinite(planned).all(axis=2)
         if config.center.fallback == "planned" and missing.any():
             own = np.broadcast_to(_own_positions(config, attributes, shape, wcs), planned.shape)
@@ -91,7 +97,7 @@ def find_sources(
     else:
         planned = _own_positions(config, attributes, shape, wcs)
     if config.center.drift is not None:
-        planned = planned + read_drift(config.center.drift, n_frames)[:, None, :]
+        planned = planned + read_drift(config.center.drift, n_frames, files)[:, None, :]
     for index, name in enumerate(names):
         x, y = planned[:, index, 0], planned[:, index, 1]
         touches = (x > -0.5 - reach) & (x < nx - 0.5 + reach) & (y > -0.5 - reach) & (y < ny - 0.5 + reach)
@@ -100,7 +106,10 @@ def find_sources(
                 f"Source {name!r} at x = {_middle(x):g}, y = {_middle(y):g} lies outside every frame: "
                 f"expected 0 ≤ x ≤ {nx - 1} and 0 ≤ y ≤ {ny - 1} (0-based pixels). Mend its position in sources:."
             )
-    return Sources(tuple(names), tuple(roles), planned, stand_in)
+    fwhm = None
+    if config.center.position == "file" and config.follows_width:
+        fwhm = read_widths(Path(str(config.center.position_file)), n_frames, files)
+    return Sources(tuple(names), tuple(roles), planned, stand_in, fwhm)
 
 
 def _middle(values: np.ndarray) -> float:

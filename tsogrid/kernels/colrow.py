@@ -72,7 +72,7 @@ def column_row(
     ColumnRow
         A line is fitted three times: to all its good pixels, then twice to those whose residual is below three times the
         median absolute residual (unscaled, about zero) of all its good pixels, as tshirt 0.4.1 does. A line with fewer good
-        pixels than three, or than its degree and two, has no model (0).
+        pixels than three, or than its degree and one, has no model (0); one with as many as coefficients is met exactly.
 
     Raises
     ------

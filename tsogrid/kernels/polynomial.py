@@ -42,8 +42,8 @@ def largest_value(keys):  # type: ignore[no-untyped-def]
 
 
 def least_points(order: int) -> int:
-    """Number of points below which a line has no polynomial: three, or one more than there are coefficients."""
-    return max(3, order + 2)
+    """Number of points below which a line has no polynomial: three, or as many as there are coefficients."""
+    return max(3, order + 1)
 
 
 @_summing

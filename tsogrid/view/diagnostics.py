@@ -6,35 +6,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.config import Config
-from tsogrid.engine.diagnostics import sky_frames
-from tsogrid.engine.run import prepared
 
-
-def save_diagnostics(config: Config, result: xr.Dataset) -> list[Path]:
-    """Write the frames named by ``output.diagnostics`` before and after each sky, beside the store.
+def save_diagnostics(frames: xr.Dataset, folder: Path) -> list[Path]:
+    """Write frames before and after each sky.
 
     Parameters
     ----------
-    config : Config
-        The configuration of the run.
-    result : Dataset
-        Its result.
+    frames : Dataset
+        From `tsogrid.engine.diagnostics.sky_frames`.
+    folder : Path
+        Where they are written, over older ones; made if missing.
 
     Returns
     -------
     list of Path
         For each frame a FITS file (``BEFORE``, and for each sky ``MODELn`` and ``AFTERn``, its label in the keyword SKY) and
-        a PNG picture, in the folder ``<store>_diagnostics``.
-
-    Raises
-    ------
-    ConfigError, InputError
-        A frame that the series does not have, or frames that cannot be read.
+        a PNG picture.
     """
-    frames = sky_frames(prepared(config)[1], result, config.output.diagnostics)
-    store = Path(str(config.output.store))
-    folder = store.with_name(f"{store.stem}_diagnostics")
     folder.mkdir(exist_ok=True)
     paths = []
     for frame in frames["frame"].to_numpy():

@@ -6,7 +6,7 @@ import xarray as xr
 
 # Colours that stay apart for every kind of colour vision (Okabe & Ito 2008), and greys.
 POINTS, LINE = "0.72", "0.35"
-BINNED, MODEL, SECOND = "#0072B2", "#D55E00", "#009E73"
+BINNED, MODEL = "#0072B2", "#D55E00"
 
 
 def quantity(array: xr.DataArray) -> str:
