@@ -44,8 +44,8 @@ def aij_table(result: xr.Dataset, chosen: Chosen) -> pd.DataFrame:
         ``rel_flux_T1``, ``rel_flux_err_T1``, ``rel_flux_SNR_T1`` where there are reference stars, and their sum
         ``tot_C_cnts``, ``tot_C_err``; of each star ``Source-Sky_T1``, ``Source_Error_T1``, ``Source_SNR_T1``,
         ``Sky/Pixel_T1``, ``N_Src_Pixels_T1``, ``N_Sky_Pixels_T1``, ``X(FITS)_T1``, ``Y(FITS)_T1``, ``Width_T1`` (FWHM in
-        the pixels: mean of ``X-Width_T1`` and ``Y-Width_T1``); ``Source_Radius``, ``Sky_Rad(min)``, ``Sky_Rad(max)``, ``Saturated``;
-        ``Origin`` tells version, identities, aperture, sky, unit and what each star is called.
+        the pixels: mean of ``X-Width_T1`` and ``Y-Width_T1``); ``Source_Radius``, ``Sky_Rad(min)``, ``Sky_Rad(max)``,
+        ``Saturated``; ``Origin`` tells version, identities, aperture, sky, unit and what each star is called.
 
     Warns
     -----
