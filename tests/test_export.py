@@ -1,5 +1,7 @@
 """Results as files: what is in the tables, and that a file is whole or not there."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from tsogrid import export as exporting
 from tsogrid.config import Config
 from tsogrid.errors import ConfigError, StoreError, TsogridWarning
 from tsogrid.export import export, plain_table
+from tsogrid.export.provenance import provenance
 
 SKY = [
     {"method": "annulus", "inner": 8, "outer": 14, "statistic": "clipped-median"},
@@ -81,11 +84,37 @@ def test_a_file_is_whole_or_as_it_was(result, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["night.csv"]
 
 
+def test_tables_can_be_narrowed(result, tmp_path):
+    table = Table.read(export(result, tmp_path / "x.ecsv", aperture=4.5, sky=1))
+    assert [name for name in table.colnames if name.startswith("flux_r")] == ["flux_r4.5_annulus7-12-mean"]
+
+
+def test_provenance_is_in_every_table(exposure, tmp_path):
+    result = tsogrid.measure(exposure.files, radius=3)
+    expected = provenance(result)
+    assert set(expected) == {"creator", "config_identity"}
+    with pytest.warns(TsogridWarning, match="lacks"):
+        export(result, tmp_path / "jwst.ecsv", profile="jwst")
+    export(result, tmp_path / "plain.ecsv")
+    export(result, tmp_path / "drift.ecsv", profile="drift")
+    for name in ("plain", "jwst", "drift"):
+        meta = Table.read(tmp_path / f"{name}.ecsv").meta
+        assert {key: meta[key] for key in expected} == expected
+
+
 def test_refusals(result, tmp_path):
-    with pytest.raises(ConfigError, match="ecsv, csv"):
-        export(result, tmp_path / "x", "fits")
-    with pytest.raises(ConfigError, match="jwst"):
-        export(result, tmp_path / "x", "csv", "kepler")
+    for wanted, words in (
+        ({"to": "xls"}, "ecsv, csv, fits, hdf5, netcdf, aavso, aij, found 'xls'"),
+        ({"to": "csv", "profile": "kepler"}, "jwst, drift, tshirt, eureka, or none; found 'kepler'"),
+        ({"to": "csv", "profile": "eureka"}, "format of hdf5 with the profile eureka, found 'csv'"),
+        ({"to": "csv", "profile": "drift", "sky": 0}, "the profile drift takes none of these; found sky"),
+        ({"to": "netcdf", "observer": "X"}, "netcdf takes source, aperture, sky; found observer"),
+        ({"to": "csv", "aperture": "r7"}, "r3, r4.5; found 'r7'"),
+        ({"to": "fits", "sky": "no"}, "annulus7-12-mean, or a number from 0 to 1; found 'no'"),
+        ({"to": "aij", "source": 3}, "source: expected one of"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            export(result, tmp_path / "x", **wanted)
     with pytest.raises(StoreError, match="existing folder"):
         export(result, tmp_path / "no" / "x.csv", "csv")
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from tests.compat.goldens import SMALL
 from tsogrid.config import Config
 from tsogrid.errors import ConfigError
 from tsogrid.export import export
-from tsogrid.export_tshirt import tshirt_units
+from tsogrid.export.tshirt import tshirt_units
 
 pytestmark = pytest.mark.filterwarnings("ignore:The frames carry no errors:tsogrid.errors.TsogridWarning")
 EXTENSIONS = "PHOTOMETRY,PHOT ERR,BACKG PHOT,BACKG ERR,TIME,CENTROIDS,FILENAMES,ORIG HEADER,FWHM"
@@ -94,8 +94,6 @@ def test_refusals(result, tmp_path):
         export(result, tmp_path / "phot.fits", "fits", "tshirt", aperture="r7")
     with pytest.raises(ConfigError, match="expected a format of fits"):
         export(result, tmp_path / "phot.csv", "csv", "tshirt")
-    with pytest.raises(ConfigError, match="fits with the profile tshirt"):
-        export(result, tmp_path / "phot.fits", "fits")
-    with pytest.raises(ConfigError, match="every aperture and sky"):
-        export(result, tmp_path / "phot.csv", "csv", aperture="r8")
+    with pytest.raises(ConfigError, match="takes aperture, sky; found source"):
+        export(result, tmp_path / "phot.fits", "fits", "tshirt", source=0)
     assert not list(tmp_path.iterdir())

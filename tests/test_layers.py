@@ -46,7 +46,6 @@ SERVES = {
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
     "engine.diagnostics": "engine.run",
-    "export_tshirt": "export",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

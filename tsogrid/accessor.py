@@ -20,7 +20,7 @@ from tsogrid.analysis.noise import noise
 from tsogrid.analysis.reference import relative
 from tsogrid.analysis.stats import stats
 from tsogrid.analysis.table import to_table
-from tsogrid.export import plain_table
+from tsogrid.export import plain_table, to_lightkurve
 from tsogrid.view.noise import noise as noise_plot
 from tsogrid.view.plot import light_curve as light_curve_plot
 from tsogrid.view.scores import scores as scores_plot
@@ -120,6 +120,10 @@ class TsoAccessor:
     def to_table(self) -> Table:
         """Make an astropy table; see `tsogrid.export.plain_table` and, of light curves, `analysis.table.to_table`."""
         return plain_table(self._result) if self._is_result else to_table(self._result)
+
+    def to_lightkurve(self, source: Any = None, aperture: Any = None, sky: Any = None) -> Any:
+        """Make a light curve of lightkurve; see `tsogrid.export.light_curve_fits.to_lightkurve`."""
+        return to_lightkurve(self._result, source, aperture, sky)
 
     @property
     def plot(self) -> "Plots":

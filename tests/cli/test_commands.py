@@ -11,6 +11,7 @@ import xarray as xr
 from astropy.table import Table
 
 import tsogrid as package
+from tsogrid.cli.main import app
 from tsogrid.cli.progress import Bar, Lines, duration, progress_on, size
 
 HEAVY = ("numpy", "pandas", "xarray", "dask", "distributed", "numba", "astropy", "zarr", "matplotlib")
@@ -40,7 +41,7 @@ def test_version(tsogrid):
     assert tsogrid("--version").out == f"tsogrid {package.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "demo", "init", "inspect", "run", "convert", "stats", "jwst", "export", "simulate"])
+@pytest.mark.parametrize("command", ["", *(each.callback.__name__ for each in app.registered_commands)])
 def test_help_fits_a_screen(tsogrid, command):
     outcome = tsogrid(*command.split(), "--help")
     lines = outcome.out.splitlines()
@@ -239,37 +240,6 @@ def test_inspect_takes_frames_or_one_configuration(tsogrid, write_config, data):
     outcome = tsogrid("inspect", write_config(), "data")
     assert outcome.status == 2
     assert "one configuration" in outcome.err
-
-
-@pytest.mark.parametrize("kind", ["exposure", "night"])
-def test_init_writes_what_runs(tsogrid, data, night_files, here, kind):
-    files = ["data"] if kind == "exposure" else [str(path) for path in night_files]
-    outcome = tsogrid("init", *files, "--output", "made.yaml")
-    assert (outcome.status, outcome.err) == (0, "")
-    text = (here / "made.yaml").read_text()
-    assert ("from the header" if kind == "exposure" else "put your star here") in text
-    assert max(map(len, text.splitlines())) <= 125
-    ran = tsogrid("run", "made.yaml", "--cluster", "none")
-    assert ran.status == 0, ran
-    assert np.isfinite(opened(here / "made.zarr")["flux"].isel(time=0)).all()
-    again = tsogrid("init", *files, "--output", "made.yaml")
-    assert again.status == 2
-    assert "exists" in again.err
-    assert (here / "made.yaml").read_text() == text
-
-
-def test_init_names_a_whole_folder_in_one_line(here):
-    from tsogrid.cli.init import named
-
-    folder = here / "many"
-    folder.mkdir()
-    files = []
-    for index in range(30):
-        (folder / f"f{index}.fits").touch()
-        files.append(f"many/f{index}.fits")
-    assert named(files, here) == ["many"]
-    assert named(files[:25], here) == files[:25]
-    assert named(["/far/away.fits"], here) == ["/far/away.fits"]
 
 
 def test_simulate(tsogrid, here):

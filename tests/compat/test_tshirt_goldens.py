@@ -9,7 +9,7 @@ import pytest
 from tests.compat.goldens import WHOLE, measured, small_cases, untouched, whole_cases
 from tsogrid import measure, open_frames
 from tsogrid.compat.tshirt import convert
-from tsogrid.export_tshirt import tshirt_units
+from tsogrid.export.tshirt import tshirt_units
 
 CASES = [*(pytest.param(case, id=f"small-{case.name}") for case in small_cases())]
 CASES += [pytest.param(case, id=case.name) for case in whole_cases()]

@@ -1,11 +1,16 @@
-"""``tsogrid init``: a configuration for given files, with a word on each key; it runs as it is written."""
+"""``tsogrid init``: a configuration for given files, with a word on each key; it runs as it is written.
+
+Nothing is asked. What is not known is guessed (`tsogrid.cli.guesses`), and said on the terminal and beside each key.
+"""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tsogrid.cli.guesses import Guess, GuessedStar, guess
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +24,8 @@ def init(
 ) -> None:
     """Write a commented configuration for files.
 
-    `tsogrid run` takes it as it is; set your sources first.
+    `tsogrid run` takes it as it is. Positions come from the header, or are stars found in the first frames: look at them
+    before you trust them.
     """
     from tsogrid import Config, open_frames
     from tsogrid.config_file import parse
@@ -31,7 +37,8 @@ def init(
     if output.exists():
         raise refusal
     frames = open_frames(list(files))
-    text = configuration_text(frames, named(files, output.absolute().parent), f"{output.stem}.zarr")
+    guessed = guess(frames, files)
+    text = configuration_text(frames, named(files, output.absolute().parent), f"{output.stem}.zarr", guessed)
     Config.from_mapping(parse(text, str(output)), where=str(output))
     try:
         with output.open("x", encoding="utf-8") as file:  # never over a file that appeared meanwhile
@@ -39,7 +46,9 @@ def init(
     except FileExistsError:
         raise refusal from None
     typer.echo(f"{output}: written for {frames.sizes['time']} frames")
-    typer.echo(f"next: set sources in it, then: tsogrid run {output} --dry-run, tsogrid run {output}")
+    for line in guessed.lines:
+        typer.echo(f"  {line}")
+    typer.echo(f"next: check the sources in it, then: tsogrid run {output} --dry-run, tsogrid run {output}")
 
 
 def named(files: Sequence[str], folder: Path) -> list[str]:
@@ -73,7 +82,7 @@ def named(files: Sequence[str], folder: Path) -> list[str]:
     return [os.path.relpath(path, folder) if os.path.realpath(path).startswith(below) else path for path in paths]
 
 
-def configuration_text(frames: "xr.Dataset", files: list[str], store: str) -> str:
+def configuration_text(frames: "xr.Dataset", files: list[str], store: str, guessed: Guess) -> str:
     """Compose a configuration with comments.
 
     Parameters
@@ -84,6 +93,8 @@ def configuration_text(frames: "xr.Dataset", files: list[str], store: str) -> st
         As they are to stand in ``input.files``.
     store : str
         As it is to stand in ``output.store``.
+    guessed : Guess
+        Sources, gain and read noise.
 
     Returns
     -------
@@ -92,7 +103,7 @@ def configuration_text(frames: "xr.Dataset", files: list[str], store: str) -> st
     """
     ny, nx = frames.sizes["y"], frames.sizes["x"]
     attributes = frames.attrs
-    x, y, origin = _position(attributes, ny, nx)
+    stars = "\n".join(_star(star) for star in guessed.stars)
     listed = "\n".join(f"    - {_quoted(name)}" for name in files)
     box, fit_box = _box(41, ny, nx), _box(25, ny, nx)
     camera = " ".join(str(attributes[key]) for key in ("instrument", "detector", "filter", "target") if key in attributes)
@@ -109,10 +120,9 @@ input:
 {listed}
   exclude: []                # patterns of files to leave out
   error: auto                # the error planes of the files; none: no errors
-{_gain_lines(frames)}
+{_gain_lines(frames, guessed)}
 sources:                     # positions in pixels: the centre of the first is x = 0, y = 0; or ra and dec with a WCS
-  - {{name: target, x: {x:g}, y: {y:g}}}       # {origin}
-  # - {{name: star2, x: 100, y: 50, role: reference}}
+{stars}
 
 center:                      # where the star is in each frame
   search_box: {box:<14} # full width in which it is looked for; wider than it ever moves
@@ -136,13 +146,11 @@ cluster:
 """
 
 
-def _position(attributes: dict[str, Any], ny: int, nx: int) -> tuple[float, float, str]:
-    """Give x, y and where they come from."""
-    if {"x_ref", "y_ref"} <= attributes.keys():
-        x, y = float(attributes["x_ref"]), float(attributes["y_ref"])
-        if -0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5:
-            return x, y, "from the header (XREF_SCI, YREF_SCI)"
-    return (nx - 1) / 2, (ny - 1) / 2, "the centre of the frame: put your star here"
+def _star(star: GuessedStar) -> str:
+    """Write a source as a line."""
+    role = ", role: reference" if star.role == "reference" else ""
+    entry = f"  - {{name: {star.name}, x: {star.x:g}, y: {star.y:g}{role}}}"
+    return f"{entry:<58} # {star.reason}"
 
 
 def _box(width: int, ny: int, nx: int) -> int:
@@ -150,14 +158,19 @@ def _box(width: int, ny: int, nx: int) -> int:
     return max(3, min(width, (min(ny, nx) - 1) // 2 * 2 + 1))
 
 
-def _gain_lines(frames: "xr.Dataset") -> str:
-    """Ask for gain and read noise where the files have no errors; neither is ever assumed."""
+def _gain_lines(frames: "xr.Dataset", guessed: Guess) -> str:
+    """Name the keywords of gain and read noise where the files have no errors; neither is ever assumed."""
     if "error" in frames:
         return ""
-    return (
-        "  gain: null                 # electron per data unit: a number, or the header keyword that holds it (GAIN);\n"
-        "  read_noise: null           # electron, likewise; without them the errors of fluxes are NaN\n"
-    )
+    lines = []
+    for key, found, unit, said in (
+        ("gain", guessed.gain, "electron per data unit", ": a number, or the header keyword that holds it (GAIN)"),
+        ("read_noise", guessed.read_noise, "electron", ", likewise; without them the errors of fluxes are NaN"),
+    ):
+        text = f"{unit}: the header's, {found[1]:g} in the first file; check it" if found else f"{unit}{said}"
+        entry = f"{key}: {found[0] if found else 'null'}"
+        lines.append(f"  {entry:<26} # {text}\n")
+    return "".join(lines)
 
 
 def _quoted(text: str) -> str:

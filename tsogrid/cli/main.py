@@ -32,7 +32,6 @@ app = typer.Typer(
     epilog=EPILOG,
     rich_markup_mode=None,  # plain text: half the lines, and it can be searched
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
