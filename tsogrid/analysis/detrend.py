@@ -26,7 +26,6 @@ from tsogrid.errors import ConfigError, TsogridWarning
 SIGNALS = ("fit", "mask")
 DEFAULT = ("x", "y")
 FEWEST_KNOWN = 0.5  # of the frames; a regressor known in fewer is left out
-SAFE = ("time",)  # regressors that are used although nothing is known of a transit
 
 
 def detrend(
@@ -121,7 +120,7 @@ def detrend(
     shape, length, words = shape_of(transit, curve)
     notes: list[str] = []
     if transit is None:
-        wanted, ramp = _safe(wanted, ramp, notes)
+        wanted, ramp = _safe(wanted, 1 if order else 0, ramp, notes)
     problem, kept = _problem(curve, time, wanted, shape, notes)
     problem = replace(problem, mask=signal == "mask", ramp=ramp, clip=clip, red_noise=red_noise)
     try:
@@ -141,6 +140,8 @@ def detrend(
         raise
     except ValueError as error:
         raise ConfigError(f"detrend: {error}; ask for fewer regressors, or look why frames are NaN.") from None
+    if shape is None and not kept and not problem.ramp:
+        fit = replace(fit, constant=float(median(problem.flux)))  # a transit that nobody told of moves a mean
     kept = [*kept, *([Regressor("ramp", np.zeros(0), "1", "exp(-(t - t0)/tau)")] if problem.ramp else [])]
     lost = [each.name for each, value in zip(kept, fit.coefficients, strict=True) if not np.isfinite(value)]
     notes += [f"left out, for the others say the same: {', '.join(lost)}"] if lost else []
@@ -163,10 +164,10 @@ def detrend(
 _SAID = {"fit": "its depth fitted with the regressors", "mask": "left out of the regression"}
 
 
-def _safe(wanted: list[Regressor], ramp: bool, notes: list[str]) -> tuple[list[Regressor], bool]:
-    """Leave out what could take a transit off."""
-    kept = [each for each in wanted if each.name in SAFE]
-    lost = [each.name for each in wanted if each.name not in SAFE] + ["ramp"] * ramp
+def _safe(wanted: list[Regressor], safe: int, ramp: bool, notes: list[str]) -> tuple[list[Regressor], bool]:
+    """Leave out what could take a transit off: all but the first, if that is the line in time."""
+    kept = wanted[:safe]
+    lost = [each.name for each in wanted[safe:]] + ["ramp"] * ramp
     left_out = f" ({', '.join(lost)} left out)" if lost else ""
     if wanted or ramp:
         notes.append(

@@ -50,7 +50,7 @@ def eigenimages(frames: xr.Dataset, result: xr.Dataset, source: Any = None, numb
         raise ConfigError("eigenimages: expected frames with data (time, y, x), from tsogrid.open_frames.")
     if not np.array_equal(frames["time"].to_numpy(), result["time"].to_numpy()):
         raise ConfigError(
-            f"eigenimages: expected the {result.sizes['time']} frames of the result, found {frames.sizes['time']}, or others."
+            f"eigenimages: expected the {result.sizes['time']} frames of the result, found others ({frames.sizes['time']})."
         )
     index = source_number(result, source)[0]
     place = [float(median(result[axis].isel(source=index).to_numpy().astype(float))) for axis in ("y", "x")]
