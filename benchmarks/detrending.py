@@ -48,8 +48,8 @@ def main(seeds: int, frames: int) -> None:
         each = 1e3 * (perf_counter() - begin) / seeds
         words = ", ".join(f"{name}={value}" for name, value in {**kind, **options}.items()) or "all systematics"
         print(
-            f"mean {np.mean(pulls):+.2f} sigma, width {np.std(pulls, ddof=1):.2f}, error {1e6 * np.median(errors):4.0f} ppm, "
-            f"{each:3.0f} ms  {'no regressors' if not regressors else 'regressors'}; {words}",
+            f"mean {np.mean(pulls):+.2f} sigma, width {np.std(pulls, ddof=1):.2f}, error {1e6 * np.median(errors):4.0f} ppm"
+            f", {each:3.0f} ms  {'no regressors' if not regressors else 'regressors'}; {words}",
             flush=True,
         )
 

@@ -47,7 +47,7 @@ def test_what_holds_the_star_s_light_is_refused(result, name):
 
 def test_what_is_not_there(result):
     curve = light_curve(result, 0, 4, 1)
-    with pytest.raises(ConfigError, match="expected one of x, y, sky, airmass, .*sigma_x.*; found 'width'"):
+    with pytest.raises(ConfigError, match=r"expected one of x, y, sky, airmass, .*sigma_x.*; found 'width'"):
         named(["width"], result, curve)
     with pytest.raises(ConfigError, match="a list of names"):
         named("x", result, curve)
@@ -92,7 +92,7 @@ def test_a_table_is_interpolated(result, tmp_path, suffix):
     np.testing.assert_allclose(found.values, 3 * (time - time[0]), atol=1e-8)
     assert (found.name, found.unit) == ("dx", "arcsec" if suffix == ".ecsv" else "1")
     table[3:].write(path, format=f"ascii{suffix}", overwrite=True)
-    with pytest.raises(ConfigError, match="from the first frame to the last .*found .*unit and scale"):
+    with pytest.raises(ConfigError, match=r"from the first frame to the last .*found .*unit and scale"):
         read_time_table(path, curve)
     for options, words in (
         ({"columns": ["note"]}, "expected numbers in the column 'note'"),

@@ -1,8 +1,9 @@
 """Noise that is correlated in time, as a fit's residuals show it, and what it makes of the errors of the coefficients.
 
-White noise and noise that forgets itself exponentially, exp(−|t − t′|/τ), are held against the data by their restricted
-likelihood: of what no coefficient of the fit can take up, so that it does not matter that the fit has taken up some of the
-noise. The residuals' averaging curve alone does not know of that, and gives too little on the scale of the transit.
+White noise with noise that forgets itself exponentially, exp(−|t − t′|/τ), or that drifts smoothly (Matérn, 3/2), is held
+against the data by its restricted likelihood: of what no coefficient of the fit can take up, so that it does not matter
+that the fit has taken up some of the noise. The residuals' averaging curve alone does not know of that, and gives too
+little on the scale of the transit.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,6 @@ FEWEST = 12
 TIMES = 14  # values of τ, from two means to the whole series
 RATIOS = np.concatenate([[0.0], np.geomspace(0.02, 200, 25)])  # variance of a mean by the red noise over that by the white
 
-TINY = np.finfo(float).tiny
-
 
 class RedNoise(NamedTuple):
     """Covariance of a fit's coefficients, and what it rests on."""
@@ -25,6 +24,16 @@ class RedNoise(NamedTuple):
     white: float  # standard deviation of the white part, over the errors
     red: float  # of the correlated part, over the errors
     timescale: float  # of the correlation, in the unit of the times (mean of its logarithm)
+
+
+def rough(distance: np.ndarray) -> np.ndarray:
+    """Correlation of noise that forgets itself exponentially."""
+    return np.exp(-distance)
+
+
+def smooth(distance: np.ndarray) -> np.ndarray:
+    """Correlation of noise that drifts smoothly: Matérn's, of order 3/2."""
+    return (1 + np.sqrt(3) * distance) * np.exp(-np.sqrt(3) * distance)
 
 
 def product(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -68,10 +77,11 @@ def correlated(time: np.ndarray, rest: np.ndarray, columns: np.ndarray, estimato
     plain = np.einsum("in,jn->ij", estimator, estimator)
     projected = (basis * values[:, None]).sum(axis=0)
     step = np.ptp(middle) / (len(middle) - 1)
-    times = np.geomspace(2 * step, np.ptp(middle), TIMES)
+    times = np.tile(np.geomspace(2 * step, np.ptp(middle), TIMES), 2)
     loss, scale, shared = [], [], []
-    for timescale in times:
-        alike = np.exp(-np.abs(middle[:, None] - middle) / timescale)
+    apart = np.abs(middle[:, None] - middle)
+    for number, timescale in enumerate(times):
+        alike = rough(apart / timescale) if number < TIMES else smooth(apart / timescale)
         inside = product(basis.T, product(alike * root[:, None] * root / length, basis))
         size, vectors = eigh(inside, check_finite=False)
         turned = (vectors * projected[:, None]).sum(axis=0) ** 2
@@ -86,13 +96,6 @@ def correlated(time: np.ndarray, rest: np.ndarray, columns: np.ndarray, estimato
     variance = np.array(scale) * weight
     covariance = variance.sum() * plain
     covariance = covariance + np.einsum("t,tij->ij", (variance * RATIOS).sum(axis=1), np.array(shared))
-    # Errors are averaged as logarithms: a few unlikely, very red noises would else decide.
-    each = np.array(scale)[..., None] * (
-        np.diag(plain) + RATIOS[:, None] * np.array([np.diag(part) for part in shared])[:, None]
-    )
-    usual = np.exp(0.5 * np.einsum("tr,trk->k", weight, np.log(np.maximum(each, TINY))))
-    size = np.sqrt(np.maximum(np.diag(covariance), TINY))
-    covariance = covariance * (usual / size)[:, None] * (usual / size)
     red = np.sqrt((variance * RATIOS).sum() / length)
     known = weight[:, 1:].sum(axis=1)
     timescale = float(np.exp((known * np.log(times)).sum() / known.sum())) if known.sum() > 0 else np.nan
