@@ -14,6 +14,7 @@ from tsogrid.analysis.averaging import allan
 from tsogrid.analysis.binning import bin_light_curve
 from tsogrid.analysis.choice import best, curve_of, score
 from tsogrid.analysis.dataframe import to_dataframe
+from tsogrid.analysis.detrend import detrend
 from tsogrid.analysis.flag_table import flag_table
 from tsogrid.analysis.lightcurve import light_curve
 from tsogrid.analysis.noise import noise
@@ -38,10 +39,10 @@ class TsoAccessor:
         data = self._result
         sizes = ", ".join(f"{size} {dim}" for dim, size in data.sizes.items())
         if self._is_result:
-            methods = "lightcurve relative best score bin allan noise stats flag_table to_dataframe to_table plot"
+            methods = "lightcurve relative best score bin detrend allan noise stats flag_table to_dataframe to_table plot"
             kind = "result of tsogrid"
         else:
-            methods, kind = "bin allan to_table plot", "light curve of tsogrid"
+            methods, kind = "bin detrend allan to_table plot", "light curve of tsogrid"
         lines = [f"<{kind}: {sizes}>"]
         for dim in ("source", "aperture", "sky", "reference"):
             if dim in data.coords:
@@ -98,6 +99,22 @@ class TsoAccessor:
     ) -> xr.Dataset:
         """Average a light curve over longer and longer bins; see `tsogrid.analysis.averaging.allan`."""
         return allan(self._curve(source, aperture, sky, options), number)
+
+    def detrend(
+        self,
+        regressors: Any = None,
+        order: int | None = None,
+        transit: Any = None,
+        *,
+        source: Any = None,
+        aperture: Any = None,
+        sky: Any = None,
+        relative: bool | None = None,
+        **options: Any,
+    ) -> xr.Dataset:
+        """Take off what pointing, sky, time explain; see `tsogrid.analysis.detrend.detrend`."""
+        curve = self._curve(source, aperture, sky, {"relative": relative})
+        return detrend(curve, regressors, order, transit, result=self._result, **options)
 
     def noise(self, source: Any = None, aperture: Any = None, sky: Any = None, **known: Any) -> xr.Dataset:
         """Say where the noise comes from; see `tsogrid.analysis.noise.noise`."""
