@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.view.style import BINNED, MODEL, POINTS, legend_on_top, quantity
+from tsogrid.view.style import BINNED, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
 
 FEW = 200  # points that are drawn with their errors
 
@@ -69,9 +69,10 @@ def light_curve(
     if model is not None:
         axes.plot(time, model, "-", color=MODEL, linewidth=1.2, label="model", zorder=3)
     axes.set_xlabel(label)
-    axes.set_ylabel(quantity(flux))
+    name, unit = quantity(flux)
+    y_label(axes, name, unit)
     axes.ticklabel_format(useOffset=False)
-    axes.locator_params(axis="x", nbins=6)
+    few_ticks(axes)
     return legend_on_top(axes)
 
 
