@@ -40,7 +40,9 @@ def test_version(tsogrid):
     assert tsogrid("--version").out == f"tsogrid {package.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "demo", "init", "inspect", "run", "convert", "stats", "jwst", "export", "simulate"])
+@pytest.mark.parametrize(
+    "command", ["", "demo", "init", "inspect", "run", "convert", "stats", "report", "jwst", "export", "simulate"]
+)
 def test_help_fits_a_screen(tsogrid, command):
     outcome = tsogrid(*command.split(), "--help")
     lines = outcome.out.splitlines()

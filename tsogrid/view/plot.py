@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.view.style import BINNED, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
+from tsogrid.view.style import BINNED, LINE, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
 
 FEW = 200  # points that are drawn with their errors
 
@@ -54,8 +54,10 @@ def light_curve(
     error = np.asarray(curve["flux_err"], float) if isinstance(curve, xr.Dataset) and "flux_err" in curve else None
     if error is not None and len(time) <= FEW and np.isfinite(error).any():
         axes.errorbar(time, values, error, fmt="none", ecolor=POINTS, elinewidth=0.8, zorder=1)
-    axes.plot(time, values, ".", color=POINTS, markersize=2.5, label="frames", rasterized=len(time) > 5000)
-    if bins and len(time) >= 2 * bins:
+    binned = bins > 0 and len(time) >= 2 * bins
+    points = {"color": POINTS, "markersize": 2.5} if binned else {"color": LINE, "markersize": 4.0}
+    axes.plot(time, values, ".", label="frames", rasterized=len(time) > 5000, **points)
+    if binned:
         edges = np.linspace(time[0], time[-1], bins + 1)
         place = np.clip(np.digitize(time, edges) - 1, 0, bins - 1)
         centre, mean, spread = [], [], []

@@ -286,7 +286,7 @@ def _failures(result: xr.Dataset) -> list[Markup]:
     if found.empty:
         return [paragraph("Every flux is finite.")]
     head = ["source", "frames", "which (from 0)", "apertures over skies without flux", "flags"]
-    text = "Frames whose flux is NaN, with the flags that say why."
+    text = "Frames whose flux is NaN, with the flags that say why. No flag: not measured yet, or unknown to the flags."
     return [paragraph(text), *_rows(found, head, ["source", "frames", "which", "cells", "reasons"])]
 
 
