@@ -130,7 +130,7 @@ def test_a_result_without_store_frames_or_light(tmp_path):
     result["flags"][3:9] = int(SourceFlag.CENTER_FAILED)
     written = result.tso.report(tmp_path / "r.html")
     _, text = read(written.path)
-    assert "No light curve: best: expected" in text or "No light curve: relative: expected" in text
+    assert "No light curve: relative: expected" in text
     assert "center_failed" in text
     assert "3-8" in text
     assert "no flag" in text
@@ -169,14 +169,14 @@ def test_failures_are_gathered_by_their_reasons():
 
 @pytest.mark.slow
 def test_a_long_series_stays_small(tmp_path):
-    from time import perf_counter
+    from time import process_time
 
     result = made_night(100_000, apertures=3, skies=2)
     rng = np.random.default_rng(1)
     for name in ("x", "y", "sigma_x", "sigma_y"):
         result[name] = (("time", "source"), rng.normal(10, 0.1, (100_000, 5)), {"units": "pixel"})
     result["sky_level"] = (("time", "source", "sky"), rng.normal(5, 0.1, (100_000, 5, 2)), {"units": "adu / pixel"})
-    begin = perf_counter()
+    begin = process_time()
     written = result.tso.report(tmp_path / "r.html")
-    assert perf_counter() - begin < 60  # 20 s on a machine that does nothing else
+    assert process_time() - begin < 20
     assert written.path.stat().st_size < 3e6

@@ -185,5 +185,6 @@ def stretch(image: np.ndarray) -> Any:
         return AsinhNorm(vmin=0, vmax=1)
     middle = float(np.median(good))
     spread = 1.4826 * float(np.median(np.abs(good - middle))) or float(good.std()) or 1.0
-    low, high = middle - 3 * spread, max(float(np.percentile(good, 99.95)), middle + 10 * spread)
+    brightest = min(float(good.max()), middle + 100 * spread)
+    low, high = middle - 3 * spread, max(float(np.percentile(good, 99.95)), brightest, middle + 10 * spread)
     return AsinhNorm(linear_width=5 * spread, vmin=low, vmax=high)

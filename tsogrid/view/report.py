@@ -15,11 +15,11 @@ import xarray as xr
 import yaml
 
 import tsogrid
-from tsogrid.analysis.choice import best
+from tsogrid.analysis.choice import best_cell, every_cell, score_curves
 from tsogrid.analysis.failures import failures
 from tsogrid.analysis.flag_table import flag_table
 from tsogrid.analysis.select import require_result, roles_of
-from tsogrid.analysis.stats import stats
+from tsogrid.analysis.stats import rows_of
 from tsogrid.errors import TsogridError
 from tsogrid.view.report_frames import Found, find_frames, inputs_of
 from tsogrid.view.report_page import Markup, Section, code, facts, figure, folded, grid, heading, page, paragraph, table
@@ -58,6 +58,16 @@ class Written:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Target:
+    """What the report says of a target: its best light curve or why there is none, rows of statistics, pictures."""
+
+    name: str
+    curve: xr.Dataset | TsogridError
+    rows: list[dict[str, Any]]
+    pictures: list[Picture]
+
+
 def report(result: xr.Dataset, path: str | Path, frames: Any = None) -> Written:
     """Write the report of a result.
 
@@ -86,28 +96,23 @@ def report(result: xr.Dataset, path: str | Path, frames: Any = None) -> Written:
     require_result(result)
     path = Path(path)
     found = find_frames(result, frames)
-    curves = {number: _best(result, number) for number in _targets(result)}
-    shown = {
-        number: list(of_target(result, number, curve if isinstance(curve, xr.Dataset) else None))
-        for number, curve in list(curves.items())[:MOST_TARGETS]
-    }
+    targets = [_look(result, source, number < MOST_TARGETS) for number, source in enumerate(_targets(result))]
     pixels = list(of_frames(result, found))
     sections = [
         Section("run", "Run", tuple(_run(result))),
-        Section("lightcurves", "Light curves", tuple(_light_curves(result, curves, shown))),
+        Section("lightcurves", "Light curves", tuple(_light_curves(targets))),
         Section("frames", "Frames", tuple(_frames(found, pixels))),
-        Section("statistics", "Statistics", tuple(_statistics(result))),
-        Section("references", "Reference stars", tuple(_references(result, curves))),
+        Section("statistics", "Statistics", tuple(_statistics(targets))),
+        Section("references", "Reference stars", tuple(_references(targets))),
         Section("flags", "Flags", tuple(_flags(result))),
         Section("failures", "Failures", tuple(_failures(result))),
         Section("configuration", "Configuration", tuple(_configuration(result))),
         Section("inputs", "Input files", tuple(_inputs(result))),
     ]
-    name = _name(result)
-    target = result.attrs.get("target")
+    name, title = _name(result), result.attrs.get("target")
     lead = f"Report of tsogrid {tsogrid.__version__}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
-    path.write_text(page(f"{name}: {target}" if target else name, lead, sections), encoding="utf-8")
-    pictures = [picture for each in [*shown.values(), pixels] for picture in each]
+    path.write_text(page(f"{name}: {title}" if title else name, lead, sections), encoding="utf-8")
+    pictures = [picture for each in [*(target.pictures for target in targets), pixels] for picture in each]
     return Written(path, tuple(f"{each.name} ({each.caption})" for each in pictures if each.png is None))
 
 
@@ -120,11 +125,19 @@ def _targets(result: xr.Dataset) -> list[int]:
     return [number for number, role in enumerate(roles_of(result)) if role == "target"] or [0]
 
 
-def _best(result: xr.Dataset, source: int) -> xr.Dataset | TsogridError:
+def _look(result: xr.Dataset, source: int, pictures: bool) -> _Target:
+    """Take the light curves of a target once, and make all of them that the report needs."""
+    name = str(result["source"].to_numpy()[source])
     try:
-        return best(result, source).compute()
+        curves = every_cell(result, source).compute()
+        scored = score_curves(curves)
+        aperture, sky, reason = best_cell(scored)
     except TsogridError as error:
-        return error
+        return _Target(name, error, [], list(of_target(result, source)) if pictures else [])
+    curve = curves.isel(aperture=aperture, sky=sky)
+    curve.attrs = curves.attrs | {"choice": f"{curves.attrs['choice']}; {reason}"}
+    drawn = list(of_target(result, source, curve, scored)) if pictures else []
+    return _Target(name, curve, rows_of(result, curves, scores=scored), drawn)
 
 
 def _run(result: xr.Dataset) -> list[Markup]:
@@ -173,16 +186,13 @@ def _version(package: str) -> str:
         return "?"
 
 
-def _light_curves(
-    result: xr.Dataset, curves: dict[int, xr.Dataset | TsogridError], shown: dict[int, list[Picture]]
-) -> list[Markup]:
+def _light_curves(targets: list[_Target]) -> list[Markup]:
     parts = []
-    for number, curve in curves.items():
-        parts.append(heading(str(result["source"].to_numpy()[number])))
-        parts.append(_said(curve))
-        if number in shown:
-            parts += _pictures(shown[number])
-    left = len(curves) - len(shown)
+    for target in targets:
+        parts += [heading(target.name), _said(target.curve)]
+        if target.pictures:
+            parts += _pictures(target.pictures)
+    left = len(targets) - MOST_TARGETS
     if left > 0:
         parts.append(paragraph(f"Of {left} more targets there are no pictures here; the statistics below name all.", "note"))
     return parts
@@ -207,11 +217,10 @@ def _frames(found: Found, pictures: list[Picture]) -> list[Markup]:
     return [*([paragraph(f"From {found.said}.")] if found.frames is not None else []), *_pictures(pictures)]
 
 
-def _statistics(result: xr.Dataset) -> list[Markup]:
-    try:
-        rows = stats(result).to_dict("records")
-    except TsogridError as error:
-        return [paragraph(str(error), "note")]
+def _statistics(targets: list[_Target]) -> list[Markup]:
+    rows = [row for target in targets for row in target.rows]
+    if not rows:
+        return [paragraph("There is no light curve.", "note")]
     binned = [name for name in rows[0] if name.startswith("binned_")]
     scatter = ["std", "mad", "point_to_point", "expected", *binned]
     small = all(not row["std"] > 1e-3 for row in rows)
@@ -232,13 +241,14 @@ def _statistics(result: xr.Dataset) -> list[Markup]:
     return [paragraph(text), table([*head, "ratio"], lines)]
 
 
-def _references(result: xr.Dataset, curves: dict[int, xr.Dataset | TsogridError]) -> list[Markup]:
+def _references(targets: list[_Target]) -> list[Markup]:
     parts = []
-    for number, curve in curves.items():
+    for target in targets:
+        curve = target.curve
         if not isinstance(curve, xr.Dataset) or "used" not in curve:
             continue
-        if len(curves) > 1:
-            parts.append(heading(str(result["source"].to_numpy()[number])))
+        if len(targets) > 1:
+            parts.append(heading(target.name))
         rows = [
             [
                 str(star["reference"].item()),

@@ -9,7 +9,6 @@ from typing import Any
 import xarray as xr
 
 from tsogrid.analysis.averaging import allan
-from tsogrid.analysis.choice import score
 from tsogrid.errors import ConfigError, TsogridError
 from tsogrid.view import one_over_f, series
 from tsogrid.view.bad_pixels import bad_pixels
@@ -47,7 +46,9 @@ class Picture:
     wide: bool = False
 
 
-def of_target(result: xr.Dataset, source: int, curve: xr.Dataset | None) -> Iterator[Picture]:
+def of_target(
+    result: xr.Dataset, source: int, curve: xr.Dataset | None = None, scored: xr.Dataset | None = None
+) -> Iterator[Picture]:
     """Draw what there is to see of a target.
 
     Parameters
@@ -56,8 +57,10 @@ def of_target(result: xr.Dataset, source: int, curve: xr.Dataset | None) -> Iter
         A result.
     source : int
         Number of the target.
-    curve : Dataset or None
-        Its best light curve; None if it has none.
+    curve : Dataset, optional
+        Its best light curve; not given if it has none.
+    scored : Dataset, optional
+        Its apertures over its skies, from `tsogrid.analysis.choice.score_curves`.
 
     Yields
     ------
@@ -67,12 +70,13 @@ def of_target(result: xr.Dataset, source: int, curve: xr.Dataset | None) -> Iter
         yield _axes(
             "light curve", "Every frame, and means in bins with their errors.", lambda axes: light_curve(curve, axes)
         )
-    yield _axes(
-        "scatter",
-        "Clipped point-to-point scatter of every aperture over every sky; the least has a frame. "
-        + "; ".join(f"sky {number}: {label}" for number, label in enumerate(result["sky"].to_numpy())),
-        lambda axes: scores(score(result, source), axes),
-    )
+    if scored is not None:
+        yield _axes(
+            "scatter",
+            "Clipped point-to-point scatter of every aperture over every sky; the least has a frame. "
+            + "; ".join(f"sky {number}: {label}" for number, label in enumerate(result["sky"].to_numpy())),
+            lambda axes: scores(scored, axes),
+        )
     if curve is not None:
         yield _axes(
             "noise",

@@ -79,7 +79,8 @@ def show(image: xr.DataArray, axes: Any, bar: bool = True) -> Any:
     axes.set_ylabel("y (pixel)")
     picture_ticks(axes, pixels.shape)
     if bar:
-        add_bar(drawn, axes, f"{image.attrs.get('units', '')} per pixel")
+        unit = str(image.attrs.get("units", ""))
+        add_bar(drawn, axes, f"{unit} per pixel" if unit not in ("", "1") else "pixel")
     return drawn
 
 
