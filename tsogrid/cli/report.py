@@ -8,7 +8,7 @@ import typer
 
 def report(
     store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
-    more: Annotated[list[str] | None, typer.Argument(metavar="[FRAMES]...", hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="FRAMES", hidden=True)] = None,
     output: Annotated[Path | None, typer.Option(help="The file [default: STORE with .html].", metavar="PATH")] = None,
     frames: Annotated[
         list[str] | None,

@@ -80,7 +80,7 @@ def of_target(
     if curve is not None:
         yield _axes(
             "noise",
-            "Scatter of means of more and more frames, beside white noise and what the errors promise. A transit counts too.",
+            "Scatter of means of ever more frames, beside white noise and what the errors promise. A transit counts too.",
             lambda axes: noise(allan(curve), axes),
         )
     yield _axes("positions", "Where the apertures stood.", lambda axes: series.positions(result, axes, source=source))
