@@ -28,6 +28,7 @@ def test_the_demo_finds_its_transit(tmp_path):
     assert result.time.attrs["scale"] == "tdb"
     assert np.isfinite(result.flux).all()
     assert found.plot.read_bytes().startswith(b"\x89PNG")
+    assert found.report.read_text(encoding="utf-8").count("<img ") == 12
     segments = sorted(found.directory.glob("*_calints.fits"))
     assert [fits.getval(segment, "EXSEGNUM") for segment in segments] == [1, 2]
 

@@ -36,6 +36,9 @@ def test_the_page_on_analysis_runs(tmp_path, monkeypatch, capsys):
     assert len(pyplot.get_fignums()) >= 3
     pyplot.close("all")
     assert (tmp_path / "binned.ecsv").is_file()
+    for page in ("night.html", "tsogrid-demo/report.html"):
+        assert (tmp_path / page).read_text(encoding="utf-8").count("<img ") >= 10
+    assert (tmp_path / "lightcurve.pdf").is_file()
     assert names["curve"].attrs["time_reference"] == 2460383
     assert names["curve"]["used"].all()
     told = capsys.readouterr().out

@@ -15,6 +15,7 @@ from tsogrid.analysis.binning import bin_light_curve
 from tsogrid.analysis.choice import best, curve_of, score
 from tsogrid.analysis.dataframe import to_dataframe
 from tsogrid.analysis.detrend import detrend
+from tsogrid.analysis.failures import failures
 from tsogrid.analysis.flag_table import flag_table
 from tsogrid.analysis.lightcurve import light_curve
 from tsogrid.analysis.noise import noise
@@ -22,10 +23,15 @@ from tsogrid.analysis.reference import relative
 from tsogrid.analysis.stats import stats
 from tsogrid.analysis.table import to_table
 from tsogrid.export import plain_table, to_lightkurve
+from tsogrid.view import one_over_f, series
+from tsogrid.view.bad_pixels import bad_pixels
 from tsogrid.view.noise import noise as noise_plot
 from tsogrid.view.plot import light_curve as light_curve_plot
+from tsogrid.view.report import report
 from tsogrid.view.scores import scores as scores_plot
-from tsogrid.view.style import new_axes
+from tsogrid.view.stamps import stamps
+from tsogrid.view.star_map import star_map
+from tsogrid.view.style import new_axes, new_picture
 
 
 @xr.register_dataset_accessor("tso")
@@ -39,7 +45,8 @@ class TsoAccessor:
         data = self._result
         sizes = ", ".join(f"{size} {dim}" for dim, size in data.sizes.items())
         if self._is_result:
-            methods = "lightcurve relative best score bin detrend allan noise stats flag_table to_dataframe to_table plot"
+            methods = "lightcurve relative best score bin detrend allan noise stats flag_table failures"
+            methods += " to_dataframe to_table plot report"
             kind = "result of tsogrid"
         else:
             methods, kind = "bin detrend allan to_table plot", "light curve of tsogrid"
@@ -130,6 +137,14 @@ class TsoAccessor:
         """Count the flags; see `tsogrid.analysis.flag_table.flag_table`."""
         return flag_table(self._result)
 
+    def failures(self) -> pd.DataFrame:
+        """List the frames without a flux, and why; see `tsogrid.analysis.failures.failures`."""
+        return failures(self._result)
+
+    def report(self, path: Any, frames: Any = None) -> Any:
+        """Write all there is to say as one HTML file; see `tsogrid.view.report.report`."""
+        return report(self._result, path, frames)
+
     def to_dataframe(self, sky: Any = None) -> pd.DataFrame:
         """Make a flat table; see `tsogrid.analysis.dataframe.to_dataframe`."""
         return to_dataframe(self._result, sky)
@@ -170,3 +185,46 @@ class Plots:
     def scores(self, axes: Any = None, *, name: str = "clipped", source: Any = None, **options: Any) -> Any:
         """Draw the scatter in every aperture over every sky; see `tsogrid.view.scores.scores`."""
         return scores_plot(self._accessor.score(source, **options), axes or new_axes(), name=name)
+
+    def positions(self, axes: Any = None, *, source: Any = None, time_reference: float | None = None) -> Any:
+        """Draw how the apertures' centre moves; see `tsogrid.view.series.positions`."""
+        return series.positions(self._accessor._result, axes or new_axes(), source=source, time_reference=time_reference)
+
+    def widths(self, axes: Any = None, *, source: Any = None, time_reference: float | None = None) -> Any:
+        """Draw the widths of the star; see `tsogrid.view.series.widths`."""
+        return series.widths(self._accessor._result, axes or new_axes(), source=source, time_reference=time_reference)
+
+    def sky(self, axes: Any = None, *, source: Any = None, time_reference: float | None = None) -> Any:
+        """Draw the level of every sky; see `tsogrid.view.series.sky`."""
+        return series.sky(self._accessor._result, axes or new_axes(), source=source, time_reference=time_reference)
+
+    def flux_position(
+        self, axes: Any = None, *, source: Any = None, aperture: Any = None, sky: Any = None, **options: Any
+    ) -> Any:
+        """Draw the flux against the position; see `tsogrid.view.series.flux_position`."""
+        curve = self._accessor._curve(source, aperture, sky, options)
+        return series.flux_position(self._accessor._result, curve, axes or new_axes(), source=source)
+
+    def star_map(self, frames: xr.Dataset, axes: Any = None, **options: Any) -> Any:
+        """Draw apertures and sky regions on the median frame; see `tsogrid.view.star_map.star_map`."""
+        return star_map(self._accessor._result, frames, axes or _picture(frames), **options)
+
+    def stamps(self, frames: xr.Dataset, figure: Any = None, **options: Any) -> Any:
+        """Draw each source with its apertures; see `tsogrid.view.stamps.stamps`."""
+        return stamps(self._accessor._result, frames, figure, **options)
+
+    def bad_pixels(self, frames: xr.Dataset, axes: Any = None, **options: Any) -> Any:
+        """Draw how often each pixel is bad; see `tsogrid.view.bad_pixels.bad_pixels`."""
+        return bad_pixels(self._accessor._result, frames, axes or _picture(frames), **options)
+
+    def one_over_f(self, frames: xr.Dataset, figure: Any = None, **options: Any) -> Any:
+        """Draw a frame before and after the row model; see `tsogrid.view.one_over_f.one_over_f`."""
+        return one_over_f.one_over_f(self._accessor._result, frames, figure, **options)
+
+    def row_levels(self, frames: xr.Dataset, axes: Any = None, **options: Any) -> Any:
+        """Draw the levels of the rows before and after the row model; see `tsogrid.view.one_over_f.row_levels`."""
+        return one_over_f.row_levels(self._accessor._result, frames, axes or new_axes(), **options)
+
+
+def _picture(frames: xr.Dataset) -> Any:
+    return new_picture((frames.sizes["y"], frames.sizes["x"])).subplots()

@@ -13,6 +13,7 @@ from tsogrid.config import Config
 from tsogrid.engine.run import Progress, Silent, run
 from tsogrid.simulate import Truth, simulate_exposure
 from tsogrid.view.plot import light_curve
+from tsogrid.view.report import report
 
 SHAPE = (64, 512)
 AMPLIFIERS = 4
@@ -33,7 +34,7 @@ class DemoResult:
         Of the measurement, without compiling and starting the cluster.
     frames : int
         Integrations.
-    directory, store, plot : Path
+    directory, store, plot, report : Path
         Where everything lies.
     """
 
@@ -47,6 +48,7 @@ class DemoResult:
     directory: Path
     store: Path
     plot: Path
+    report: Path
 
 
 def demo_config(files: list[str], store: Path) -> Config:
@@ -74,7 +76,7 @@ def demo(directory: Path, *, seed: int = 0, frames: int = 300, progress: Progres
     Parameters
     ----------
     directory : Path
-        Made if missing; leaves the two segments, ``result.zarr`` and ``lightcurve.png`` there.
+        Made if missing; leaves the two segments, ``result.zarr``, ``lightcurve.png`` and ``report.html`` there.
     seed : int
         Of the simulation.
     frames : int
@@ -97,6 +99,7 @@ def demo(directory: Path, *, seed: int = 0, frames: int = 300, progress: Progres
     fit = fit_transit(truth.time, cell["flux"].to_numpy(), truth.shape)
     plot = directory / "lightcurve.png"
     _draw(cell["flux"], fit, truth, plot)
+    page = report(result, directory / "report.html", truth.files).path
     return DemoResult(
         depth=fit.depth,
         depth_err=fit.depth_err,
@@ -108,6 +111,7 @@ def demo(directory: Path, *, seed: int = 0, frames: int = 300, progress: Progres
         directory=directory,
         store=store,
         plot=plot,
+        report=page,
     )
 
 

@@ -65,3 +65,13 @@ def test_errors_list_what_there_is(wrong, words):
 def test_a_light_curve_is_no_result():
     with pytest.raises(ConfigError, match="source, aperture, sky"):
         light_curve(light_curve(night(5)))
+
+
+def test_one_lazy_light_curve_over_its_median():
+    result = night(20, apertures=2)
+    lazy = light_curve(result.chunk(time=7), aperture=3, sky=0, normalise="median")
+    assert lazy["flux"].chunks is not None
+    assert lazy["flux"].dims == ("time",)
+    known = light_curve(result, aperture=3, sky=0, normalise="median")
+    np.testing.assert_array_equal(lazy["flux"], known["flux"])
+    assert set(lazy.coords) == set(known.coords)

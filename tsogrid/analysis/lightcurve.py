@@ -52,7 +52,8 @@ def light_curve(
     curve = chosen
     if normalise:
         flux = chosen["flux"].chunk(time=-1) if chosen["flux"].chunks else chosen["flux"]
-        middle = getattr(flux, str(normalise))("time", skipna=True)
+        # dask has no median over all axes of an array: a second one lets a lazy light curve stay lazy.
+        middle = getattr(flux.expand_dims("one"), str(normalise))("time", skipna=True).squeeze("one")
         for name, long_name in (("flux", f"flux relative to its {normalise}"), ("flux_err", "1 sigma error of the flux")):
             curve = curve.assign({name: (chosen[name] / middle).assign_attrs(units="1", long_name=long_name)})
     curve.attrs = light_curve_attributes(result) | {"choice": f"{said}; {where}" if where else said}

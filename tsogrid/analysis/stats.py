@@ -56,7 +56,7 @@ def stats(
     require_result(result)
     rows = []
     for number in _sources(result, source):
-        rows += _rows(result, every_cell(result, number, relative, **options), aperture, sky)
+        rows += rows_of(result, every_cell(result, number, relative, **options), aperture, sky)
     return pd.DataFrame(rows)
 
 
@@ -73,8 +73,32 @@ def _listed(wanted: Any) -> list[Any]:
     return list(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else [wanted]
 
 
-def _rows(result: xr.Dataset, curves: xr.Dataset, aperture: Any, sky: Any) -> list[dict[str, Any]]:
-    scores = score_curves(curves)
+def rows_of(
+    result: xr.Dataset, curves: xr.Dataset, aperture: Any = None, sky: Any = None, scores: xr.Dataset | None = None
+) -> list[dict[str, Any]]:
+    """Make the rows of one source, as `stats`, from light curves that are at hand.
+
+    Parameters
+    ----------
+    result : Dataset
+        A result.
+    curves : Dataset
+        From `tsogrid.analysis.choice.every_cell`.
+    aperture, sky : optional
+        As in `stats`.
+    scores : Dataset, optional
+        From `tsogrid.analysis.choice.score_curves`; made if not given.
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    ConfigError
+        There is no such aperture or sky.
+    """
+    scores = score_curves(curves) if scores is None else scores
     skies = range(scores.sizes["sky"]) if sky is None else [sky_number(result, each) for each in _listed(sky)]
     chosen: list[int] = []
     if isinstance(aperture, str) and aperture == "all":

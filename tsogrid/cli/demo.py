@@ -38,6 +38,7 @@ def demo(
         f"{1e6 * found.photon_limit:.0f} ppm",
         f"speed          {found.frames_per_second:.0f} frames/s ({found.frames} frames)",
         f"result         {found.store}, {found.plot}",
+        f"report         {found.report}      (open it in a browser)",
         f"next           tsogrid export {found.store} --to ecsv",
         f"               tsogrid init {directory}/*_calints.fits      (a configuration of your own)",
     ]

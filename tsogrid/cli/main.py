@@ -19,6 +19,7 @@ from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
 from tsogrid.cli.inspect import inspect
 from tsogrid.cli.jwst import jwst
+from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
 from tsogrid.cli.stats import stats
@@ -36,7 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo, init, inspect, run, convert, stats, detrend, jwst, export, simulate):
+for _command in (demo, init, inspect, run, convert, stats, detrend, report, jwst, export, simulate):
     app.command()(_command)
 
 

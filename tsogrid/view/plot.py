@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.view.style import BINNED, MODEL, POINTS, legend_on_top, quantity
+from tsogrid.view.style import BINNED, LINE, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
 
 FEW = 200  # points that are drawn with their errors
 
@@ -54,8 +54,10 @@ def light_curve(
     error = np.asarray(curve["flux_err"], float) if isinstance(curve, xr.Dataset) and "flux_err" in curve else None
     if error is not None and len(time) <= FEW and np.isfinite(error).any():
         axes.errorbar(time, values, error, fmt="none", ecolor=POINTS, elinewidth=0.8, zorder=1)
-    axes.plot(time, values, ".", color=POINTS, markersize=2.5, label="frames", rasterized=len(time) > 5000)
-    if bins and len(time) >= 2 * bins:
+    binned = bins > 0 and len(time) >= 2 * bins
+    points = {"color": POINTS, "markersize": 2.5} if binned else {"color": LINE, "markersize": 4.0}
+    axes.plot(time, values, ".", label="frames", rasterized=len(time) > 5000, **points)
+    if binned:
         edges = np.linspace(time[0], time[-1], bins + 1)
         place = np.clip(np.digitize(time, edges) - 1, 0, bins - 1)
         centre, mean, spread = [], [], []
@@ -69,9 +71,10 @@ def light_curve(
     if model is not None:
         axes.plot(time, model, "-", color=MODEL, linewidth=1.2, label="model", zorder=3)
     axes.set_xlabel(label)
-    axes.set_ylabel(quantity(flux))
+    name, unit = quantity(flux)
+    y_label(axes, name, unit)
     axes.ticklabel_format(useOffset=False)
-    axes.locator_params(axis="x", nbins=6)
+    few_ticks(axes)
     return legend_on_top(axes)
 
 

@@ -70,8 +70,12 @@ def _apertures(scored: xr.Dataset, axes: Any, width: float) -> None:
     radius = scored["radius"].to_numpy() if "radius" in scored.coords else np.full(len(labels), np.nan)
     circles = bool(np.isfinite(radius).all())
     words = [f"{value:g}" for value in radius] if circles else labels
-    every = max(1, int(np.ceil(len(words) * WIDTH_OF_TICK * max(1, max(map(len, words)) / 4) / max(width, 0.1))))
-    axes.set_xticks(range(0, len(words), every), words[::every], fontsize="small")
+    needed = len(words) * WIDTH_OF_TICK
+    every = max(1, int(np.ceil(needed * max(1, max(map(len, words)) / 4) / max(width, 0.1))))
+    if every > 1 and not circles and 0.6 * needed < width:  # names that fit when they are turned
+        axes.set_xticks(range(len(words)), words, fontsize="x-small", rotation=35, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(0, len(words), every), words[::every], fontsize="small")
     axes.set_xlabel("radius of the aperture (pixel)" if circles else "aperture")
 
 

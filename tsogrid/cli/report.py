@@ -1,0 +1,34 @@
+"""``tsogrid report``: a result as one HTML page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    more: Annotated[list[str] | None, typer.Argument(metavar="FRAMES", hidden=True)] = None,
+    output: Annotated[Path | None, typer.Option(help="The file [default: STORE with .html].", metavar="PATH")] = None,
+    frames: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The frames: files, folder or pattern [default: looked for beside the store].", metavar="FILES..."
+        ),
+    ] = None,
+) -> None:
+    """Show everything there is to say of a result on one page.
+
+    Run, light curves, noise, positions, skies, star map, statistics, reference stars, flags, failures and configuration, in
+    one HTML file that needs no network and no script.
+    """
+    from tsogrid import open_result
+    from tsogrid.cli.failures import reading
+    from tsogrid.view.report import report as write
+
+    path = output or store.with_suffix(".html")
+    with reading(store):
+        written = write(open_result(store), path, [*(frames or []), *(more or [])] or None)
+    typer.echo(f"{written.path}: written from {store}")
+    for each in written.missing:
+        typer.echo(f"missing: {each}")
