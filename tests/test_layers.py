@@ -40,6 +40,7 @@ SERVES = {
     "engine.centering": "engine.pipeline",
     "engine.calibration": "engine.pipeline",
     "engine.positions": "engine.plan",
+    "engine.block_size": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",

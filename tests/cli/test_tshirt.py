@@ -136,4 +136,3 @@ def test_the_photometry_file(tsogrid, parameters):
     outcome = tsogrid("export", "kic_n1.zarr", "--to", "fits", "--profile", "tshirt", "--sky", "x")
     assert outcome.status == 2
     assert "annulus12-18-mean" in outcome.err
-    assert tsogrid("export", "kic_n1.zarr", "--to", "fits").status == 2

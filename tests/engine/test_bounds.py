@@ -6,8 +6,8 @@ from astropy.io import fits
 
 import tsogrid
 from tsogrid.engine import graph
+from tsogrid.engine.block_size import BLOCK_BYTES, default_block, frames_in_memory
 from tsogrid.engine.cluster import measured_block
-from tsogrid.engine.plan import BLOCK_BYTES, default_block, frames_in_memory
 from tsogrid.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::tsogrid.errors.TsogridWarning")

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tsogrid.config import ClusterConfig
-from tsogrid.engine.plan import frames_in_memory
+from tsogrid.engine.block_size import frames_in_memory
 from tsogrid.errors import RunError
 
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains

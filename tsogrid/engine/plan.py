@@ -7,7 +7,6 @@ returns a dict of small arrays: pixels never travel through a graph.
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import xarray as xr
 import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
+from tsogrid.engine.block_size import default_block
 from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
@@ -26,8 +26,6 @@ from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
-BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
-LONGEST_BLOCK = 256
 BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
 
 
@@ -301,49 +299,6 @@ def _stage_of(name: str) -> str:
         return "predict"
     of_source = schema.BY_NAME[name].dims == ("time", "source")
     return "center" if of_source and name not in ("x", "y", "outliers") else "photometry"
-
-
-def frames_in_memory(bytes_per_frame: int, halo: int = 0) -> int:
-    """Give the frames that a block may have, so that it and the frames on both sides of it fit in memory.
-
-    Where large frames leave no room beside those of the sides, as many are measured as without them: fewer would hardly
-    take less memory, and every block reads and filters its sides anew.
-
-    Parameters
-    ----------
-    bytes_per_frame : int
-        Bytes that a frame takes.
-    halo : int
-        Frames on each side of a block that are read with it.
-
-    Returns
-    -------
-    int
-    """
-    room = int(BLOCK_BYTES / max(bytes_per_frame, 1))
-    return max(1, room - 2 * halo, min(room, halo))
-
-
-def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None, halo: int = 0) -> int:
-    """Give a block size that fits in memory and leaves every worker at least four blocks.
-
-    Parameters
-    ----------
-    n_frames : int
-        Length of the series.
-    bytes_per_frame : int
-        Bytes that one frame takes.
-    workers : int, optional
-        How many blocks are measured at a time; the number of processors if not given.
-    halo : int
-        Frames on each side of a block that are read with it.
-
-    Returns
-    -------
-    int
-    """
-    share = math.ceil(n_frames / (4 * (workers or os.cpu_count() or 1)))
-    return max(1, min(LONGEST_BLOCK, frames_in_memory(bytes_per_frame, halo), share))
 
 
 def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, single_window: bool = False) -> Plan:

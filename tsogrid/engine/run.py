@@ -14,13 +14,14 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
+from tsogrid.engine.block_size import BLOCK_BYTES
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import execute
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.pipeline import Arrays
-from tsogrid.engine.plan import BLOCK_BYTES, Plan, make_plan
+from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError, InputError, StoreError
 from tsogrid.field.selection import frames_containing

@@ -19,7 +19,7 @@ from tsogrid.config import (
     SkyRectangle,
 )
 from tsogrid.engine.apertures import scale_of
-from tsogrid.engine.pipeline import median_fwhm
+from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 APERTURE, SKY, HIDDEN = "aperture", "sky", "hidden"
 
@@ -87,7 +87,7 @@ def _middle_fwhm(result: xr.Dataset) -> float:
     if "sigma_x" not in result:
         return math.nan
     sigma = result[["sigma_x", "sigma_y"]].transpose("time", "source").compute()
-    fwhm = median_fwhm(sigma["sigma_x"].to_numpy(), sigma["sigma_y"].to_numpy())
+    fwhm = median_fwhm(seen_fwhm(sigma["sigma_x"].to_numpy()), seen_fwhm(sigma["sigma_y"].to_numpy()))
     fwhm = fwhm[np.isfinite(fwhm)]
     return float(np.median(fwhm)) if fwhm.size else math.nan
 

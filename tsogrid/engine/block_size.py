@@ -1,0 +1,50 @@
+"""How many frames are measured together: as many as fit in memory, and few enough that every worker has some blocks."""
+
+import math
+import os
+
+BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
+LONGEST_BLOCK = 256
+
+
+def frames_in_memory(bytes_per_frame: int, halo: int = 0) -> int:
+    """Give the frames that a block may have, so that it and the frames on both sides of it fit in memory.
+
+    Where large frames leave no room beside those of the sides, as many are measured as without them: fewer would hardly
+    take less memory, and every block reads and filters its sides anew.
+
+    Parameters
+    ----------
+    bytes_per_frame : int
+        Bytes that a frame takes.
+    halo : int
+        Frames on each side of a block that are read with it.
+
+    Returns
+    -------
+    int
+    """
+    room = int(BLOCK_BYTES / max(bytes_per_frame, 1))
+    return max(1, room - 2 * halo, min(room, halo))
+
+
+def default_block(n_frames: int, bytes_per_frame: int, workers: int | None = None, halo: int = 0) -> int:
+    """Give a block size that fits in memory and leaves every worker at least four blocks.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the series.
+    bytes_per_frame : int
+        Bytes that one frame takes.
+    workers : int, optional
+        How many blocks are measured at a time; the number of processors if not given.
+    halo : int
+        Frames on each side of a block that are read with it.
+
+    Returns
+    -------
+    int
+    """
+    share = math.ceil(n_frames / (4 * (workers or os.cpu_count() or 1)))
+    return max(1, min(LONGEST_BLOCK, frames_in_memory(bytes_per_frame, halo), share))
