@@ -53,6 +53,7 @@ def test_the_defaults_are_those_of_tshirt(run):
 
 
 RING = {"bkgGeometry": "CircularAnnulus", "backStart": 12, "backEnd": 18}
+GRID = {"overlap": "subpixel", "subpixels": 32}  # what exact was for rectangles
 BOX = {"bkgGeometry": "Rectangular", "backWidth": 40, "backHeight": 12}
 HONOURED = [
     ({"excludeList": ["b.fits", "c.fits"]}, "input.exclude", ["b.fits", "c.fits"]),
@@ -88,7 +89,7 @@ HONOURED = [
     ({"saturationVal": 4500.0}, "calibrate.saturation", {"level": 4500.0, "pixels": 5}),
     ({"saturationVal": 4500.0, "satNPix": 2}, "calibrate.saturation.pixels", 2),
     ({"apRadius": 8}, "apertures.0", {"shape": "circle", "radius": 8.0}),
-    ({"srcGeometry": "Square", "apRadius": 8}, "apertures.0", {"shape": "rectangle", "width": 8.0, "height": 8.0}),
+    ({"srcGeometry": "Square", "apRadius": 8}, "apertures.0", {"shape": "rectangle", "width": 8.0, "height": 8.0, **GRID}),
     ({"srcGeometry": "rectangular", "apWidth": 15, "apHeight": 11}, "apertures.0.width", 15.0),
     ({"srcGeometry": "Rectangle", "apWidth": 15, "apHeight": 11}, "apertures.0.height", 11.0),
     ({"srcGeometry": "CircularAnnulus", "srcStart": 3, "srcEnd": 8}, "apertures.0.outer", 8.0),
@@ -154,7 +155,7 @@ def test_apertures_that_follow_the_width(run):
     for more in ({"doCentering": False}, {"centroidMethod": "COM"}, {"copyCentroidFile": "cen.fits"}):
         assert run(**SCALED, **more).config.center.method == "gaussian"
     square = run(**SCALED, srcGeometry="Square").content["apertures"][0]
-    assert square == {"shape": "rectangle", "width": 8.0, "height": 8.0, "scaled": scaled}
+    assert square == {"shape": "rectangle", "width": 8.0, "height": 8.0, "scaled": scaled, **GRID}
     given = {name: each for name, each in SCALED.items() if name != "apRadius"}
     wide = run(**given, srcGeometry="Rectangular", apWidth=15, apHeight=11)
     assert wide.content["apertures"][0]["scaled"]["reference_radius"] == 7.5

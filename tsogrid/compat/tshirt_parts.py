@@ -30,6 +30,13 @@ def _ordered(draft: Draft, low: str, high: str) -> None:
         )
 
 
+def _overlap(method: str, rectangle: bool) -> dict[str, Any]:
+    """How pixels on the border count; tshirt's exact rectangles are photutils' up to 3.0, of 32 subpixels on a side."""
+    if method == "exact":
+        return {"overlap": "subpixel", "subpixels": 32} if rectangle else {}
+    return {"overlap": method}
+
+
 def apertures(draft: Draft) -> float:
     """Put the source aperture.
 
@@ -79,8 +86,7 @@ def apertures(draft: Draft) -> float:
             draft.differs(
                 f"the {geometry} aperture follows the width of the stars; in tshirt scaleAperture does nothing to it"
             )
-    if method != "exact":
-        entry["overlap"] = method
+    entry |= _overlap(method, rectangle=entry["shape"] == "rectangle")
     draft.put("apertures", [entry], f"srcGeometry {geometry}: {', '.join(dict.fromkeys([*used, 'subpixelMethod']))}")
     for name in ("apRadius", "apWidth", "apHeight", "srcStart", "srcEnd"):
         if name not in used:
@@ -126,8 +132,8 @@ def sky(draft: Draft, reference: float) -> None:
         ring = parameters["bkgGeometry"] == "CircularAnnulus"
         entry = {"method": "annulus" if ring else "rectangle", **_region(draft, reference, used)}
         entry["statistic"] = STATISTICS[method]
-        if method == "mean" and parameters["subpixelMethod"] != "exact":
-            entry["overlap"] = parameters["subpixelMethod"]
+        if method == "mean":
+            entry |= _overlap(parameters["subpixelMethod"], rectangle=not ring)
         if method != "mean":
             draft.put(
                 "photometry.sky_error", "measured", "as tshirt from the scatter of the pixels, but as an error (see above)"

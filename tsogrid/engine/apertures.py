@@ -165,7 +165,7 @@ class Outline:
         return scale_of(self.width, self.factor, places.fwhm)[..., None]
 
     def pixel_share(self, places: Places) -> np.ndarray:
-        if self.shape.kind != "rectangle" and self.shape.overlap == "exact":
+        if self.shape.overlap == "exact":
             return np.ones((*places.x.shape, 1))
         sizes = self._sizes(places.fwhm)
         summed = shapes.mask_area(places.x, places.y, self.shape, sizes)

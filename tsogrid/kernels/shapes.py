@@ -1,7 +1,8 @@
 """Sums over shapes other than the exact circle: rectangles, rings, and circles of whole or sub-pixels.
 
-The weights are photutils' own aperture masks, made about the source's place within its pixel, so that a stamp and the frame
-it was cut from give the same bits; a place and size that come again are looked up.
+The weights are photutils' own aperture masks, save the exact overlap of a rectangle, which photutils has only from 3.1 on.
+They are made about the source's place within its pixel, so that a stamp and the frame it was cut from give the same bits; a
+place and size that come again are looked up.
 """
 
 import functools
@@ -66,8 +67,8 @@ class ShapeWeights:
     kind : {"circle", "rectangle", "annulus"}
         Of sizes (radius,), (width, height), (inner, outer), in pixels.
     overlap : {"exact", "center", "subpixel"}
-        As photutils has it: the overlap of pixel and shape (of a rectangle to 1/32 pixel), 1 or 0 by the pixel's centre, or
-        the share of a grid of subpixels.
+        As photutils has it: the overlap of pixel and shape, 1 or 0 by the pixel's centre, or the share of a grid of
+        subpixels. Up to 3.0 photutils' ``exact`` of a rectangle is ``subpixel`` with 32.
     subpixels : int
         On a side of a pixel.
     """
@@ -100,10 +101,21 @@ class ShapeWeights:
 
 @functools.lru_cache(maxsize=64)
 def _mask(kind: str, overlap: str, subpixels: int, x: float, y: float, sizes: tuple[float, ...]) -> Mask:
+    if kind == "rectangle" and overlap == "exact":
+        (column, across), (row, along) = _overlap(x, sizes[0]), _overlap(y, sizes[1])
+        return Mask(row, column, np.outer(along, across))
     aperture = _APERTURES[kind](sizes)
     aperture.positions = (x, y)
     made = aperture.to_mask(method=overlap, subpixels=subpixels)
     return Mask(made.bbox.iymin, made.bbox.ixmin, np.asarray(made.data, np.float64))
+
+
+def _overlap(center: float, length: float) -> tuple[int, NDArray[np.float64]]:
+    """First pixel under an interval of one axis, and the part of each pixel from there on that lies in it."""
+    low, high = center - length / 2, center + length / 2
+    first = math.floor(low + 0.5)
+    edges = np.arange(first, math.ceil(high + 0.5) + 1) - 0.5
+    return first, np.diff(np.clip(edges, low, high))
 
 
 def _inside(mask: Mask, ny: int, nx: int) -> tuple[slice, slice, NDArray[np.float64]] | None:
