@@ -1,9 +1,9 @@
 """How a frame lies to a reference frame, by the pattern of their stars: shift, rotation, scale, and perhaps a mirror.
 
 Two stars of the frame and two of the reference make a hypothesis: it puts the one pair on the other. Of all that agree in
-length and in brightness the one is taken under which most stars fall on stars; it is then refined by least squares over all
-of them. Last comes the doubt: a transform is believed only if stars that should be seen are seen, if they fit closely, and if
-chance would hardly bring so many together. Nothing is followed from frame to frame, so that no jump is too large.
+length and in brightness the one is taken under which most stars fall on stars; it is then refined by least squares over
+all of them. Last comes the doubt: a transform is believed only if stars that should be seen are seen, if they fit closely,
+and if chance would hardly bring so many together. Nothing is followed from frame to frame, so that no jump is too large.
 """
 
 import math
@@ -37,8 +37,8 @@ CLOUDED = 0.3
 class Registration(NamedTuple):
     """How each frame lies to the reference; NaN where it is not known.
 
-    A star at ``p`` in the reference is at ``c + scale · R(rotation) · M · (p − c) + shift`` in the frame, with ``c`` the middle
-    of the frame, R counter-clockwise from x to y, and M the mirror x → −x or nothing.
+    A star at ``p`` in the reference is at ``c + scale · R(rotation) · M · (p − c) + shift`` in the frame, with ``c`` the
+    middle of the frame, R counter-clockwise from x to y, and M the mirror x → −x or nothing.
 
     Parameters
     ----------
@@ -122,14 +122,9 @@ def register(frames: list[Pattern], reference: Pattern, shape: tuple[int, int], 
     ``p = π d² N / A``; it is multiplied by the number of hypotheses of the same kind (cf. Lang et al. 2010, AJ 139, 1782).
     """
     n = len(frames)
-    result = Registration(
-        *(np.full(n, np.nan) for _ in range(4)),
-        np.zeros(n, bool),
-        np.zeros(n, np.int64),
-        np.full(n, np.nan),
-        np.full(n, np.nan),
-        np.zeros(n, np.int64),
-    )
+    shift_x, shift_y, rotation, scale, rms, transparency = (np.full(n, np.nan) for _ in range(6))
+    matched, flags = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    result = Registration(shift_x, shift_y, rotation, scale, np.zeros(n, bool), matched, rms, transparency, flags)
     for index, stars in enumerate(frames):
         result.flags[index] = _one_frame(stars, reference, shape, mirror, index, result)
     return result
@@ -247,7 +242,7 @@ def _nearest(grid, x, y, stars_x, stars_y):  # type: ignore[no-untyped-def]
     """The star nearest to a place, not farther than `NEAR`, and the square of its distance; −1 if there is none."""
     best, found = NEAR * NEAR, -1
     v, u = (y + NEAR) / (2.0 * NEAR), (x + NEAR) / (2.0 * NEAR)
-    j, i = int(math.floor(v)), int(math.floor(u))
+    j, i = math.floor(v), math.floor(u)
     j0 = j if v - j >= 0.5 else j - 1
     i0 = i if u - i >= 0.5 else i - 1
     for row in range(max(j0, 0), min(j0 + 2, grid.shape[0])):
@@ -360,7 +355,9 @@ def _mutual(
     return own[good], nearest[good]
 
 
-def _similarity(here: NDArray[np.complex128], there: NDArray[np.complex128], weights: NDArray[np.float64]) -> tuple[complex, complex]:
+def _similarity(
+    here: NDArray[np.complex128], there: NDArray[np.complex128], weights: NDArray[np.float64]
+) -> tuple[complex, complex]:
     """Least squares of ``there = a · here + b`` in complex places."""
     total = weights.sum()
     middle, goal = (weights * here).sum() / total, (weights * there).sum() / total
@@ -369,7 +366,9 @@ def _similarity(here: NDArray[np.complex128], there: NDArray[np.complex128], wei
     return a, complex(goal - a * middle)
 
 
-def _doubt(fit: _Fit, stars: Pattern, reference: Pattern, shape: tuple[int, int], hypotheses: int) -> RegistrationFlag | None:
+def _doubt(
+    fit: _Fit, stars: Pattern, reference: Pattern, shape: tuple[int, int], hypotheses: int
+) -> RegistrationFlag | None:
     """Say why a transform is not to be believed; None if it is."""
     matched = len(fit.frame)
     if matched < LEAST:

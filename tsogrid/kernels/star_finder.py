@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.box import check_positions
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.statistics import MAD_TO_SIGMA
+from tsogrid.kernels.mesh import cell_levels, cell_of
 
-CELL = 64  # pixels of a cell's side
-SAMPLES = 24  # a side of the grid on which a cell is sampled
 SMOOTHING = 1.4  # pixels (1 sigma) of the filter under which peaks are looked for
 TAPS = 4  # pixels on each side that the filter takes in
 THRESHOLD = 5.0  # standard deviations of the smoothed sky
@@ -46,7 +44,7 @@ class Stars(NamedTuple):
         Of a Gaussian of the frame's width, in data units.
     error : ndarray, shape (n, most)
         Error of x and of y by the noise of the sky, in pixels.
-    count : ndarray of int, shape (n,)
+    number : ndarray of int, shape (n,)
         How many there are.
     width : ndarray, shape (n,)
         Gaussian width (1 sigma) of the stars, in pixels; NaN without stars.
@@ -56,7 +54,7 @@ class Stars(NamedTuple):
     y: NDArray[np.float64]
     flux: NDArray[np.float64]
     error: NDArray[np.float64]
-    count: NDArray[np.int64]
+    number: NDArray[np.int64]
     width: NDArray[np.float64]
 
 
@@ -81,13 +79,14 @@ def star_field(data: NDArray[np.floating], most: int = 200) -> Stars:
 
     Notes
     -----
-    Width, centre and flux are those of a matched window (Bernstein & Jarvis 2002, AJ 123, 583, in its round form): a Gaussian
-    star of width s under a window of width w has the second moment s² w² / (s² + w²), and its flux is the windowed sum times
-    (s² + w²) / w². The error of a centre is √(8π) s² noise / flux, as for a Gaussian fitted to sky-limited pixels.
+    Width, centre and flux are those of a matched window (Bernstein & Jarvis 2002, AJ 123, 583, in its round form): a
+    Gaussian star of width s under a window of width w has the second moment s² w² / (s² + w²), and its flux is the windowed
+    sum times (s² + w²) / w². The error of a centre is √(8π) s² noise / flux, as for a Gaussian fitted to sky-limited pixels.
     """
     n = data.shape[0] if data.ndim == 3 else 0
     check_positions(data, np.zeros((n, 1)), np.zeros((n, 1)))
-    found = Stars(*(np.full((n, most), np.nan) for _ in range(4)), np.zeros(n, np.int64), np.full(n, np.nan))
+    x, y, flux, error = (np.full((n, most), np.nan) for _ in range(4))
+    found = Stars(x, y, flux, error, np.zeros(n, np.int64), np.full(n, np.nan))
     for frame in range(n):
         _one_frame(np.ascontiguousarray(data[frame], np.float32), frame, found)
     return found
@@ -95,7 +94,7 @@ def star_field(data: NDArray[np.floating], most: int = 200) -> Stars:
 
 def _one_frame(image: NDArray[np.float32], frame: int, found: Stars) -> None:
     """Find the stars of one frame, in its pixels or in larger ones."""
-    level, noise = _mesh(image)
+    level, noise = cell_levels(image)
     if not np.isfinite(level).any():
         return
     rest = np.empty_like(image)
@@ -111,56 +110,17 @@ def _one_frame(image: NDArray[np.float32], frame: int, found: Stars) -> None:
             break
         binned = rest[: ny * size, : nx * size].reshape(ny, size, nx, size).mean(axis=(1, 3), dtype=np.float64)
         binned = np.ascontiguousarray(binned, np.float32)
-        stars, width = _stars(binned, _mesh(binned)[1])
+        stars, width = _stars(binned, cell_levels(binned)[1])
     if not len(stars):
         return
     kept = stars[np.argsort(-stars[:, 2], kind="stable")[: found.x.shape[1]]]
     number = len(kept)
-    found.count[frame] = number
+    found.number[frame] = number
     found.width[frame] = width * size
     found.x[frame, :number] = (kept[:, 0] + 0.5) * size - 0.5
     found.y[frame, :number] = (kept[:, 1] + 0.5) * size - 0.5
     found.flux[frame, :number] = kept[:, 2] * size**2
     found.error[frame, :number] = kept[:, 3] * size
-
-
-def _mesh(image: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median and noise of the cells of a mesh, both evened out by the median of 3 × 3 cells; shape (cells_y, cells_x)."""
-    ny, nx = image.shape
-    cells_y, cells_x = max(1, ny // CELL), max(1, nx // CELL)
-    rows, columns = _samples(ny, cells_y), _samples(nx, cells_x)
-    values = image[np.ix_(rows, columns)].reshape(cells_y, SAMPLES, cells_x, SAMPLES)
-    values = values.transpose(0, 2, 1, 3).reshape(cells_y, cells_x, -1)
-    values = np.where(np.isfinite(values), values, np.float32(np.nan))
-    level = _medians(values)
-    noise = MAD_TO_SIGMA * _medians(np.abs(values - level[..., None].astype(np.float32)))
-    typical = noise[noise > 0]
-    noise = np.where(noise > 0, noise, np.median(typical) if typical.size else np.nan)
-    return _evened(level), _evened(noise)
-
-
-def _samples(length: int, cells: int) -> NDArray[np.int64]:
-    """Rows or columns at which the cells are sampled, as evenly as whole pixels can be."""
-    return ((np.arange(cells * SAMPLES) + 0.5) * length / (cells * SAMPLES)).astype(np.int64)
-
-
-def _medians(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Median along the last axis without NaN (which are sorted to the end); NaN where there is none else."""
-    ordered = np.sort(values, axis=-1)
-    good = np.isfinite(ordered).sum(axis=-1)
-    low, high = np.maximum((good - 1) // 2, 0)[..., None], (good // 2)[..., None]
-    high = np.minimum(high, ordered.shape[-1] - 1)
-    middle = 0.5 * (np.take_along_axis(ordered, low, -1).astype(np.float64) + np.take_along_axis(ordered, high, -1))[..., 0]
-    return np.where(good > 0, middle, np.nan)
-
-
-def _evened(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of each cell and its eight neighbours; a cell that knows nothing takes the median of all."""
-    padded = np.pad(cells, 1, mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).reshape(*cells.shape, 9)
-    evened = _medians(around)
-    known = evened[np.isfinite(evened)]
-    return np.where(np.isfinite(evened), evened, np.median(known) if known.size else np.nan)
 
 
 def _stars(rest: NDArray[np.float32], noise: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -173,7 +133,7 @@ def _stars(rest: NDArray[np.float32], noise: NDArray[np.float64]) -> tuple[NDArr
     smooth = np.empty_like(rest)
     _smooth(rest, taps, np.empty_like(rest), smooth)
     # The noise of the smoothed frame is measured in it: that of neighbouring pixels may belong together.
-    threshold = THRESHOLD * np.maximum(_mesh(smooth)[1], 1e-30)
+    threshold = THRESHOLD * np.maximum(cell_levels(smooth)[1], 1e-30)
     peaks = np.empty((PEAKS, 2), np.int64)
     count = _peaks(smooth, threshold, peaks)
     if not count:
@@ -200,7 +160,7 @@ def _stars(rest: NDArray[np.float32], noise: NDArray[np.float64]) -> tuple[NDArr
     typical = np.median(measured[star][:TRIED, 4:], axis=0)
     star &= np.hypot(shape[0] - typical[0], shape[1] - typical[1]) < UNLIKE
     x, y, flux = x[star], y[star], flux[star]
-    cell = _cell_of(y, rest.shape[0], noise.shape[0]), _cell_of(x, rest.shape[1], noise.shape[1])
+    cell = cell_of(y, rest.shape[0], noise.shape[0]), cell_of(x, rest.shape[1], noise.shape[1])
     error = math.sqrt(8 * math.pi) * width**2 * noise[cell] / flux
     return np.stack([x, y, flux, error], axis=1), width
 
@@ -222,18 +182,14 @@ def _on_a_line(measured: NDArray[np.float64], shape: tuple[int, int]) -> NDArray
     return result
 
 
-def _cell_of(position: NDArray[np.float64], length: int, cells: int) -> NDArray[np.int64]:
-    return np.clip((position + 0.5) * cells / length, 0, cells - 1).astype(np.int64)
-
-
 @part
 def _between(cells, row, column, ny, nx):  # type: ignore[no-untyped-def]
     """Value of a mesh at a pixel, linear between the centres of cells and beyond the outer ones."""
     high, wide = cells.shape
     v = (row + 0.5) * high / ny - 0.5
     u = (column + 0.5) * wide / nx - 0.5
-    j = max(0, min(int(math.floor(v)), high - 2))
-    i = max(0, min(int(math.floor(u)), wide - 2))
+    j = max(0, min(math.floor(v), high - 2))
+    i = max(0, min(math.floor(u), wide - 2))
     v, u = v - j, u - i
     j1, i1 = min(j + 1, high - 1), min(i + 1, wide - 1)
     return (1 - v) * ((1 - u) * cells[j, i] + u * cells[j, i1]) + v * ((1 - u) * cells[j1, i] + u * cells[j1, i1])
@@ -326,9 +282,9 @@ def _peaks(smooth, threshold, peaks):  # type: ignore[no-untyped-def]
 def _window(rest, x, y, width, across, along, sums):  # type: ignore[no-untyped-def]
     """Sums of the pixels under a Gaussian window: 0th, 1st and 2nd moments about x, y; False at the edge of the frame."""
     ny, nx = rest.shape
-    reach = int(math.ceil(3.0 * width))
-    middle_x, middle_y = int(math.floor(x + 0.5)), int(math.floor(y + 0.5))
-    inner = int(math.ceil(1.5 * width))
+    reach = math.ceil(3.0 * width)
+    middle_x, middle_y = math.floor(x + 0.5), math.floor(y + 0.5)
+    inner = math.ceil(1.5 * width)
     if middle_x < inner or middle_y < inner or middle_x >= nx - inner or middle_y >= ny - inner:
         return False
     sums[:] = 0.0
@@ -359,7 +315,7 @@ def _window(rest, x, y, width, across, along, sums):  # type: ignore[no-untyped-
 @kernel
 def _measure(rest, peaks, fixed, out):  # type: ignore[no-untyped-def]
     """Write x, y, flux, width (or second moment), ellipticity of each peak; the window follows it or is fixed."""
-    across = np.empty(2 * int(math.ceil(3.0 * (WIDEST + fixed))) + 3)
+    across = np.empty(2 * math.ceil(3.0 * (WIDEST + fixed)) + 3)
     sums = np.empty(6)
     for k in range(peaks.shape[0]):
         y, x = np.float64(peaks[k, 0]), np.float64(peaks[k, 1])

@@ -1,4 +1,4 @@
-"""A field that wanders: frames that jump, turn over the meridian, cloud over, with hot pixels and trails, and known truth."""
+"""A field that wanders: frames that jump, turn over the meridian, cloud over; hot pixels, trails, and known truth."""
 
 from dataclasses import dataclass
 
