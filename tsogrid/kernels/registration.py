@@ -28,6 +28,7 @@ CHANCE = 1e-3  # largest expected number of transforms as good that chance would
 SEEN = 0.45  # least share of the stars that should be seen
 FAINTER = 1.5  # how much brighter than the faintest a star must be planned to be missed
 PRECISE = 0.03  # pixels: no star is better known than so
+ROBUST = 6  # stars from which those that lie off count for less
 # Angles (degrees from 0 and from 180) and scales: first what telescopes do, then what they may do, then anything.
 TIERS = ((1.5, 0.006), (6.0, 0.03), (180.0, 0.2))
 # How little of the star's light must be left for the frame to count as clouded
@@ -333,8 +334,13 @@ def _refined(stars: Pattern, reference: Pattern, a: complex, b: complex) -> _Fit
         alike = np.abs(differences - fainter) < BRIGHTNESS
         if alike.sum() >= 2:
             frame, ref = frame[alike], ref[alike]
-        weights = 1.0 / (PRECISE**2 + stars.error[frame] ** 2 + reference.error[ref] ** 2)
-        a, b = _similarity(here[frame], there[ref], weights)
+        variance = PRECISE**2 + stars.error[frame] ** 2 + reference.error[ref] ** 2
+        a, b = _similarity(here[frame], there[ref], 1.0 / variance)
+        if len(frame) >= ROBUST:  # a bright star that a hot pixel draws away must not take all with it
+            for _ in range(3):
+                pull = np.abs(a * here[frame] + b - there[ref]) ** 2 / variance
+                usual = max(float(np.median(pull)) / 1.39, 1.0)  # 1.39: the median where nothing is wrong (2 ln 2)
+                a, b = _similarity(here[frame], there[ref], 1.0 / (variance * (1.0 + pull / (6.0 * usual))))
         left = np.abs(a * here[frame] + b - there[ref])
         rms = math.sqrt(float((left**2).mean()))
         # Half the circle's radius is kept at least: the first fits know little of how close the stars will come.
