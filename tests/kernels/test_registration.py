@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsogrid.flags import RegistrationFlag
-from tsogrid.kernels.registration import Pattern, positions_in_frames, register
+from tsogrid.kernels.pattern_match import Pattern
+from tsogrid.kernels.registration import positions_in_frames, register
 from tsogrid.kernels.star_finder import star_field
 from tsogrid.simulate.wandering import simulate_wandering
 

@@ -17,7 +17,8 @@ from tsogrid.engine.pipeline import CENTER, Pixels, measure_block, stages_of
 from tsogrid.engine.registering import MOST_STARS, pattern_of
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.errors import ConfigError
-from tsogrid.kernels.registration import LEAST, Pattern
+from tsogrid.kernels.pattern_match import Pattern
+from tsogrid.kernels.registration import LEAST
 from tsogrid.kernels.star_finder import star_field
 
 if TYPE_CHECKING:

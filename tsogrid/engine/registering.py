@@ -6,7 +6,8 @@ import numpy as np
 
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import RegistrationFlag, SourceFlag
-from tsogrid.kernels.registration import Pattern, positions_in_frames, register
+from tsogrid.kernels.pattern_match import Pattern
+from tsogrid.kernels.registration import positions_in_frames, register
 from tsogrid.kernels.star_finder import Stars, star_field
 
 MOST_STARS = 200  # of a frame, the brightest
