@@ -104,7 +104,8 @@ def _of_ds9(path: Path, text: str) -> list[dict[str, Any]]:
         from regions import PixelRegion, Regions
     except ImportError:
         raise ConfigError(
-            f"{path}: regions of ds9 are read by the package regions, which is not installed: pip install 'tsogrid[regions]'."
+            f"{path}: regions of ds9 are read by the package regions, which is not installed. "
+            "Install it: pip install 'tsogrid[regions]'."
         ) from None
     # Physical coordinates are those of the image, but for images that were cut or binned after (LTV, LTM).
     text = re.sub(r"(?im)(^|;)([ \t]*)physical\b", r"\1\2image", text)
@@ -114,7 +115,7 @@ def _of_ds9(path: Path, text: str) -> list[dict[str, Any]]:
             found = Regions.parse(text, format="ds9")
     except Exception as error:  # whatever the parser raises of something else
         raise ConfigError(f"{path}: expected regions of ds9, found: {' '.join(str(error).split())[:200]}.") from None
-    stars = []
+    stars: list[dict[str, Any]] = []
     for region in found:
         center = getattr(region, "center", None)
         if center is None or not region.meta.get("include", True):
@@ -128,10 +129,8 @@ def _of_ds9(path: Path, text: str) -> list[dict[str, Any]]:
         else:
             place = {"ra": float(center.icrs.ra.deg), "dec": float(center.icrs.dec.deg)}
         stars.append({"name": name, "role": "reference" if is_reference else "target", **place})
-    names = [star["name"] for star in stars]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names = [str(star["name"]) for star in stars]
+    twice = ", ".join(sorted({name for name in names if names.count(name) > 1})[:5])
     if twice:
-        raise ConfigError(
-            f"{path}: expected different texts beside the regions, found {', '.join(twice[:5])} several times."
-        )
+        raise ConfigError(f"{path}: expected different texts beside the regions, found {twice} several times.")
     return stars
