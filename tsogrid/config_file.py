@@ -93,6 +93,11 @@ _PATHS = (
     ("center", "drift", "file"),
     ("calibrate", "mask"),
     ("input", "gain"),
+    ("cluster", "folder"),
+    ("cluster", "template"),
+    ("cluster", "security", "ca_file"),
+    ("cluster", "security", "cert"),
+    ("cluster", "security", "key"),
 )
 # Names of kinds, which stand in the path of a validation error and in no file.
 _TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
@@ -281,13 +286,20 @@ def _known_keys(model: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
     for step in steps:
         if not isinstance(step, str):
             continue
+        chosen = [each for each in models if any(get_args(f.annotation) == (step,) for f in each.model_fields.values())]
+        if chosen:  # a tag of a union, such as "annulus"
+            models = chosen
+            continue
         named = [field for each in models for name, field in each.model_fields.items() if name == step]
-        if named:
-            models = [found for field in named for found in _models_in(field.annotation)]
-        else:  # a tag of a union, such as "annulus"
-            chosen = [each for each in models if any(f.default == step for f in each.model_fields.values())]
-            models = chosen or models
+        models = [found for field in named for found in _models_in(field.annotation)] or models
     return sorted({name for each in models for name in each.model_fields})
+
+
+def _without_tags(steps: tuple[Any, ...]) -> list[Any]:
+    """The path of an error as a user writes it; under ``cluster`` the kind, which comes first, may have a key's name."""
+    if steps[:1] == ("cluster",):
+        return [steps[0], *steps[2:]]
+    return [step for step in steps if step not in _TAGS]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
@@ -310,7 +322,7 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     for item in error.errors():
         steps = item["loc"]
         keys = _known_keys(model, steps[:-1])
-        path = ".".join(str(step) for step in steps if step not in _TAGS)
+        path = ".".join(str(step) for step in _without_tags(steps))
         if item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(steps[-1]), keys, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(keys)}."

@@ -103,7 +103,9 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
             return store.open_result(path)
-        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
+        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
+            for line in cluster.told_of(client, config.cluster) if client else []:
+                progress.say(line)
             measure_missing(plan.with_block(target.block), target, client, progress)
     return store.open_result(path)
 
@@ -220,7 +222,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
         seconds += (time.thread_time() - begin) / stop
     total = seconds * plan.n_frames
     kind = cluster.resolve_kind(config.cluster, total)
-    workers = cluster.n_workers(config.cluster) if kind != "none" else 1
+    workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1
     if found is not None:
         block = found.block
     elif config.output.block == "auto":
