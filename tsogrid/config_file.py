@@ -180,12 +180,23 @@ def apply_overrides(content: dict[str, Any], overrides: dict[str, Any], model: t
             if isinstance(content.get(steps[0]), list):
                 content[steps[0]] = complete[steps[0]]
             else:
-                content.setdefault(steps[0], complete.get(steps[0]))
+                _complete(content, complete, steps[:-1])
             _set(content, steps, value)
         except (KeyError, IndexError, ValueError, TypeError):
             raise ConfigError(
                 f"--set {key}: no such key. Expected a path such as center.search_box or sky.0.inner."
             ) from None
+
+
+def _complete(content: Any, complete: Any, steps: list[str]) -> None:
+    """Fill in the sections and lists that lead to a key, with their defaults where they have any."""
+    for step in steps:
+        if not isinstance(content, dict):
+            return
+        complete = complete.get(step) if isinstance(complete, dict) else None
+        if content.get(step) is None:
+            content[step] = complete if isinstance(complete, dict | list) else {}
+        content = content[step]
 
 
 def load(path: str | Path) -> dict[str, Any]:

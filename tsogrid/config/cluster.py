@@ -33,7 +33,8 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _seconds(value: str) -> float:
+def walltime_seconds(value: str) -> float:
+    """Read a walltime, ``[days-]hours:minutes:seconds``."""
     days, _, clock = value.rpartition("-")
     hours, minutes, seconds = (int(part) for part in clock.split(":"))
     return float(86400 * int(days or 0) + 3600 * hours + 60 * minutes + seconds)
@@ -159,10 +160,6 @@ class _Queue(_Cluster):
     python: str | None = None
     dashboard: Dashboard = "127.0.0.1:0"
     client: ClientJob = ClientJob()
-
-    @property
-    def walltime_seconds(self) -> float:
-        return _seconds(self.walltime)
 
 
 class SlurmCluster(_Queue):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tsogrid.config import PbsCluster, QueueCluster, SlurmCluster
-from tsogrid.config.cluster import DEFAULT_WORKERS, PATH_CHARACTERS
+from tsogrid.config.cluster import DEFAULT_WORKERS, PATH_CHARACTERS, walltime_seconds
 from tsogrid.engine.security import of_jobs
 from tsogrid.errors import ConfigError, RunError
 
@@ -68,12 +68,12 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
     dict
         Keyword arguments of SLURMCluster and PBSCluster.
     """
-    leaving = min(LEAVING, config.walltime_seconds / 5)
-    lifetime = [f"--lifetime={config.walltime_seconds - leaving:.0f}s", f"--lifetime-stagger={leaving / 2:.0f}s"]
+    leaving = min(LEAVING, walltime_seconds(config.walltime) / 5)
+    lifetime = [f"--lifetime={walltime_seconds(config.walltime) - leaving:.0f}s", f"--lifetime-stagger={leaving / 2:.0f}s"]
     return {
         "queue": config.queue,
         "account": config.account,
-        "walltime": _walltime(config),
+        "walltime": walltime_text(config),
         "cores": config.cores,
         "processes": config.cores,
         "memory": config.memory,
@@ -94,11 +94,12 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
     }
 
 
-def _walltime(config: QueueCluster) -> str:
-    """The walltime as this batch system writes it: PBS knows no days."""
+def walltime_text(config: QueueCluster, walltime: str | None = None) -> str:
+    """Write a walltime, or the workers', as this batch system reads it: PBS knows no days."""
+    walltime = walltime or config.walltime
     if isinstance(config, SlurmCluster):
-        return config.walltime
-    minutes, seconds = divmod(round(config.walltime_seconds), 60)
+        return walltime
+    minutes, seconds = divmod(round(walltime_seconds(walltime)), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
 
 
