@@ -59,7 +59,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         ("passes", f"{passes}: {'; '.join(' + '.join(stages) for stages in plan.passes)}"),
         ("blocks", f"{-(-plan.n_frames // cost.block)} of {cost.block} frames, in {-(-plan.n_frames // shard)} shards"),
         ("memory", f"about {size(memory)} a worker"),
-        ("cluster", cost.kind + (f", {cost.workers} workers" if cost.kind == "local" else "")),
+        ("cluster", cost.kind + (f", {cost.workers} workers" if cost.kind != "none" else "")),
         ("cost", f"{1e3 * cost.seconds_per_frame:.3g} ms of CPU a frame, about {duration(seconds)} in all (measured here)"),
         ("store", f"{path} ({standing})"),
     ]

@@ -2,6 +2,22 @@
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
 from tsogrid.config.center import CenterConfig, Drift
+from tsogrid.config.cluster import (
+    Adaptive,
+    AddressCluster,
+    AutoCluster,
+    ClientJob,
+    ClusterConfig,
+    KubernetesCluster,
+    LocalCluster,
+    NoCluster,
+    PbsCluster,
+    QueueCluster,
+    SlurmCluster,
+    TlsFiles,
+    Volume,
+    section_of_kind,
+)
 from tsogrid.config.section import Region, Section, Width, expand_range
 from tsogrid.config.sky import (
     AmplifierStep,
@@ -18,7 +34,6 @@ from tsogrid.config.sky import (
 )
 from tsogrid.config.whole import (
     CalibrateConfig,
-    ClusterConfig,
     Config,
     InputConfig,
     Outliers,
@@ -30,24 +45,33 @@ from tsogrid.config.whole import (
 )
 
 __all__ = [
+    "Adaptive",
+    "AddressCluster",
     "AmplifierStep",
     "Annulus",
     "Aperture",
+    "AutoCluster",
     "CalibrateConfig",
     "CenterConfig",
     "Circle",
+    "ClientJob",
     "ClusterConfig",
     "ColumnRow",
     "Config",
     "Drift",
     "FollowingWidth",
     "InputConfig",
+    "KubernetesCluster",
     "Local",
+    "LocalCluster",
+    "NoCluster",
     "NoSky",
     "Outliers",
     "OutputConfig",
+    "PbsCluster",
     "PhotometryConfig",
     "PlotConfig",
+    "QueueCluster",
     "ReadoutProcess",
     "Rectangle",
     "Region",
@@ -59,9 +83,13 @@ __all__ = [
     "Shape",
     "SkyChain",
     "SkyRectangle",
+    "SlurmCluster",
     "Source",
+    "TlsFiles",
+    "Volume",
     "WholeFrame",
     "Width",
     "chain_label",
     "expand_range",
+    "section_of_kind",
 ]

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_v
 
 from tsogrid.config.apertures import Aperture, Circle
 from tsogrid.config.center import CenterConfig
+from tsogrid.config.cluster import AutoCluster, Cluster
 from tsogrid.config.section import Box, Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
 from tsogrid.config_file import explain, read_config
@@ -113,26 +114,13 @@ class OutputConfig(Section):
     store: str | None = None
     block: Literal["auto"] | PositiveInt = "auto"
     diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
+    file_names: Literal["plain", "hashed"] = "plain"  # how the store names the input files; never their folders
 
 
 class PlotConfig(Section):
     """``plot``: how results are shown; it changes no number."""
 
     time_reference: float | None = None  # days that are taken off the times
-
-
-class ClusterConfig(Section):
-    """``cluster``: where the blocks are measured."""
-
-    kind: Literal["auto", "none", "local", "address"] = "auto"
-    workers: PositiveInt | None = None
-    address: str | None = None
-
-    @model_validator(mode="after")
-    def _address(self) -> "ClusterConfig":
-        if (self.kind == "address") != (self.address is not None):
-            raise ValueError("kind: address and address: tcp://host:port belong together")
-        return self
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +150,7 @@ class Config(Section):
     photometry: PhotometryConfig = PhotometryConfig()
     output: OutputConfig = OutputConfig()
     plot: PlotConfig = PlotConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    cluster: Cluster = AutoCluster()
 
     @model_validator(mode="before")
     @classmethod

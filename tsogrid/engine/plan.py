@@ -238,6 +238,9 @@ class Plan:
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
+        if "file" in result.coords:
+            names = [self._named(str(name)) for name in result["file"].to_numpy()]
+            result["file"] = result["file"].copy(data=_text(names))
         for name, coordinate in result.coords.items():
             if coordinate.dtype.kind == "U":  # fixed-width text has no place in the zarr 3 specification
                 result[name] = coordinate.astype(object)
@@ -271,7 +274,12 @@ class Plan:
         if self.recipe.bad_pixels is not None:
             config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
         inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
+        inputs = [item | {"name": self._named(item["name"])} for item in inputs]
         return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
+
+    def _named(self, name: str) -> str:
+        """What the store calls an input file, whose folder it never tells."""
+        return name if self.config.output.file_names == "plain" else hashlib.sha256(name.encode()).hexdigest()[:16]
 
     @property
     def _moves(self) -> bool:
