@@ -96,6 +96,7 @@ _PATHS = (
 )
 # Names of kinds, which stand in the path of a validation error and in no file.
 _TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
+_TAGS += ("a star", "a catalogue", "a detection")
 
 
 def _resolve(value: Any, base: Path) -> Any:
@@ -106,7 +107,18 @@ def _resolve(value: Any, base: Path) -> Any:
     return str(base / Path(value).expanduser())
 
 
+def _resolve_catalogues(sources: Any, base: Path) -> Any:
+    """Make the paths of catalogues absolute; one stands as text, or under the key catalogue."""
+    if isinstance(sources, list):
+        return [_resolve_catalogues(entry, base) for entry in sources]
+    if isinstance(sources, dict) and isinstance(sources.get("catalogue"), str):
+        return {**sources, "catalogue": _resolve(sources["catalogue"], base)}
+    return _resolve(sources, base) if isinstance(sources, str) else sources
+
+
 def _resolve_paths(content: dict[str, Any], base: Path) -> None:
+    if "sources" in content:
+        content["sources"] = _resolve_catalogues(content["sources"], base)
     for *sections, key in _PATHS:
         part: Any = content
         for section in sections:

@@ -16,6 +16,7 @@ from tsogrid.config.sky import (
     SkyRectangle,
     chain_label,
 )
+from tsogrid.config.stars import Catalogue, Detect, Detection
 from tsogrid.config.whole import (
     CalibrateConfig,
     ClusterConfig,
@@ -34,11 +35,14 @@ __all__ = [
     "Annulus",
     "Aperture",
     "CalibrateConfig",
+    "Catalogue",
     "CenterConfig",
     "Circle",
     "ClusterConfig",
     "ColumnRow",
     "Config",
+    "Detect",
+    "Detection",
     "Drift",
     "FollowingWidth",
     "InputConfig",
