@@ -95,8 +95,10 @@ _PATHS = (
     ("input", "gain"),
 )
 # Names of kinds, which stand in the path of a validation error and in no file.
-_TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
-_TAGS += ("a star", "a catalogue", "a detection")
+_TAGS = (
+    *("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none"),
+    *("a star", "a catalogue", "a detection"),
+)
 
 
 def _resolve(value: Any, base: Path) -> Any:

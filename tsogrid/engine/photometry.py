@@ -134,7 +134,7 @@ def _shared(groups: tuple[Group, ...], places: Places) -> np.ndarray:
     Equal apertures about two sources overlap if these are nearer than twice the radius, or of rectangles nearer than the
     width along x and the height along y.
     """
-    found = []
+    found: list[np.ndarray] = []
     round_sizes = [
         group.half_sizes(places)[0] for group in groups if not isinstance(group, Frame) and not is_cornered(group)
     ]

@@ -276,9 +276,9 @@ class _Block:
         if reach > max(self.shape):
             return np.repeat(np.isfinite(self.data).any(axis=(1, 2))[:, None], x.shape[1], axis=1)
         # Where an aperture holds good pixels they are within reach: only the others have to be looked at.
-        found = np.zeros(x.shape, bool)
+        found: np.ndarray = np.zeros(x.shape, bool)
         if self.recipe.photometry.off_frame != "frame":
-            found = (self.result["aperture_area"] > 0).any(axis=2)
+            found = np.asarray((self.result["aperture_area"] > 0).any(axis=2))
         if not found.all():
             x, y = np.where(found, np.nan, x), np.where(found, np.nan, y)
             found |= aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0

@@ -30,7 +30,9 @@ def celestial_wcs(header_text: str | None) -> Any | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # what wcslib mends in a header is no news to the user
         try:
-            wcs = WCS(fits.Header.fromstring(header_text, sep="\n")).celestial
+            wcs = WCS(fits.Header.fromstring(header_text, sep="\n"))
+            if (wcs.naxis, wcs.wcs.lng, wcs.wcs.lat) != (2, 0, 1):
+                wcs = wcs.celestial
             wcs.wcs.set()
         except Exception:  # whatever wcslib and astropy raise of a damaged header
             return None
