@@ -81,7 +81,9 @@ class Store:
 def shard_length(plan: Plan, block: int) -> int:
     """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards, but no more than fit in `SHARD_BYTES`."""
     sizes = plan.sizes
-    of_frame = sum(np.dtype(each.dtype).itemsize * math.prod(sizes[dim] for dim in each.dims[1:]) for each in plan.variables())
+    of_frame = sum(
+        np.dtype(each.dtype).itemsize * math.prod(sizes[dim] for dim in each.dims[1:]) for each in plan.variables()
+    )
     blocks = math.ceil(math.ceil(plan.n_frames / block) / MOST_SHARDS)
     return block * max(1, min(blocks, int(SHARD_BYTES / (block * of_frame))))
 

@@ -11,7 +11,7 @@ import xarray as xr
 from tsogrid.config import Catalogue, Config, Detect, Source
 from tsogrid.errors import ConfigError
 from tsogrid.field.catalogue import read_catalogue
-from tsogrid.field.detection import detected_sources
+from tsogrid.field.proposal import detected_sources
 
 
 def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
