@@ -100,7 +100,10 @@ _PATHS = (
     ("cluster", "security", "key"),
 )
 # Names of kinds, which stand in the path of a validation error and in no file.
-_TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
+_TAGS = (
+    *("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none"),
+    *("a star", "a catalogue", "a detection"),
+)
 
 
 def _resolve(value: Any, base: Path) -> Any:
@@ -111,7 +114,18 @@ def _resolve(value: Any, base: Path) -> Any:
     return str(base / Path(value).expanduser())
 
 
+def _resolve_catalogues(sources: Any, base: Path) -> Any:
+    """Make the paths of catalogues absolute; one stands as text, or under the key catalogue."""
+    if isinstance(sources, list):
+        return [_resolve_catalogues(entry, base) for entry in sources]
+    if isinstance(sources, dict) and isinstance(sources.get("catalogue"), str):
+        return {**sources, "catalogue": _resolve(sources["catalogue"], base)}
+    return _resolve(sources, base) if isinstance(sources, str) else sources
+
+
 def _resolve_paths(content: dict[str, Any], base: Path) -> None:
+    if "sources" in content:
+        content["sources"] = _resolve_catalogues(content["sources"], base)
     for *sections, key in _PATHS:
         part: Any = content
         for section in sections:

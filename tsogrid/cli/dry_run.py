@@ -44,7 +44,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     path = store_path(config)
     standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
-    shard = found.shard if found else shard_length(plan.n_frames, cost.block)
+    shard = found.shard if found else shard_length(plan, cost.block)
     memory = WORKER_BASE + COPIES * (cost.block + 2 * plan.halo) * plan.working_bytes_per_frame
     passes = len(plan.passes)
     seconds = cost.cpu_seconds / cost.workers

@@ -32,6 +32,7 @@ from tsogrid.config.sky import (
     SkyRectangle,
     chain_label,
 )
+from tsogrid.config.stars import Catalogue, Detect, Detection
 from tsogrid.config.whole import (
     CalibrateConfig,
     Config,
@@ -52,12 +53,15 @@ __all__ = [
     "Aperture",
     "AutoCluster",
     "CalibrateConfig",
+    "Catalogue",
     "CenterConfig",
     "Circle",
     "ClientJob",
     "ClusterConfig",
     "ColumnRow",
     "Config",
+    "Detect",
+    "Detection",
     "Drift",
     "FollowingWidth",
     "InputConfig",

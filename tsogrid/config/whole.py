@@ -4,16 +4,28 @@ One model a section of the YAML file; an unknown key is refused with the nearest
 reads files and words the errors). A validated `Config` is complete: nothing downstream fills in defaults.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tsogrid.config.apertures import Aperture, Circle
 from tsogrid.config.center import CenterConfig
 from tsogrid.config.cluster import AutoCluster, Cluster
 from tsogrid.config.section import Box, Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
+from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
 from tsogrid.config_file import explain, read_config
 from tsogrid.errors import ConfigError
 from tsogrid.presets import PRESETS
@@ -72,6 +84,12 @@ class Source(Section):
         if [None in pixel, None in sky].count(False) != 1 or (None in pixel) != (pixel == (None, None)):
             raise ValueError(f"source {self.name!r} needs either x and y (pixels) or ra and dec (degrees)")
         return self
+
+
+Entry = Annotated[
+    Annotated[Source, Tag("a star")] | Annotated[Catalogue, Tag("a catalogue")] | Annotated[Detect, Tag("a detection")],
+    Discriminator(kind_of_entry),
+]
 
 
 class Outliers(Section):
@@ -142,7 +160,7 @@ class Config(Section):
 
     preset: Literal["jwst"] | None = None
     input: InputConfig = InputConfig()
-    sources: list[Source] = []
+    sources: Annotated[list[Entry], BeforeValidator(as_entries)] = []
     calibrate: CalibrateConfig = CalibrateConfig()
     center: CenterConfig = CenterConfig()
     sky: list[SkyChain] = []
@@ -175,11 +193,11 @@ class Config(Section):
             inner = max(radii, default=max(DEFAULT_RADII)) + DEFAULT_SKY_GAP
             object.__setattr__(self, "sky", [[Annulus(inner=inner, outer=inner + DEFAULT_SKY_WIDTH)]])
         for what, labels in (
-            ("sources", [source.name for source in self.sources]),
+            ("sources", [source.name for source in self.stars]),
             ("sky", [chain_label(chain) for chain in self.sky]),
             ("apertures", [label for aperture in shapes for label in aperture.labels]),
         ):
-            repeated = sorted({label for label in labels if labels.count(label) > 1})
+            repeated = sorted(label for label, count in Counter(labels).items() if count > 1)
             if repeated:
                 raise ValueError(f"{what}: expected different names, found {', '.join(repeated)} more than once")
         return self
@@ -194,6 +212,11 @@ class Config(Section):
         """Whether an aperture or a sky region follows the width of the stars."""
         steps = [step for chain in self.sky for step in chain]
         return any(getattr(each, "scaled", None) is not None for each in (*self.apertures, *steps))
+
+    @property
+    def stars(self) -> list[Source]:
+        """The sources that are stars; all of them once catalogues and detections have become stars."""
+        return [source for source in self.sources if isinstance(source, Source)]
 
     @property
     def radii(self) -> list[float]:

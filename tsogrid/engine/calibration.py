@@ -104,8 +104,11 @@ def _scaled(data: np.ndarray, pixels: "Pixels", recipe: Recipe) -> tuple[np.ndar
     elif np.isfinite(recipe.electrons_per_unit):
         electrons, noise = recipe.electrons_per_unit, recipe.read_noise**2
         # Negative pixels count as such, or the variance of an empty sky would come out too large on the average.
-        variance = np.maximum(data * electrons + noise, max(0.1 * noise, 1e-3))
-        error = (np.sqrt(variance) / electrons).astype(data.dtype, copy=False)
+        error = data * electrons
+        error += noise  # in place: making arrays would take longer than the numbers
+        np.maximum(error, max(0.1 * noise, 1e-3), out=error)
+        np.sqrt(error, out=error)
+        error /= electrons
     return data, error
 
 

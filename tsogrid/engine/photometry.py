@@ -6,11 +6,12 @@ The rule for apertures that reach over the frame's edge, and for saturated pixel
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Saturation
-from tsogrid.engine.apertures import Group, Places
+from tsogrid.engine.apertures import Frame, Group, Places, is_cornered, reach_of
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
 from tsogrid.kernels import aperture
+from tsogrid.kernels.neighbours import marked_about, nearest_neighbour
 
 Arrays = dict[str, np.ndarray]
 
@@ -99,6 +100,8 @@ def _sums(
         | np.where(empty, int(ApertureFlag.NO_PIXELS), 0)
         | np.where(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME), 0)
     )
+    if places.x.shape[1] > 1:
+        flags |= _shared(recipe.groups, places)
     if recipe.saturation is not None:
         saturated = _saturated(recipe.saturation, recipe.groups, data, places)
         lost = lost | saturated
@@ -125,17 +128,44 @@ def _sums(
     return result if radius is None else result | {"aperture_radius": radius}
 
 
+def _shared(groups: tuple[Group, ...], places: Places) -> np.ndarray:
+    """Flags of apertures that other sources reach into or stand in; shape (n, n_sources, n_apertures).
+
+    Equal apertures about two sources overlap if these are nearer than twice the radius, or of rectangles nearer than the
+    width along x and the height along y.
+    """
+    found: list[np.ndarray] = []
+    round_sizes = [
+        group.half_sizes(places)[0] for group in groups if not isinstance(group, Frame) and not is_cornered(group)
+    ]
+    widest = max((2 * np.fmax.reduce(each, axis=None, initial=0.0) for each in round_sizes), default=0.0)
+    distance = nearest_neighbour(places.x, places.y, widest) if widest > 0 else np.full(places.x.shape, np.inf)
+    for group in groups:
+        half_x, half_y = group.half_sizes(places)
+        if isinstance(group, Frame):
+            found.append(np.zeros(half_x.shape, np.int64))
+            continue
+        if is_cornered(group):
+            scaled = nearest_neighbour(places.x / (2 * half_x[..., 0]), places.y / (2 * half_y[..., 0]), 1.0, square=True)
+            near, overlap = scaled[:, :, None] < 0.5, scaled[:, :, None] < 1.0
+        else:
+            near, overlap = distance[:, :, None] < half_x, distance[:, :, None] < 2 * half_x
+        found.append(np.where(overlap, int(ApertureFlag.OVERLAP), 0) | np.where(near, int(ApertureFlag.NEIGHBOUR), 0))
+    return np.concatenate(found, axis=2)
+
+
 def _saturated(saturation: Saturation, groups: tuple[Group, ...], data: np.ndarray, places: Places) -> np.ndarray:
     """Whether too many pixels, counted by their centres, are saturated; shape (n, n_sources, n_apertures)."""
-    shape = (*places.x.shape, sum(group.count for group in groups))
-    frame, row, column = np.nonzero(data > saturation.level)
-    counts = np.zeros(shape, np.int64)
-    for source in range(shape[1]):
-        dx, dy = column - places.x[frame, source], row - places.y[frame, source]
-        inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
-        for index, within in enumerate(inside):
-            counts[:, source, index] = np.bincount(frame[within], minlength=shape[0])
-    return counts >= saturation.pixels
+    if any(isinstance(group, Frame) for group in groups):
+        reach = np.full(places.x.shape, float(max(data.shape)))
+    else:
+        reach = np.fmax.reduce([reach_of(group, places) for group in groups])
+    frame, source, row, column = marked_about(data > saturation.level, places.x, places.y, reach)
+    dx, dy = column - places.x[frame, source], row - places.y[frame, source]
+    inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
+    n, sources = places.x.shape
+    counts = [np.bincount((frame * sources + source)[within], minlength=n * sources) for within in inside]
+    return np.asarray(np.stack(counts, axis=-1).reshape(n, sources, len(inside)) >= saturation.pixels)
 
 
 def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: np.ndarray, sums: Arrays) -> Arrays:

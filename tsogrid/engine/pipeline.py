@@ -20,6 +20,7 @@ from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
 from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
@@ -261,21 +262,27 @@ class _Block:
         if self.recipe.whole_frames.any():
             return np.repeat(outliers.sum(axis=(1, 2), dtype=np.int32)[:, None], places.x.shape[1], axis=1)
         reach = np.fmax.reduce([reach_of(group, places) for group in self.recipe.groups])
-        counts = np.zeros(reach.shape, np.int32)
-        frame, row, column = np.nonzero(outliers)
-        for source in range(counts.shape[1]):
-            dx, dy = np.abs(column - places.x[frame, source]), np.abs(row - places.y[frame, source])
-            # A pixel is touched where its nearest point is; about an unknown place none is.
-            near = np.hypot(np.maximum(dx - 0.5, 0.0), np.maximum(dy - 0.5, 0.0)) < reach[frame, source]
-            counts[:, source] = np.bincount(frame[near], minlength=len(counts))
-        return counts
+        n, sources = reach.shape
+        frame, source, row, column = marked_about(outliers, places.x, places.y, reach + 1.0)
+        dx, dy = np.abs(column - places.x[frame, source]), np.abs(row - places.y[frame, source])
+        # A pixel is touched where its nearest point is; about an unknown place none is.
+        near = np.hypot(np.maximum(dx - 0.5, 0.0), np.maximum(dy - 0.5, 0.0)) < reach[frame, source]
+        counts = np.bincount((frame * sources + source)[near], minlength=n * sources)
+        return counts.reshape(n, sources).astype(np.int32)
 
     def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether a good pixel lies within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""
         reach = self.recipe.aperture_reach
         if reach > max(self.shape):
             return np.repeat(np.isfinite(self.data).any(axis=(1, 2))[:, None], x.shape[1], axis=1)
-        return aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0
+        # Where an aperture holds good pixels they are within reach: only the others have to be looked at.
+        found: np.ndarray = np.zeros(x.shape, bool)
+        if self.recipe.photometry.off_frame != "frame":
+            found = np.asarray((self.result["aperture_area"] > 0).any(axis=2))
+        if not found.all():
+            x, y = np.where(found, np.nan, x), np.where(found, np.nan, y)
+            found |= aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0
+        return found
 
 
 _STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

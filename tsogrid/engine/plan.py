@@ -21,6 +21,7 @@ from tsogrid.engine.block_size import default_block
 from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.windows import Window, plan_windows
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_mask, read_psf
@@ -332,6 +333,7 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     InputError, ConfigError
         The configuration asks for what the frames do not have.
     """
+    config = with_listed_sources(config, frames)
     attributes = frames.attrs | {
         name: value
         for name, key in (("gain", "gain"), ("read_noise", "read_noise"), ("integration_time_s", "integration_time"))

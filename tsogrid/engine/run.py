@@ -25,6 +25,7 @@ from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.engine.status import noted
 from tsogrid.errors import ConfigError, InputError, StoreError
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
@@ -122,6 +123,7 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
             "sources: expected at least one star over single-frame files, found none. "
             "Give each a name and its x, y (0-based pixels) or ra, dec."
         )
+    config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
     plan = make_plan(frames, config, block)

@@ -34,6 +34,7 @@ from tsogrid.errors import StoreError, TsogridWarning
 
 MOST_SHARDS = 48
 TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
+SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
 KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
@@ -83,9 +84,14 @@ class Store:
         return zarr.open_array(self.path / "progress" / name, mode=mode)
 
 
-def shard_length(n_frames: int, block: int) -> int:
-    """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards."""
-    return block * max(1, math.ceil(math.ceil(n_frames / block) / MOST_SHARDS))
+def shard_length(plan: Plan, block: int) -> int:
+    """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards, but no more than fit in `SHARD_BYTES`."""
+    sizes = plan.sizes
+    of_frame = sum(
+        np.dtype(each.dtype).itemsize * math.prod(sizes[dim] for dim in each.dims[1:]) for each in plan.variables()
+    )
+    blocks = math.ceil(math.ceil(plan.n_frames / block) / MOST_SHARDS)
+    return block * max(1, min(blocks, int(SHARD_BYTES / (block * of_frame))))
 
 
 def existing(path: Path) -> Store | None:
@@ -131,7 +137,7 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan.n_frames, plan.block))
+    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan, plan.block))
     store = Store(path, plan.n_frames, block, shard, len(plan.passes))
     making, old = _beside(path, "making"), _beside(path, "old")
     try:
