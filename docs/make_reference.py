@@ -38,6 +38,7 @@ KINDS = {
 }
 PRESENT = {
     "_always": "always",
+    "_registered": "frames are registered",
     "_cross_correlated": "`predict: cross-correlation`",
     "_moment_predicted": "`predict: center-of-mass`",
     "_centred": "unless `method: none`",
@@ -192,6 +193,7 @@ def result_page() -> str:
     parts = {
         "variables": variables(),
         "source_flags": bits(flags.SourceFlag),
+        "frame_flags": bits(flags.RegistrationFlag),
         "aperture_flags": bits(flags.ApertureFlag),
         "times": times(),
         "attributes": ", ".join(f"`{name}`" for name in attributes),

@@ -39,6 +39,8 @@ SERVES = {
     "engine.cutouts": "engine.pipeline",
     "engine.centering": "engine.pipeline",
     "engine.calibration": "engine.pipeline",
+    "engine.registering": "engine.pipeline",
+    "engine.reference": "engine.plan",
     "engine.positions": "engine.plan",
     "engine.block_size": "engine.plan",
     "engine.repair": "engine.plan",

@@ -52,6 +52,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         ("frames", f"{plan.n_frames} of {plan.shape[0]} × {plan.shape[1]} pixels (y × x)"),
         ("times", times_line(frames)),
         ("sources", _sources(plan)),
+        ("register", plan.registration),
         ("apertures", ", ".join(label for aperture in config.apertures for label in aperture.labels)),
         ("skies", ", ".join(str(label) for label in plan.template()["sky"].to_numpy())),
         ("windows", _windows(plan)),

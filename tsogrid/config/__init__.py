@@ -1,7 +1,7 @@
 """The configuration, section by section; see `tsogrid.config.whole`."""
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
-from tsogrid.config.center import CenterConfig, Drift
+from tsogrid.config.center import CenterConfig, Drift, Registration
 from tsogrid.config.cluster import (
     Adaptive,
     AddressCluster,
@@ -79,6 +79,7 @@ __all__ = [
     "ReadoutProcess",
     "Rectangle",
     "Region",
+    "Registration",
     "Ring",
     "RowAmplifier",
     "Saturation",

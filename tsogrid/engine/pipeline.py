@@ -17,13 +17,15 @@ from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.registering import registered_places
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
+from tsogrid.kernels.displacement import common_displacement
 from tsogrid.kernels.frame_level import background_level
 from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
-PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
+REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
 
 
@@ -69,6 +71,8 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
         One tuple of stages a pass; almost always one pass, two for a median position or where centres are repaired.
     """
     center = recipe.center
+    if recipe.pattern is not None:  # nothing of the series is needed: what follows it is refused beside a registration
+        return ((REGISTER, PHOTOMETRY) if center.method == "none" else (REGISTER, CENTER, PHOTOMETRY),)
     if center.method == "none":
         return ((PHOTOMETRY,),)
     passes: list[list[str]] = [[PREDICT]] if center.predict != "none" else [[]]
@@ -111,6 +115,8 @@ def measure_block(
         for stage in stages:
             if stage == PHOTOMETRY and recipe.needs_width:
                 _share_width(blocks)
+            if stage == PHOTOMETRY and recipe.center.position == "common":
+                _share_displacement(blocks)
             for block in blocks:
                 _STAGES[stage](block)
     for block in blocks:
@@ -129,6 +135,16 @@ def _share_width(blocks: list["_Block"]) -> None:
     width = median_fwhm(seen_fwhm(sigma_x), seen_fwhm(sigma_y))
     for block in blocks:
         block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
+
+
+def _share_displacement(blocks: list["_Block"]) -> None:
+    """Let the sources of all windows share one displacement from their planned places a frame."""
+    dx = np.concatenate([block.found[0] - block.x_planned for block in blocks], axis=1)
+    dy = np.concatenate([block.found[1] - block.y_planned for block in blocks], axis=1)
+    light = np.concatenate([block.result["amplitude"] for block in blocks], axis=1)
+    x, y = common_displacement(dx, dy, light)
+    for block in blocks:
+        block.found = block.x_planned + x[:, None], block.y_planned + y[:, None]
 
 
 class _Block:
@@ -151,6 +167,7 @@ class _Block:
         if "x_guess" in given:
             self.x_guess, self.y_guess = self._local(given["x_guess"], given["y_guess"])
         self._sky_level: np.ndarray | None = None
+        self.found: tuple[np.ndarray, np.ndarray] = self.x_planned, self.y_planned
 
     def _local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x - self.column, y - self.row
@@ -198,6 +215,13 @@ class _Block:
         ny, nx = self.shape
         x, y = x + self.column, y + self.row
         return (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
+
+    def register(self) -> None:
+        assert self.recipe.pattern is not None
+        found = registered_places(self.center_data, self.recipe, self.x_planned, self.y_planned)
+        self.x_planned, self.y_planned = self.x_guess, self.y_guess = found.x, found.y
+        self.result |= found.values
+        self.flags |= found.flags[:, None]
 
     def predict(self) -> None:
         center = self.recipe.center
@@ -285,4 +309,4 @@ class _Block:
         return found
 
 
-_STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}
+_STAGES = {REGISTER: _Block.register, PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

@@ -18,8 +18,9 @@ import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
 from tsogrid.engine.block_size import default_block
-from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
+from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
+from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
@@ -56,6 +57,8 @@ class Plan:
         Stages, in passes over the series.
     block : int
         Frames in a block.
+    registration : str
+        Whether frames are registered to a reference frame, and why, in words.
     """
 
     n_frames: int
@@ -68,6 +71,7 @@ class Plan:
     windows: tuple[Window, ...]
     passes: tuple[tuple[str, ...], ...]
     block: int
+    registration: str = ""
 
     @property
     def bounds(self) -> np.ndarray:
@@ -249,6 +253,8 @@ class Plan:
         result.attrs["config"] = json.dumps(self.config.scientific(), sort_keys=True)
         result.attrs["data_units"] = self.recipe.unit
         result.attrs["frame_shape"] = list(self.shape)  # rows, columns
+        if self.recipe.pattern is not None:
+            result.attrs["registration"] = self.registration
         result.attrs |= self.config.plot.model_dump(exclude_none=True)  # time_reference: how plots show times
         result.attrs["tsogrid_version"] = tsogrid.__version__
         result.attrs["Conventions"] = "CF-1.11"
@@ -270,6 +276,8 @@ class Plan:
             config["center"]["sources_hash"] = _hash(self.sources.planned)
         if self.sources.fwhm is not None:
             config["center"]["fwhm_hash"] = _hash(self.sources.fwhm)
+        if self.recipe.pattern is not None:
+            config["center"]["pattern_hash"] = _hash(np.stack(self.recipe.pattern))
         if self.recipe.gain_image is not None:
             config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
         if self.recipe.bad_pixels is not None:
@@ -304,6 +312,8 @@ def _text(labels: Any) -> np.ndarray:
 
 
 def _stage_of(name: str) -> str:
+    if name.startswith("frame_"):
+        return REGISTER
     if name in ("x_cc", "y_cc", "x_predicted", "y_predicted"):
         return "predict"
     of_source = schema.BY_NAME[name].dims == ("time", "source")
@@ -370,4 +380,5 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
         passes=stages_of(recipe),
         block=block or 1,
     )
+    made = with_own_places(with_registration(made))
     return made if block else made.with_block(default_block(made.n_frames, made.working_bytes_per_frame, halo=made.halo))

@@ -27,6 +27,7 @@ from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, mak
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.readout_process import require_celerite2
+from tsogrid.kernels.registration import Pattern
 
 # The filter along time: half widths of a star's box, and how far off a star is that is said to stand where it is planned.
 SMALLEST_STAMP, LARGEST_STAMP = 7, 16
@@ -74,6 +75,8 @@ class Recipe:
         What becomes of pixels that are not finite; a number in the unit of the files.
     outliers : Outliers or None
         The filter along time.
+    pattern : Pattern or None
+        The stars of the reference frame, to which each frame is registered.
     """
 
     center: CenterConfig
@@ -94,6 +97,7 @@ class Recipe:
     bad_pixels: np.ndarray | None = None
     nan: str | float = "mask"
     outliers: Outliers | None = None
+    pattern: Pattern | None = None
 
     @property
     def has_line_sky(self) -> bool:
@@ -107,6 +111,8 @@ class Recipe:
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
         every_line = any(needs_every_line(step) for chain in chains for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
+        if self.pattern is not None:
+            return True
         return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
     @cached_property
