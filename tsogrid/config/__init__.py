@@ -1,6 +1,17 @@
 """The configuration, section by section; see `tsogrid.config.whole`."""
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
+from tsogrid.config.calibrate import (
+    Amplifier,
+    CalibrateConfig,
+    CosmicRays,
+    Dark,
+    Flat,
+    Master,
+    Outliers,
+    Overscan,
+    Saturation,
+)
 from tsogrid.config.center import CenterConfig, Drift
 from tsogrid.config.section import Region, Section, Width, expand_range
 from tsogrid.config.sky import (
@@ -17,19 +28,17 @@ from tsogrid.config.sky import (
     chain_label,
 )
 from tsogrid.config.whole import (
-    CalibrateConfig,
     ClusterConfig,
     Config,
     InputConfig,
-    Outliers,
     OutputConfig,
     PhotometryConfig,
     PlotConfig,
-    Saturation,
     Source,
 )
 
 __all__ = [
+    "Amplifier",
     "AmplifierStep",
     "Annulus",
     "Aperture",
@@ -39,13 +48,18 @@ __all__ = [
     "ClusterConfig",
     "ColumnRow",
     "Config",
+    "CosmicRays",
+    "Dark",
     "Drift",
+    "Flat",
     "FollowingWidth",
     "InputConfig",
     "Local",
+    "Master",
     "NoSky",
     "Outliers",
     "OutputConfig",
+    "Overscan",
     "PhotometryConfig",
     "PlotConfig",
     "ReadoutProcess",

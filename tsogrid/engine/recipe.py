@@ -17,6 +17,7 @@ from tsogrid.config import (
     CenterConfig,
     ColumnRow,
     Config,
+    CosmicRays,
     Local,
     Outliers,
     PhotometryConfig,
@@ -24,6 +25,7 @@ from tsogrid.config import (
     Saturation,
 )
 from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups, reach_of
+from tsogrid.engine.cosmic_rays import require_astroscrappy
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.readout_process import require_celerite2
@@ -74,6 +76,8 @@ class Recipe:
         What becomes of pixels that are not finite; a number in the unit of the files.
     outliers : Outliers or None
         The filter along time.
+    cosmic_rays : CosmicRays or None
+        How hits are found in each frame.
     """
 
     center: CenterConfig
@@ -94,6 +98,7 @@ class Recipe:
     bad_pixels: np.ndarray | None = None
     nan: str | float = "mask"
     outliers: Outliers | None = None
+    cosmic_rays: CosmicRays | None = None
 
     @property
     def has_line_sky(self) -> bool:
@@ -107,7 +112,8 @@ class Recipe:
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
         every_line = any(needs_every_line(step) for chain in chains for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
-        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
+        whole = self.whole_frames.any() or self.cosmic_rays is not None  # hits are found by iterations over neighbours
+        return bool(whole) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
     @cached_property
     def whole_frames(self) -> np.ndarray:
@@ -282,6 +288,19 @@ def _refuse_huge(config: Config, shape: tuple[int, int]) -> None:
                 )
 
 
+def _cosmic_rays(config: Config, has_error: bool) -> CosmicRays | None:
+    """Refuse to look for cosmic rays where nothing tells the noise, before a run begins."""
+    settings = config.calibrate.cosmic_rays
+    if settings is not None:
+        require_astroscrappy()
+        if not has_error:
+            raise ConfigError(
+                "calibrate.cosmic_rays: expected errors in the frames, or input.gain and input.read_noise, found none: "
+                "hits are told from noise by its size."
+            )
+    return settings
+
+
 def make_recipe(
     config: Config,
     attributes: dict[str, Any],
@@ -352,4 +371,5 @@ def make_recipe(
         bad_pixels=bad_pixels,
         nan=config.calibrate.nan,
         outliers=config.calibrate.outliers,
+        cosmic_rays=_cosmic_rays(config, has_error or math.isfinite(electrons_per_unit)),
     )
