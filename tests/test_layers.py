@@ -44,6 +44,7 @@ SERVES = {
     "engine.detector": "engine.pipeline",
     "engine.masters": "engine.plan",
     "engine.calibration_plan": "engine.plan",
+    "engine.calibration_words": "engine.plan",
     "engine.electronics": "engine.plan",
     "engine.positions": "engine.plan",
     "engine.block_size": "engine.plan",

@@ -154,19 +154,18 @@ def _combine(stack: np.ndarray, master: Master) -> tuple[np.ndarray, np.ndarray]
     middle = _median(np.where(good, stack, np.nan))
     away = np.abs(stack - middle)
     with np.errstate(invalid="ignore", divide="ignore"):
-        if master.combine == "clipped-mean":
-            count = good.sum(axis=0)
-            scatter = np.sqrt(np.where(good, away**2, 0.0).sum(axis=0) / np.maximum(count - 1, 1))
-            usual = _median(np.where(count > 1, scatter, np.nan).T)[:, None]
-            own = _MAD * _median(np.where(good, away, np.nan))
-            good &= away <= master.clip * np.fmax(own, np.nan_to_num(usual))
+        count = good.sum(axis=0)
+        scatter = np.sqrt(np.where(good, away**2, 0.0).sum(axis=0) / np.maximum(count - 1, 1))
+        usual = _median(np.where(count > 1, scatter, np.nan).T)[:, None]
+        own = _MAD * _median(np.where(good, away, np.nan))
+        good &= away <= master.clip * np.fmax(own, np.nan_to_num(usual))
         count = good.sum(axis=0)
         mean = np.where(good, stack, 0.0).sum(axis=0) / count
         spread = np.sqrt(np.where(good, (stack - mean) ** 2, 0.0).sum(axis=0) / (count - 1))
-        error = spread / np.sqrt(count)
+        error = np.where(count > 1, spread / np.sqrt(count), np.nan)
     if master.combine == "median":
         return middle, error * np.where(count > 2, _MEDIAN_ERROR, 1.0)
-    return np.where(count > 0, mean, np.nan), np.where(count > 1, error, np.nan)
+    return np.where(count > 0, mean, np.nan), error
 
 
 def _median(stack: np.ndarray) -> np.ndarray:
