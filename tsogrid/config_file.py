@@ -92,6 +92,9 @@ _PATHS = (
     ("center", "position_file"),
     ("center", "drift", "file"),
     ("calibrate", "mask"),
+    ("calibrate", "masters"),
+    *(("calibrate", key) for key in ("bias", "dark", "flat")),
+    *(("calibrate", key, "files") for key in ("bias", "dark", "flat")),
     ("input", "gain"),
     ("cluster", "folder"),
     ("cluster", "template"),
@@ -133,6 +136,8 @@ def _resolve_paths(content: dict[str, Any], base: Path) -> None:
         if not isinstance(part, dict) or key not in part:
             continue
         value = part[key]
+        if isinstance(value, dict):  # whose files are another key
+            continue
         is_word = isinstance(value, str) and "/" not in value and not Path(value).suffix
         if key in ("psf", "gain") and is_word:  # "gaussian", or a header keyword
             continue

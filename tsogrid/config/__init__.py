@@ -1,6 +1,17 @@
 """The configuration, section by section; see `tsogrid.config.whole`."""
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
+from tsogrid.config.calibrate import (
+    Amplifier,
+    CalibrateConfig,
+    CosmicRays,
+    Dark,
+    Flat,
+    Master,
+    Outliers,
+    Overscan,
+    Saturation,
+)
 from tsogrid.config.center import CenterConfig, Drift, Registration
 from tsogrid.config.cluster import (
     Adaptive,
@@ -34,20 +45,18 @@ from tsogrid.config.sky import (
 )
 from tsogrid.config.stars import Catalogue, Detect, Detection
 from tsogrid.config.whole import (
-    CalibrateConfig,
     Config,
     InputConfig,
-    Outliers,
     OutputConfig,
     PhotometryConfig,
     PlotConfig,
-    Saturation,
     Source,
 )
 
 __all__ = [
     "Adaptive",
     "AddressCluster",
+    "Amplifier",
     "AmplifierStep",
     "Annulus",
     "Aperture",
@@ -60,18 +69,23 @@ __all__ = [
     "ClusterConfig",
     "ColumnRow",
     "Config",
+    "CosmicRays",
+    "Dark",
     "Detect",
     "Detection",
     "Drift",
+    "Flat",
     "FollowingWidth",
     "InputConfig",
     "KubernetesCluster",
     "Local",
     "LocalCluster",
+    "Master",
     "NoCluster",
     "NoSky",
     "Outliers",
     "OutputConfig",
+    "Overscan",
     "PbsCluster",
     "PhotometryConfig",
     "PlotConfig",

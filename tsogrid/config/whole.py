@@ -21,9 +21,10 @@ from pydantic import (
 )
 
 from tsogrid.config.apertures import Aperture, Circle
+from tsogrid.config.calibrate import CalibrateConfig
 from tsogrid.config.center import CenterConfig
 from tsogrid.config.cluster import AutoCluster, Cluster
-from tsogrid.config.section import Box, Names, Section, degrees
+from tsogrid.config.section import Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
 from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
 from tsogrid.config_file import explain, read_config
@@ -90,31 +91,6 @@ Entry = Annotated[
     Annotated[Source, Tag("a star")] | Annotated[Catalogue, Tag("a catalogue")] | Annotated[Detect, Tag("a detection")],
     Discriminator(kind_of_entry),
 ]
-
-
-class Outliers(Section):
-    """Pixels that stand out of their own time series, once the star's own changes are taken out."""
-
-    window: Box = 11  # frames in the running median
-    threshold: PositiveFloat = 5.0  # standard deviations
-    repair: Literal["median", "mask"] = "median"  # the pixel takes the median's value, or is left out
-
-
-class Saturation(Section):
-    """Apertures that hold too many saturated pixels have no flux."""
-
-    level: float  # a pixel above it is saturated; in the unit of the result
-    pixels: PositiveInt = 1  # as many in an aperture make it NaN
-
-
-class CalibrateConfig(Section):
-    """``calibrate``: which pixels are bad."""
-
-    dq: Names = ["DO_NOT_USE"]
-    mask: str | None = None  # a FITS image: pixels that are not 0 are bad
-    outliers: Outliers | None = None
-    saturation: Saturation | None = None
-    nan: Literal["mask", "leave"] | float = "mask"
 
 
 class PhotometryConfig(Section):
@@ -236,6 +212,15 @@ class Config(Section):
                 content[section][key] = Path(content[section][key]).name
         if content["center"]["drift"]:
             content["center"]["drift"]["file"] = Path(content["center"]["drift"]["file"]).name
+        calibrate = content["calibrate"]
+        calibrate.pop("masters")  # where they are kept
+        for key in ("bias", "dark", "flat"):
+            if calibrate[key] is not None:
+                calibrate[key]["files"] = [Path(name).name for name in calibrate[key]["files"]]
+        # What is not used is not told: a store that was made before a key was known goes on.
+        for key, nothing in (("bias", None), ("dark", None), ("flat", None), ("bad_columns", []), ("errors", "frame")):
+            if calibrate[key] == nothing:
+                calibrate.pop(key)
         return content
 
     @classmethod

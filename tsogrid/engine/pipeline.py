@@ -15,6 +15,7 @@ from tsogrid.engine.apertures import Places, reach_of
 from tsogrid.engine.background import Background
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
+from tsogrid.engine.detector import Correction
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.registering import registered_places
@@ -47,6 +48,8 @@ class Pixels:
         Rows and columns of the frame.
     kept : (int, int), optional
         First and last + 1 of the frames that are measured; the others serve the filter along time. None: all.
+    correction : Correction, optional
+        What the detector put on the pixels and is to be taken off.
     """
 
     data: np.ndarray
@@ -55,6 +58,7 @@ class Pixels:
     origin: tuple[int, int]
     shape: tuple[int, int]
     kept: tuple[int, int] | None = None
+    correction: Correction | None = None
 
 
 def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
@@ -155,7 +159,8 @@ class _Block:
         self.shape = pixels.shape
         self.origin = pixels.origin
         self.row, self.column = pixels.origin
-        self.data, self.error, self.center_data, self.outliers = make_ready(pixels, recipe, planned)
+        self.ready = make_ready(pixels, recipe, planned)
+        self.data, self.error, self.center_data, self.outliers = self.ready[:4]
         planned = planned if pixels.kept is None else planned[slice(*pixels.kept)]
         self.x_planned = np.ascontiguousarray(planned[:, :, 0]) - self.column
         self.y_planned = np.ascontiguousarray(planned[:, :, 1]) - self.row
@@ -270,9 +275,7 @@ class _Block:
         self.result["x"], self.result["y"] = x + self.column, y + self.row
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
         places = Places(x, y, self.fwhm)
-        self.result |= measure_apertures(
-            self.recipe, self.data, self.error, places, self._known(x, y), self.origin, self.shape
-        )
+        self.result |= measure_apertures(self.recipe, self.ready, places, self._known(x, y), self.origin, self.shape)
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
         self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
         saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0

@@ -96,6 +96,8 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
     progress = progress or Silent()
     _, plan = prepared(config)
     path = store_path(config)
+    for line in plan.detector.lines if plan.detector is not None else ():
+        progress.say(f"calibration: {line}")
     with locked(path):
         store.recover(path)
         found = _existing(path, plan, mode)
@@ -113,8 +115,8 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
     return store.open_result(path)
 
 
-def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
-    """Open the frames of a configuration and plan their measurement."""
+def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:
+    """Open the frames of a configuration and plan their measurement; `keep` says whether masters made now are kept."""
     if not config.input.files:
         raise ConfigError("input.files: expected paths or a glob of the frames, found none.")
     frames = open_frames(config.input)
@@ -126,7 +128,7 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
     config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
-    plan = make_plan(frames, config, block)
+    plan = make_plan(frames, config, block, keep=keep)
     require_frames(plan, config.output.diagnostics)  # now, and not after hours of measuring
     return frames, plan
 
