@@ -33,6 +33,9 @@ KINDS = {
     ("Config", "sky"): "list of steps, or of lists of steps",
     ("Config", "apertures"): "list",
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
+    ("InputConfig", "site"): "text, {lat, lon, height} or null",
+    ("InputConfig", "target"): "text, {ra, dec} or null",
+    ("InputConfig", "time_offset"): "number, ±hh:mm or null",
 }
 PRESENT = {
     "_always": "always",

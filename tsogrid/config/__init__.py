@@ -2,6 +2,7 @@
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
 from tsogrid.config.center import CenterConfig, Drift
+from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig
 from tsogrid.config.section import Region, Section, Width, expand_range
 from tsogrid.config.sky import (
     AmplifierStep,
@@ -57,9 +58,12 @@ __all__ = [
     "Scaled",
     "Section",
     "Shape",
+    "SiteConfig",
     "SkyChain",
     "SkyRectangle",
     "Source",
+    "SourceTarget",
+    "TargetConfig",
     "WholeFrame",
     "Width",
     "chain_label",

@@ -20,6 +20,7 @@ from tsogrid.config import Circle, ColumnRow, Config, chain_label
 from tsogrid.engine.block_size import default_block
 from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
+from tsogrid.engine.star_times import star_times
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.flags import SourceFlag
@@ -235,6 +236,7 @@ class Plan:
             "aperture": ("aperture", _text(labels), {"long_name": "aperture"}),
             "radius": ("aperture", np.array(radius), {"units": "pixel", "long_name": "radius of the aperture"}),
             **self._scale_factors(),
+            **star_times(self.config, self.coordinates),
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
