@@ -35,6 +35,9 @@ KINDS = {
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
     ("Config", "cluster"): "section, kind or address",
     ("SlurmCluster", "security"): "`temporary`, `none` or section",
+    ("InputConfig", "site"): "text, {lat, lon, height} or null",
+    ("InputConfig", "target"): "text, {ra, dec} or null",
+    ("InputConfig", "time_offset"): "number, ±hh:mm or null",
 }
 PRESENT = {
     "_always": "always",

@@ -29,6 +29,7 @@ from tsogrid.config.cluster import (
     Volume,
     section_of_kind,
 )
+from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig
 from tsogrid.config.section import Region, Section, Width, expand_range
 from tsogrid.config.sky import (
     AmplifierStep,
@@ -100,10 +101,13 @@ __all__ = [
     "Scaled",
     "Section",
     "Shape",
+    "SiteConfig",
     "SkyChain",
     "SkyRectangle",
     "SlurmCluster",
     "Source",
+    "SourceTarget",
+    "TargetConfig",
     "TlsFiles",
     "Volume",
     "WholeFrame",

@@ -24,6 +24,7 @@ from tsogrid.config.apertures import Aperture, Circle
 from tsogrid.config.calibrate import CalibrateConfig
 from tsogrid.config.center import CenterConfig
 from tsogrid.config.cluster import AutoCluster, Cluster
+from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig, clock_offset
 from tsogrid.config.section import Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
 from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
@@ -55,8 +56,9 @@ class InputConfig(Section):
     time_format: Literal["auto", "date", "mjd", "jd"] = "auto"  # of time_keyword
     timing: Literal["auto", "integration", "segment", "counter"] = "auto"  # how integrations of an exposure are timed
     containing: bool = False  # leave out frames that do not hold every source, by their own WCS
-    site: str | dict[str, float] | None = None
-    target: str | dict[str, Any] | None = None
+    time_offset: Annotated[float | None, BeforeValidator(clock_offset)] = None  # hours of a local clock ahead of UTC
+    site: str | SiteConfig | None = None  # None: of the header; none: no site
+    target: str | TargetConfig | None = None  # None: the first source with ra and dec, else of the header
 
 
 class Source(Section):
@@ -200,6 +202,16 @@ class Config(Section):
         first = self.apertures[0]
         exact = isinstance(first, Circle) and first.radius is not None and first.overlap == "exact"
         return list(first.radius or []) if exact and isinstance(first, Circle) else []
+
+    @property
+    def observed(self) -> InputConfig:
+        """``input``, with the first target that is given by ra and dec as that of the times if none is named."""
+        ordered = sorted(self.sources, key=lambda source: source.role != "target")
+        on_sky = [(source.ra, source.dec) for source in ordered if source.ra is not None and source.dec is not None]
+        if self.input.target is not None or not on_sky:
+            return self.input
+        ra, dec = on_sky[0]
+        return self.input.model_copy(update={"target": SourceTarget(ra=ra, dec=dec)})
 
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""

@@ -23,6 +23,7 @@ from tsogrid.engine.detector import Detector
 from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.reference import with_own_places, with_registration
+from tsogrid.engine.star_times import star_times
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
@@ -254,6 +255,7 @@ class Plan:
             "aperture": ("aperture", _text(labels), {"long_name": "aperture"}),
             "radius": ("aperture", np.array(radius), {"units": "pixel", "long_name": "radius of the aperture"}),
             **self._scale_factors(),
+            **star_times(self.config, self.coordinates),
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)

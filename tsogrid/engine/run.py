@@ -119,7 +119,7 @@ def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:
     """Open the frames of a configuration and plan their measurement; `keep` says whether masters made now are kept."""
     if not config.input.files:
         raise ConfigError("input.files: expected paths or a glob of the frames, found none.")
-    frames = open_frames(config.input)
+    frames = open_frames(config.observed)
     if not config.sources and config.center.position != "file" and _are_single_frames(frames):
         raise ConfigError(
             "sources: expected at least one star over single-frame files, found none. "

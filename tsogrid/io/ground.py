@@ -11,9 +11,12 @@ from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards, first_number, first_value
 from tsogrid.io.fits import FitsFile, Image, Unit, scan
 from tsogrid.io.instruments import ATTRIBUTES, attributes, first_celestial_wcs
+from tsogrid.io.mid_times import mid_times, start_times
+from tsogrid.io.observer import Observed, observe
+from tsogrid.io.pointing import Pointing, header_target
 from tsogrid.io.sections import sections_text
 from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
-from tsogrid.io.times import DAY, EXPOSURE_KEYS, FrameStamps, mid_times, read_stamps, start_times
+from tsogrid.io.times import DAY, EXPOSURE_KEYS, FrameStamps, read_stamps
 from tsogrid.io.told_times import LENGTH_KEYS, NUMBER_KEYS, Step, integration_step, read_told
 
 
@@ -85,6 +88,9 @@ class GroundReader:
         self.stamps: list[FrameStamps] = []
         self.counted: list[tuple[int, float] | None] = []
         self.steps: list[Step] = []
+        self.pointings: list[Pointing | None] = []
+        self.first_headers: list[Cards] = []
+        self.observed = Observed()
         self._texts: dict[str | None, str | None] = {}  # files that share their world coordinates share the text
 
     def add(self, file: FitsFile) -> None:
@@ -127,6 +133,8 @@ class GroundReader:
 
     def _add_times(self, file: FitsFile, headers: list[Cards], rows: int) -> None:
         timing = self.config.timing
+        self.first_headers = self.first_headers or headers
+        self.pointings.append(header_target(headers) if self.config.target is None else None)
         if rows > 1:
             # The header of a cube tells when the cube began, not when each of its frames did.
             if timing != "auto" or self.keyword is not None:
@@ -142,9 +150,9 @@ class GroundReader:
         if timing != "auto":
             self.steps.append(integration_step(file.path, headers, timing))
         if self.keyword is not None:
-            self.stamps.append(read_told(file.path, headers, self.keyword, self.config.time_format))
+            self.stamps.append(read_told(file.path, headers, self.keyword, self.config.time_format, self.config.time_offset))
         else:
-            self.stamps.append(read_stamps(headers))
+            self.stamps.append(read_stamps(headers, self.config.time_offset))
             self.counted.append(_counted_time(headers))
 
     def finish(self) -> tuple[list[FileFrames], list[str]]:
@@ -164,7 +172,19 @@ class GroundReader:
             if part.rows == 1:
                 part.mjd_utc[:] = time
                 part.origin = origin
+        if all(part.rows == 1 for part in self.parts):
+            notes = [*notes, *self._finish_observed(mjd)]
         return self.parts, notes
+
+    def _finish_observed(self, mjd: np.ndarray) -> list[str]:
+        """Give the times what site and target make of them; what the user should know."""
+        found = self.observed = observe(self.config, mjd, self.first_headers, self.pointings)
+        for index, part in enumerate(self.parts):
+            if found.bjd_tdb is not None and found.altitude is not None and found.airmass is not None:
+                part.bjd_tdb[:] = found.bjd_tdb[index]
+                part.altitude, part.airmass = found.altitude[index : index + 1], found.airmass[index : index + 1]
+                part.origin = f"{part.origin}; {found.words}"
+        return found.notes
 
     def _finish_steps(self) -> None:
         """Count every frame's time from the start of its exposure, as input.timing says."""
@@ -185,7 +205,8 @@ class GroundReader:
         unit = science_unit(file, self.config.extension)
         headers = self._headers(file, unit)
         sections = sections_text(headers)
-        return attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
+        found = attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
+        return found | self.observed.attributes
 
     def _headers(self, file: FitsFile, unit: Unit) -> list[Cards]:
         """Where keywords are looked for, in order: where the user says, with the image, in the first header."""

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
+from tsogrid import schema
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
@@ -46,6 +47,8 @@ class FileFrames:
     wcs: str | None = None  # the cards of the celestial world coordinates
     exposure: float = math.nan  # seconds, as the header of the frame says
     filter: str = ""
+    altitude: np.ndarray | None = None  # of the target, degrees; where site and target are known
+    airmass: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -193,6 +196,10 @@ def assemble(
         "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
         "file": (names[file], {}),
     }
+    for name in ("altitude", "airmass"):
+        values = [found for part in parts if (found := getattr(part, name)) is not None]
+        if len(values) == len(parts):
+            extra[name] = np.concatenate(values)[axis.order], dict(schema.TIME_COORDINATES[name])
     texts = np.array([part.wcs or "" for part in parts], dtype=object)
     if len(set(texts)) > 1:
         extra["wcs"] = (texts[file], {"long_name": "FITS cards of the celestial world coordinates of each frame"})
