@@ -50,6 +50,7 @@ SERVES = {
     "engine.electronics": "engine.plan",
     "engine.positions": "engine.plan",
     "engine.star_times": "engine.plan",
+    "engine.plan_identity": "engine.plan",
     "engine.block_size": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",

@@ -206,7 +206,7 @@ class Config(Section):
     @property
     def observed(self) -> InputConfig:
         """``input``, with the first target that is given by ra and dec as that of the times if none is named."""
-        ordered = sorted(self.sources, key=lambda source: source.role != "target")
+        ordered = sorted(self.stars, key=lambda source: source.role != "target")
         on_sky = [(source.ra, source.dec) for source in ordered if source.ra is not None and source.dec is not None]
         if self.input.target is not None or not on_sky:
             return self.input

@@ -4,7 +4,6 @@ A plan is small and picklable. Its block function takes (start, stop), reads for
 returns a dict of small arrays: pixels never travel through a graph.
 """
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import xarray as xr
 import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
+from tsogrid.engine import plan_identity
 from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
 from tsogrid.engine.detector import Detector
@@ -260,7 +260,7 @@ class Plan:
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
         if "file" in result.coords:
-            names = [self._named(str(name)) for name in result["file"].to_numpy()]
+            names = [plan_identity.input_name(self.config, str(name)) for name in result["file"].to_numpy()]
             result["file"] = result["file"].copy(data=_text(names))
         for name, coordinate in result.coords.items():
             if coordinate.dtype.kind == "U":  # fixed-width text has no place in the zarr 3 specification
@@ -287,44 +287,7 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Say what decides the numbers: the scientific configuration and the inputs."""
-        config = self.config.scientific()
-        # What named files hold, beside their names. (Positions of frames yet to come may be added to a file.)
-        config["center"]["psf_hash"] = _hash(self.recipe.psf)
-        if not self._moves:
-            config["center"]["sources_hash"] = _hash(self.sources.planned)
-        if self.sources.fwhm is not None:
-            config["center"]["fwhm_hash"] = _hash(self.sources.fwhm)
-        if self.recipe.pattern is not None:
-            config["center"]["pattern_hash"] = _hash(np.stack(self.recipe.pattern))
-        if self.recipe.gain_image is not None:
-            config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
-        if self.recipe.bad_pixels is not None:
-            config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
-        if self.detector is not None:
-            config["calibrate"]["hashes"] = dict(self.detector.hashes)
-        inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
-        inputs = [item | {"name": self._named(item["name"])} for item in inputs]
-        return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
-
-    def _named(self, name: str) -> str:
-        """What the store calls an input file, whose folder it never tells."""
-        return name if self.config.output.file_names == "plain" else hashlib.sha256(name.encode()).hexdigest()[:16]
-
-    @property
-    def _moves(self) -> bool:
-        """Whether each frame has planned positions of its own: by a file, a drift or its world coordinates."""
-        return self.config.center.position == "file" or len(self.sources.planned) > 1
-
-    def _position_hashes(self) -> list[str]:
-        """Hashes of planned positions that move, a hundred frames each: the whole ones stay when frames are added."""
-        if not self._moves:
-            return []
-        planned = self.sources.planned
-        return [_hash(planned[start : start + 100]) for start in range(0, len(planned), 100)]
-
-
-def _hash(values: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()[:16]
+        return plan_identity.identity_of(self)
 
 
 def _text(labels: Any) -> np.ndarray:
