@@ -45,6 +45,8 @@ class ApertureFlag(IntFlag):
     WHOLE_FRAME = 16  # the whole frame was summed in place of the aperture, without sky
     SATURATED = 32  # too many saturated pixels inside the aperture
     RADIUS_UNKNOWN = 64  # the size follows the width of the stars, which could not be measured
+    OVERLAP = 128  # the same aperture about another source of the run reaches into it
+    NEIGHBOUR = 256  # another source of the run stands inside the aperture
 
 
 # The data-quality bits of the JWST pipeline, for the frames whose reader knows no others

@@ -141,6 +141,22 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("flags", (T, S), "1", "quality of a source in a frame", "int32"),
     Variable("aperture_flags", (T, S, A), "1", "quality of an aperture in a frame", "int32"),
 )
+# Coordinates beside the times, where site and target are known.
+TIME_COORDINATES: dict[str, dict[str, str]] = {
+    "altitude": {"units": "degree", "long_name": "true altitude of the target at mid-exposure (no refraction)"},
+    "airmass": {
+        "units": "1",
+        "long_name": "airmass of the target at mid-exposure",
+        "source": "Young 1994, Appl. Opt. 33, 1108",
+    },
+    "bjd_tdb_source": {
+        "units": "d",
+        "scale": "tdb",
+        "format": "jd",
+        "long_name": "BJD_TDB of mid-exposure at each source given by ra and dec",
+        "time_origin": "barycentre of the solar system; Julian date, no offset",
+    },
+}
 BY_NAME = {variable.name: variable for variable in VARIABLES}
 _FLAG_BITS = {"flags": SourceFlag, "frame_flags": RegistrationFlag, "aperture_flags": ApertureFlag}
 

@@ -86,6 +86,6 @@ class CenterConfig(Section):
         found = [what for what, there in others.items() if there]
         if found:
             raise ValueError(
-                f"expected registration alone to tell where sources are in each frame, found it beside {'; '.join(found)}. "
-                "Leave that out, or say registration: off"
+                "expected registration alone to tell where the sources are in each frame, found it beside "
+                f"{'; '.join(found)}. Leave that out, or say registration: off"
             )

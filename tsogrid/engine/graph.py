@@ -18,6 +18,7 @@ from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
@@ -168,7 +169,9 @@ def measure(
     >>> result.flux.sel(radius=4)  # doctest: +SKIP
     """
     config = with_settings(config, x=x, y=y, radius=radius, fit_box=fit_box, **settings)
-    frames = open_frames(frames, **config.input.model_dump(exclude_unset=True, exclude={"files"}))
+    observed = config.observed
+    frames = open_frames(frames, **{name: getattr(observed, name) for name in observed.model_fields_set - {"files"}})
+    config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     lazy = frames["data"].chunks is not None
     return _assemble(make_plan(frames, config, block, single_window=lazy))
