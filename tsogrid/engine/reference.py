@@ -14,6 +14,7 @@ from tsogrid.config import Registration
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import CENTER_NAMES
 from tsogrid.engine.pipeline import CENTER, Pixels, measure_block, stages_of
+from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.registering import MOST_STARS, pattern_of
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.errors import ConfigError
@@ -59,8 +60,9 @@ def with_registration(plan: "Plan") -> "Plan":
         return _decided(plan, "off", f"off: {against}" if against != "off" else "off")
     settings = asked if isinstance(asked, Registration) else Registration()
     frame = _frame(plan, settings.frame)
+    settings = settings.model_copy(update={"frame": frame})  # its number stays when frames are added, and tells no name
     pattern = _pattern(plan, frame)
-    name = _file(plan, frame)
+    name = input_name(plan.config, _file(plan, frame)) if _file(plan, frame) else ""
     where = f"frame {frame}{f' ({name})' if name else ''}"
     number = len(pattern.x)
     if number < (ENOUGH if asked == "auto" else LEAST):
