@@ -121,7 +121,7 @@ def test_common_needs_no_registration(star_frames):
 
 def test_files_are_registered_unasked_and_extended(night, chosen, folder, tmp_path):
     content = {
-        "input": GAIN | {"files": [str(folder / f"n{index:03d}.fits") for index in range(8)]},
+        "input": GAIN | {"files": [str(folder / f"n{index:03d}.fits") for index in range(1)]},
         "sources": stars_of(night, chosen),
         "output": {"store": str(tmp_path / "night.zarr"), "block": 2},
         "cluster": {"kind": "none"},

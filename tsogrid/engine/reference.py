@@ -153,8 +153,6 @@ def _against(plan: "Plan") -> str:
     center = config.center
     if attributes.get("reader") != "fits" or len(json.loads(attributes.get("inputs", "[]"))) != plan.n_frames:
         return "not single frames of a night"
-    if plan.n_frames < 2:
-        return "one frame"
     if not config.sources or any(getattr(source, "x", None) is None for source in config.sources):
         return "sources are not given by pixels"
     told = [
