@@ -146,3 +146,22 @@ def test_nights_that_jump_and_cloud_over(name):
     assert np.sqrt(np.nanmean(distance**2, axis=1)).max() < 0.1
     assert np.isnan(found.scale[~night.good]).all()
     assert (found.flags[~night.good] != 0).all()
+
+
+@pytest.mark.parametrize("trouble", ["glow", "clumps"])
+def test_a_glow_or_clumps_of_hot_pixels_deceive_nobody(trouble):
+    night = simulate_wandering(10, (400, 440), stars=30, cloudy=0.3, jump=0.3, hot_pixels=100, seed=6)
+    data, (ny, nx) = night.data, night.data.shape[1:]
+    if trouble == "glow":
+        j, i = np.mgrid[:ny, :nx]
+        distance = ((i - nx / 2) ** 2 + (j - ny / 2) ** 2) / (nx / 2) ** 2
+        data = data * (1 - 0.2 * distance) + 300 * np.exp(-3 * distance)
+    else:
+        rng = np.random.default_rng(1)
+        for row, column in rng.integers(4, 390, (40, 2)):
+            data[:, row : row + 2, column : column + 2] += rng.uniform(5e3, 4e4)
+    patterns = patterns_of(data.astype(np.float32))
+    found = register(patterns, patterns[0], (ny, nx))
+    assert (np.isfinite(found.scale) == night.good).all()
+    np.testing.assert_allclose(found.shift_x[night.good], night.shift[night.good, 0], atol=0.1)
+    np.testing.assert_allclose(found.shift_y[night.good], night.shift[night.good, 1], atol=0.1)
