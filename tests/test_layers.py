@@ -51,6 +51,9 @@ SERVES = {
     "engine.submission": "engine.cluster",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
+    "engine.log": "engine.run",
+    "engine.performance": "engine.run",
+    "engine.watch": "engine.run",
     "engine.diagnostics": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
