@@ -45,6 +45,7 @@ SERVES = {
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",
     "engine.status": "engine.store",
+    "engine.verification": "engine.store",
     "engine.job_queues": "engine.cluster",
     "engine.kubernetes": "engine.cluster",
     "engine.security": "engine.cluster",

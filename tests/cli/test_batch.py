@@ -190,3 +190,38 @@ def test_a_run_leaves_a_log(tsogrid, write_config, data, here):
 
 def test_a_log_that_cannot_be(refused, write_config, data):
     refused("run", write_config(), "--log", "no/run.log", words=["--log no/run.log: expected an existing folder"])
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "lose"])
+def test_verify_finds_what_was_damaged(tsogrid, write_config, data, here, damage):
+    config = write_config()
+    assert tsogrid("run", config, "--block", "2").status == 0
+    whole = json.loads(tsogrid("verify", "night.zarr", "--json").out)
+    assert (whole["marked"], whole["shards"], whole["damaged"]) == (5, 5, [])
+    chunk = here / "night.zarr" / "flux" / "c.3.0.0.0"
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 4
+    if damage == "lose":
+        chunk.unlink()
+    else:
+        chunk.write_bytes(content if damage == "flip" else content[:-3])
+    before = snapshot(here)
+    outcome = tsogrid("verify", "night.zarr")
+    assert outcome.status == 1
+    assert "damaged: flux frames 6 … 7: " in outcome.out
+    assert outcome.err.startswith("error: night.zarr: 1 chunks are missing or damaged")
+    assert snapshot(here) == before
+    again = tsogrid("run", config, "--resume")
+    assert "measured 2 frames" in again.out
+    assert tsogrid("verify", "night.zarr").status == 0
+
+
+def test_verify_of_a_store_that_is_half_written(tsogrid, write_config, data, here):
+    config = write_config(center={"search_box": 11, "fit_box": 9, "position": "median"})
+    assert tsogrid("run", config, "--block", "2").status == 0
+    marks = zarr.open_array(here / "night.zarr" / "progress" / "done", mode="r+")
+    marks[1, 2:] = 0
+    (here / "night.zarr" / "flux" / "c.4.0.0.0").unlink()  # of the second pass, which is not marked
+    assert tsogrid("verify", "night.zarr").status == 0
+    (here / "night.zarr" / "flux" / "c.1.0.0.0").unlink()
+    assert tsogrid("verify", "night.zarr").status == 1

@@ -78,7 +78,10 @@ def logged(path: Path, as_json: bool) -> Iterator[None]:
     try:
         yield
         LOG.info("done", extra={"event": "end", "fields": {"state": "done"}})
-    except BaseException as error:
+    except (KeyboardInterrupt, SystemExit):
+        LOG.warning("stopped by a signal", extra={"event": "end", "fields": {"state": "stopped"}})
+        raise
+    except Exception as error:
         words = f"ended by {type(error).__name__}: {error}"
         LOG.error(words, extra={"event": "end", "fields": {"state": "failed", "error": type(error).__name__}})
         raise
