@@ -56,12 +56,16 @@ SERVES = {
     "engine.identity": "engine.store",
     "engine.lock": "engine.store",
     "engine.status": "engine.store",
+    "engine.verification": "engine.store",
     "engine.job_queues": "engine.cluster",
     "engine.kubernetes": "engine.cluster",
     "engine.security": "engine.cluster",
     "engine.submission": "engine.cluster",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
+    "engine.log": "engine.run",
+    "engine.performance": "engine.run",
+    "engine.watch": "engine.run",
     "engine.diagnostics": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -5,7 +5,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,9 +17,11 @@ from tsogrid.engine import cluster, store
 from tsogrid.engine.block_size import BLOCK_BYTES
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
-from tsogrid.engine.execute import Failed, execute, unnoted
+from tsogrid.engine.execute import Failed, Listener, execute, unnoted
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
+from tsogrid.engine.log import tell
+from tsogrid.engine.performance import reported, require_workers
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
@@ -70,7 +72,9 @@ class Estimate:
     workers: int
 
 
-def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None) -> xr.Dataset:
+def run(
+    config: Config, *, mode: Mode = "run", progress: Progress | None = None, performance_report: str | Path | None = None
+) -> xr.Dataset:
     """Measure the frames of a configuration and keep the result in a store.
 
     Parameters
@@ -82,6 +86,8 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         replaces it; ``extend`` also measures frames that were added at the end.
     progress : Progress, optional
         Who is told how far the run is.
+    performance_report : path-like, optional
+        Where dask's report of the run is written, an HTML page; the work is then done on a cluster.
 
     Returns
     -------
@@ -102,6 +108,8 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         store.recover(path)
         found = _existing(path, plan, mode)
         estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
+        if performance_report is not None:
+            estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
         target = _laid_out(path, plan.with_block(estimate.block), found, mode, progress)
         if not any(store.pending(target, index) for index in range(target.passes)):
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
@@ -110,7 +118,7 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
             for line in cluster.told_of(client, config.cluster) if client else []:
                 progress.say(line)
-            with noted(target, estimate.kind) as course:
+            with noted(target, estimate.kind) as course, reported(client, performance_report):
                 measure_missing(plan.with_block(target.block), target, client, progress, course.failed)
     return store.open_result(path)
 
@@ -178,7 +186,15 @@ def measure_missing(
     """Measure and write every shard that is not marked, pass by pass."""
     missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
-    progress.begin(target.passes * target.n_frames, target.passes * target.n_frames - sum(lengths))
+    total = target.passes * target.n_frames
+    progress.begin(total, total - sum(lengths))
+    fields: dict[str, Any] = {
+        "store": str(target.path),
+        "frames": target.n_frames,
+        "passes": target.passes,
+        "block": target.block,
+    }
+    tell("begin", f"{sum(lengths)} of {total} frames are to be measured", missing=sum(lengths), shard=target.shard, **fields)
     for index, shards in enumerate(missing):
         if not shards:
             continue
@@ -192,7 +208,7 @@ def measure_missing(
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        execute(plan, target, index, shards, part, client, progress.advance, failed)
+        execute(plan, target, index, shards, part, client, Listener(progress.advance, progress.say, failed))
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
