@@ -24,6 +24,8 @@ TRIAL_SIGMA, TRIAL_STARS, TRIAL_BOX = 1.5, 80, 31  # the first look, from which 
 TRIAL_THRESHOLD = 20.0
 NARROWEST = 1.2  # pixels: a star's FWHM is no smaller
 FLAT, FLAT_PIXELS = 0.98, 8  # so many joined pixels above this part of the frame's maximum are full ones
+TWICE = 0.5  # FWHM within which two are one
+LIT = 0.1  # of a patch of full pixels: as much light is beside it if it is a star
 SHARP = 0.55  # of the stars' FWHM: narrower ones are hot pixels and cosmic rays
 THIN = 0.6  # of the light that a star has beside its brightest pixel: so much is missing of cosmic rays
 TRAIL = 0.4  # of the peak: as much light on both sides, at one and a half and at three FWHM, is a trail
@@ -102,7 +104,12 @@ def find_stars(
     x, y = _away_from(x, y, centres, width)
     stars = _measured(flat, noise, np.append(x, centres[:, 0]), np.append(y, centres[:, 1]), len(centres), width)
     stars = stars.chosen((stars.snr > threshold) | stars.saturated)
-    return stars.chosen(np.argsort(-np.where(stars.artefact, -np.inf, stars.flux), kind="stable"))
+    stars = stars.chosen(np.argsort(-np.where(stars.artefact, -np.inf, stars.flux), kind="stable"))
+    if not stars.x.size:
+        return stars
+    # Several candidates on a flat top end in one place.
+    again = cKDTree(np.stack([stars.x, stars.y], axis=-1)).query_pairs(TWICE * width, output_type="ndarray")
+    return stars.chosen(np.setdiff1d(np.arange(stars.x.size), again.max(axis=1, initial=-1)))
 
 
 def _none() -> Stars:
@@ -183,13 +190,19 @@ def _candidates(
 
 
 def _full_stars(full: np.ndarray, flat: np.ndarray) -> np.ndarray:
-    """Centres (x, y) of the patches of full pixels; shape (n, 2). Single full pixels are hot ones."""
-    labels, count = ndimage.label(ndimage.binary_dilation(full), np.ones((3, 3)))
-    sizes = ndimage.sum_labels(full, labels, np.arange(1, count + 1)) if count else np.zeros(0)
-    which = np.flatnonzero(np.asarray(sizes) >= 3) + 1
+    """Centres (x, y) of the patches of full pixels that are stars, and not hot pixels; shape (n, 2)."""
+    labels, count = ndimage.label(full, np.ones((3, 3)))
+    if not count:
+        return np.zeros((0, 2))
+    number = np.arange(1, count + 1)
+    wide = ndimage.grey_dilation(labels, footprint=ndimage.generate_binary_structure(2, 1))
+    # Beside the full pixels of a star there is light, on every side; beside a hot pixel there is none.
+    inside = ndimage.mean(flat, labels, number)
+    beside = ndimage.median(flat, np.where(full, 0, wide), number)
+    which = number[np.asarray(beside) > LIT * np.asarray(inside)]
     if not which.size:
         return np.zeros((0, 2))
-    centres = np.array(ndimage.center_of_mass(np.maximum(flat, 0.0) * full + full, labels, which))
+    centres = np.array(ndimage.center_of_mass(np.maximum(flat, 0.0), np.where(flat > 0, wide, 0), which))
     return centres[:, ::-1]
 
 
