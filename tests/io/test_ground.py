@@ -37,7 +37,7 @@ JD = 2457552.4895833335  # 2016-06-12T23:45:00
         ({"DATE__OBS": "2016-06-12T23:46:08.184", "TIMESYS": "TT"}, 30),
         ({"DATE__OBS": "2016-06-12T23:45:00.000", "time_stamp": "mid"}, 0),
         ({"DATE__OBS": "2016-06-12T23:45:00.000", "time_stamp": "end"}, -30),
-        ({"DATE__OBS": "2016-06-12T23:45:00.000", "DATE__BEG": "2000-01-01T00:00:01", "time_stamp": "mid"}, 0),
+        ({"DATE__OBS": "2016-06-12T23:45:00.000", "DATE__BEG": "2016-06-12T23:44:30", "time_stamp": "mid"}, 0),
     ],
 )
 def test_the_time_is_mid_exposure(keywords, shift, frame):
@@ -55,8 +55,7 @@ def test_dates_agree_with_astropy(when):
     text = when.isoformat(timespec="microseconds")
     stamp = parse_date(text)
     assert stamp is not None
-    # Days with a leap second, which astropy stretches, differ by less than it.
-    assert abs(stamp.mjd - Time(text, scale="utc").mjd) < 1.0 / 86400
+    assert abs(stamp.mjd - Time(text, scale="utc").mjd) < 2e-11  # also on days with a leap second, which are stretched
     assert stamp.resolution == pytest.approx(1e-6)
 
 
@@ -218,7 +217,7 @@ def test_a_real_night(shared):
     for i in (0, 35, 70):
         np.testing.assert_array_equal(frames["data"][i], fits.getdata(paths[i]))
         start = Time(fits.getheader(paths[i])["UT-OBS"].removesuffix("-0000"), scale="utc")
-        np.testing.assert_allclose(frames["time"][i], start.jd + 30 / 86400, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(frames["jd_utc"][i], start.jd + 30 / 86400, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["a", "b"])

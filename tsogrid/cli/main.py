@@ -24,6 +24,8 @@ from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
 from tsogrid.cli.stats import stats
+from tsogrid.cli.status import status
+from tsogrid.cli.submit import submit
 
 DEBUG = "--debug"  # taken by every subcommand
 EPILOG = (
@@ -38,7 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo, init, inspect, detect, run, convert, stats, detrend, report, jwst, export, simulate):
+for _command in (demo, init, inspect, detect, run, submit, status, convert, stats, detrend, report, jwst, export, simulate):
     app.command()(_command)
 
 

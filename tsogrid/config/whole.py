@@ -21,8 +21,11 @@ from pydantic import (
 )
 
 from tsogrid.config.apertures import Aperture, Circle
+from tsogrid.config.calibrate import CalibrateConfig
 from tsogrid.config.center import CenterConfig
-from tsogrid.config.section import Box, Names, Section, degrees
+from tsogrid.config.cluster import AutoCluster, Cluster
+from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig, clock_offset
+from tsogrid.config.section import Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
 from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
 from tsogrid.config_file import explain, read_config
@@ -53,8 +56,9 @@ class InputConfig(Section):
     time_format: Literal["auto", "date", "mjd", "jd"] = "auto"  # of time_keyword
     timing: Literal["auto", "integration", "segment", "counter"] = "auto"  # how integrations of an exposure are timed
     containing: bool = False  # leave out frames that do not hold every source, by their own WCS
-    site: str | dict[str, float] | None = None
-    target: str | dict[str, Any] | None = None
+    time_offset: Annotated[float | None, BeforeValidator(clock_offset)] = None  # hours of a local clock ahead of UTC
+    site: str | SiteConfig | None = None  # None: of the header; none: no site
+    target: str | TargetConfig | None = None  # None: the first source with ra and dec, else of the header
 
 
 class Source(Section):
@@ -91,31 +95,6 @@ Entry = Annotated[
 ]
 
 
-class Outliers(Section):
-    """Pixels that stand out of their own time series, once the star's own changes are taken out."""
-
-    window: Box = 11  # frames in the running median
-    threshold: PositiveFloat = 5.0  # standard deviations
-    repair: Literal["median", "mask"] = "median"  # the pixel takes the median's value, or is left out
-
-
-class Saturation(Section):
-    """Apertures that hold too many saturated pixels have no flux."""
-
-    level: float  # a pixel above it is saturated; in the unit of the result
-    pixels: PositiveInt = 1  # as many in an aperture make it NaN
-
-
-class CalibrateConfig(Section):
-    """``calibrate``: which pixels are bad."""
-
-    dq: Names = ["DO_NOT_USE"]
-    mask: str | None = None  # a FITS image: pixels that are not 0 are bad
-    outliers: Outliers | None = None
-    saturation: Saturation | None = None
-    nan: Literal["mask", "leave"] | float = "mask"
-
-
 class PhotometryConfig(Section):
     """``photometry``: how errors are summed, and what an aperture over the edge gives."""
 
@@ -131,26 +110,13 @@ class OutputConfig(Section):
     store: str | None = None
     block: Literal["auto"] | PositiveInt = "auto"
     diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
+    file_names: Literal["plain", "hashed"] = "plain"  # how the store names the input files; never their folders
 
 
 class PlotConfig(Section):
     """``plot``: how results are shown; it changes no number."""
 
     time_reference: float | None = None  # days that are taken off the times
-
-
-class ClusterConfig(Section):
-    """``cluster``: where the blocks are measured."""
-
-    kind: Literal["auto", "none", "local", "address"] = "auto"
-    workers: PositiveInt | None = None
-    address: str | None = None
-
-    @model_validator(mode="after")
-    def _address(self) -> "ClusterConfig":
-        if (self.kind == "address") != (self.address is not None):
-            raise ValueError("kind: address and address: tcp://host:port belong together")
-        return self
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +146,7 @@ class Config(Section):
     photometry: PhotometryConfig = PhotometryConfig()
     output: OutputConfig = OutputConfig()
     plot: PlotConfig = PlotConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    cluster: Cluster = AutoCluster()
 
     @model_validator(mode="before")
     @classmethod
@@ -237,6 +203,16 @@ class Config(Section):
         exact = isinstance(first, Circle) and first.radius is not None and first.overlap == "exact"
         return list(first.radius or []) if exact and isinstance(first, Circle) else []
 
+    @property
+    def observed(self) -> InputConfig:
+        """``input``, with the first target that is given by ra and dec as that of the times if none is named."""
+        ordered = sorted(self.stars, key=lambda source: source.role != "target")
+        on_sky = [(source.ra, source.dec) for source in ordered if source.ra is not None and source.dec is not None]
+        if self.input.target is not None or not on_sky:
+            return self.input
+        ra, dec = on_sky[0]
+        return self.input.model_copy(update={"target": SourceTarget(ra=ra, dec=dec)})
+
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
         content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
@@ -248,6 +224,15 @@ class Config(Section):
                 content[section][key] = Path(content[section][key]).name
         if content["center"]["drift"]:
             content["center"]["drift"]["file"] = Path(content["center"]["drift"]["file"]).name
+        calibrate = content["calibrate"]
+        calibrate.pop("masters")  # where they are kept
+        for key in ("bias", "dark", "flat"):
+            if calibrate[key] is not None:
+                calibrate[key]["files"] = [Path(name).name for name in calibrate[key]["files"]]
+        # What is not used is not told: a store that was made before a key was known goes on.
+        for key, nothing in (("bias", None), ("dark", None), ("flat", None), ("bad_columns", []), ("errors", "frame")):
+            if calibrate[key] == nothing:
+                calibrate.pop(key)
         return content
 
     @classmethod

@@ -169,7 +169,8 @@ def measure(
     >>> result.flux.sel(radius=4)  # doctest: +SKIP
     """
     config = with_settings(config, x=x, y=y, radius=radius, fit_box=fit_box, **settings)
-    frames = open_frames(frames, **config.input.model_dump(exclude_unset=True, exclude={"files"}))
+    observed = config.observed
+    frames = open_frames(frames, **{name: getattr(observed, name) for name in observed.model_fields_set - {"files"}})
     config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     lazy = frames["data"].chunks is not None

@@ -8,6 +8,7 @@ import numpy as np
 from tsogrid.config import AmplifierStep, Saturation
 from tsogrid.engine.apertures import Frame, Group, Places, is_cornered, reach_of
 from tsogrid.engine.background import Background, ChainState
+from tsogrid.engine.calibration import Ready
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
 from tsogrid.kernels import aperture
@@ -18,8 +19,7 @@ Arrays = dict[str, np.ndarray]
 
 def measure_apertures(
     recipe: Recipe,
-    data: np.ndarray,
-    error: np.ndarray | None,
+    ready: Ready,
     places: Places,
     known: tuple[np.ndarray, np.ndarray],
     origin: tuple[int, int],
@@ -31,8 +31,8 @@ def measure_apertures(
     ----------
     recipe : Recipe
         Apertures and skies.
-    data, error : ndarray, shape (n, ny, nx)
-        The window's pixels, made ready; ``error`` is None if unknown.
+    ready : Ready
+        The window's pixels.
     places : Places
         Centres of the apertures, in pixels of the window.
     known : (ndarray, ndarray)
@@ -47,10 +47,11 @@ def measure_apertures(
     dict of ndarray
         The variables of the result that have an aperture or a sky dimension.
     """
+    data, error = ready.data, ready.error
     off = np.concatenate([_off_frame(group, places, origin, shape) for group in recipe.groups], axis=2)
     # An aperture that became the whole frame has no sky of its own.
     whole = off if recipe.photometry.off_frame == "frame" else np.zeros(off.shape, bool)
-    result = _sums(recipe, data, error, places, off, whole)
+    result = _sums(recipe, ready, places, off, whole)
     background = Background(recipe, data, error, places, *known)
     planes: dict[str, list[np.ndarray]] = {}
     unknown = np.full(len(data), np.nan)
@@ -73,15 +74,9 @@ def _off_frame(group: Group, places: Places, origin: tuple[int, int], shape: tup
     return (x - half_x < -0.5) | (x + half_x > nx - 0.5) | (y - half_y < -0.5) | (y + half_y > ny - 0.5)
 
 
-def _sums(
-    recipe: Recipe,
-    data: np.ndarray,
-    error: np.ndarray | None,
-    places: Places,
-    off: np.ndarray,
-    whole: np.ndarray,
-) -> Arrays:
+def _sums(recipe: Recipe, ready: Ready, places: Places, off: np.ndarray, whole: np.ndarray) -> Arrays:
     """Sum every aperture, before sky."""
+    data, error = ready.data, ready.error
     weight = recipe.photometry.variance_weight
     parts = [group.sums(data, error, places, weight) for group in recipe.groups]
     columns = [np.concatenate(each, axis=2) for each in zip(*parts, strict=True)]
@@ -92,6 +87,10 @@ def _sums(
             np.where(whole, np.asarray(frame)[:, None, None], column) for frame, column in zip(frames, columns, strict=True)
         ]
     total, variance, area, bad = columns
+    if ready.shared is not None:
+        noise, group, axis = ready.shared
+        lines = [each.line_variance(data, places, noise, group, axis) for each in recipe.groups]
+        variance = variance + np.concatenate(lines, axis=2)
     empty = area == 0
     lost = empty
     flags = (
@@ -103,7 +102,7 @@ def _sums(
     if places.x.shape[1] > 1:
         flags |= _shared(recipe.groups, places)
     if recipe.saturation is not None:
-        saturated = _saturated(recipe.saturation, recipe.groups, data, places)
+        saturated = _saturated(recipe.saturation, recipe.groups, ready, places)
         lost = lost | saturated
         flags |= np.where(saturated, int(ApertureFlag.SATURATED), 0)
     follows_width = recipe.follows_width
@@ -154,13 +153,14 @@ def _shared(groups: tuple[Group, ...], places: Places) -> np.ndarray:
     return np.concatenate(found, axis=2)
 
 
-def _saturated(saturation: Saturation, groups: tuple[Group, ...], data: np.ndarray, places: Places) -> np.ndarray:
+def _saturated(saturation: Saturation, groups: tuple[Group, ...], ready: Ready, places: Places) -> np.ndarray:
     """Whether too many pixels, counted by their centres, are saturated; shape (n, n_sources, n_apertures)."""
     if any(isinstance(group, Frame) for group in groups):
-        reach = np.full(places.x.shape, float(max(data.shape)))
+        reach = np.full(places.x.shape, float(max(ready.data.shape)))
     else:
         reach = np.fmax.reduce([reach_of(group, places) for group in groups])
-    frame, source, row, column = marked_about(data > saturation.level, places.x, places.y, reach)
+    full = ready.data > saturation.level if ready.saturated is None else ready.saturated
+    frame, source, row, column = marked_about(full, places.x, places.y, reach)
     dx, dy = column - places.x[frame, source], row - places.y[frame, source]
     inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
     n, sources = places.x.shape

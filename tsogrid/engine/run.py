@@ -17,12 +17,13 @@ from tsogrid.engine import cluster, store
 from tsogrid.engine.block_size import BLOCK_BYTES
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
-from tsogrid.engine.execute import execute
+from tsogrid.engine.execute import Failed, execute, unnoted
 from tsogrid.engine.identity import check_extension, check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
+from tsogrid.engine.status import noted
 from tsogrid.errors import ConfigError, InputError, StoreError
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
@@ -95,6 +96,8 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
     progress = progress or Silent()
     _, plan = prepared(config)
     path = store_path(config)
+    for line in plan.detector.lines if plan.detector is not None else ():
+        progress.say(f"calibration: {line}")
     with locked(path):
         store.recover(path)
         found = _existing(path, plan, mode)
@@ -104,16 +107,19 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
             return store.open_result(path)
-        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
-            measure_missing(plan.with_block(target.block), target, client, progress)
+        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
+            for line in cluster.told_of(client, config.cluster) if client else []:
+                progress.say(line)
+            with noted(target, estimate.kind) as course:
+                measure_missing(plan.with_block(target.block), target, client, progress, course.failed)
     return store.open_result(path)
 
 
-def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
-    """Open the frames of a configuration and plan their measurement."""
+def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:
+    """Open the frames of a configuration and plan their measurement; `keep` says whether masters made now are kept."""
     if not config.input.files:
         raise ConfigError("input.files: expected paths or a glob of the frames, found none.")
-    frames = open_frames(config.input)
+    frames = open_frames(config.observed)
     if not config.sources and config.center.position != "file" and _are_single_frames(frames):
         raise ConfigError(
             "sources: expected at least one star over single-frame files, found none. "
@@ -122,7 +128,7 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
     config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
-    plan = make_plan(frames, config, block)
+    plan = make_plan(frames, config, block, keep=keep)
     require_frames(plan, config.output.diagnostics)  # now, and not after hours of measuring
     return frames, plan
 
@@ -166,7 +172,9 @@ def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, pro
     return found
 
 
-def measure_missing(plan: Plan, target: store.Store, client: Any | None, progress: Progress) -> None:
+def measure_missing(
+    plan: Plan, target: store.Store, client: Any | None, progress: Progress, failed: Failed = unnoted
+) -> None:
     """Measure and write every shard that is not marked, pass by pass."""
     missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
@@ -184,7 +192,7 @@ def measure_missing(plan: Plan, target: store.Store, client: Any | None, progres
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        execute(plan, target, index, shards, part, client, progress.advance)
+        execute(plan, target, index, shards, part, client, progress.advance, failed)
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
@@ -222,7 +230,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
         seconds += (time.thread_time() - begin) / stop
     total = seconds * plan.n_frames
     kind = cluster.resolve_kind(config.cluster, total)
-    workers = cluster.n_workers(config.cluster) if kind != "none" else 1
+    workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1
     if found is not None:
         block = found.block
     elif config.output.block == "auto":

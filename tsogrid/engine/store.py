@@ -14,6 +14,7 @@ import os
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from tsogrid.engine.plan import Plan
 from tsogrid.errors import StoreError, TsogridWarning
 
 MOST_SHARDS = 48
+TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
@@ -59,6 +61,10 @@ class Store:
     @property
     def n_shards(self) -> int:
         return math.ceil(self.n_frames / self.shard)
+
+    @property
+    def n_blocks(self) -> int:
+        return math.ceil(self.n_frames / self.block)
 
     def bounds(self, shard: int) -> tuple[int, int]:
         """First and last + 1 frame of a shard."""
@@ -176,8 +182,12 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
         template.to_zarr(path, mode="w", compute=False, encoding=encoding, zarr_format=3, consolidated=True)
         progress = zarr.open_group(path, mode="r+").create_group("progress")
         shape = (store.passes, store.n_shards)
-        for name, dtype in (("done", "uint8"), ("seconds", "float32")):
-            progress.create_array(name, shape=shape, chunks=(1, 1), dtype=dtype, chunk_key_encoding=KEYS)
+        progress.create_array("done", shape=shape, chunks=(1, 1), dtype="uint8", chunk_key_encoding=KEYS)
+        shape, chunks = (store.passes, store.n_blocks, len(TIMINGS)), (1, store.shard // store.block, len(TIMINGS))
+        timings = progress.create_array(
+            "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
+        )
+        timings.attrs["columns"] = list(TIMINGS)
 
 
 def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
@@ -197,9 +207,9 @@ def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
                 os.link(chunk, making / name / chunk.name)
             except OSError:  # a file system without hard links
                 shutil.copy2(chunk, making / name / chunk.name)
-        for name in ("done", "seconds"):
-            mark = keep.path / "progress" / name / f"c.0.{shard}"
-            shutil.copy2(mark, making / "progress" / name / mark.name)
+        for name in (f"done/c.0.{shard}", f"blocks/c.0.{shard}.0"):
+            with suppress(FileNotFoundError):  # timings: an older version kept others
+                shutil.copy2(keep.path / "progress" / name, making / "progress" / name)
 
 
 def pending(store: Store, index: int) -> list[int]:
@@ -220,7 +230,7 @@ def pending(store: Store, index: int) -> list[int]:
     return [int(shard) for shard in np.flatnonzero(done == 0)]
 
 
-def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: float = math.nan) -> int:
+def write(store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None) -> int:
     """Write one shard, flush it to disk, and mark it.
 
     Parameters
@@ -231,8 +241,8 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: 
         Which pass and shard.
     results : list of dict of ndarray
         The results of its blocks, in order.
-    seconds : float
-        What measuring them took, for the record.
+    timings : ndarray, shape (n_blocks, 3), optional
+        When each block was measured and what it took, in the columns of `TIMINGS`, for the record.
 
     Returns
     -------
@@ -255,7 +265,10 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: 
                 pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
             chunks = [_chunk(store.path / name, shard, array.ndim) for name, array in values.items()]
             _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
-            store.marks("seconds", "r+")[index, shard] = seconds
+            if timings is not None:
+                with suppress(FileNotFoundError):  # a store of an older version
+                    first = start // store.block
+                    store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
             store.marks("done", "r+")[index, shard] = 1
             mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
             _flush_all([mark, mark.parent])

@@ -30,6 +30,10 @@ class Window:
     def pixels(self) -> int:
         return (self.y1 - self.y0) * (self.x1 - self.x0)
 
+    @property
+    def region(self) -> tuple[int, int, int, int]:
+        return self.y0, self.y1, self.x0, self.x1
+
 
 def _margin(recipe: Recipe) -> float:
     """Distance from a planned position to the farthest pixel that may be needed, in pixels."""

@@ -13,12 +13,12 @@ import dask
 import numpy as np
 import xarray as xr
 
+from tsogrid.ephemeris import MJD_ZERO
 from tsogrid.errors import ConfigError
 from tsogrid.export.chosen import Chosen, choose
 from tsogrid.export.columns import centre, values
 from tsogrid.export.provenance import known_times, provenance
 from tsogrid.flags import ApertureFlag, SourceFlag
-from tsogrid.io.times import MJD_ZERO
 
 ENGINE: Final = "h5netcdf"
 _COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}

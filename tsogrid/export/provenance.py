@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.io.times import MJD_ZERO
+from tsogrid.ephemeris import MJD_ZERO
 
 DIGITS = 16  # of a SHA-256, in hexadecimal
 # Standard of time → coordinate of the result that holds it as a full Julian date.

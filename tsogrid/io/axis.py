@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.io.times import MJD_ZERO
+from tsogrid.ephemeris import MJD_ZERO
 
 BJD_ATTRS = {
     "units": "d",

@@ -8,11 +8,15 @@ import numpy as np
 
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
-from tsogrid.io.cards import Cards, first_number
+from tsogrid.io.cards import Cards, first_number, first_value
 from tsogrid.io.fits import FitsFile, Image, Unit, scan
-from tsogrid.io.instruments import attributes, first_celestial_wcs
+from tsogrid.io.instruments import ATTRIBUTES, attributes, first_celestial_wcs
+from tsogrid.io.mid_times import mid_times, start_times
+from tsogrid.io.observer import Observed, observe
+from tsogrid.io.pointing import Pointing, header_target
+from tsogrid.io.sections import sections_text
 from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
-from tsogrid.io.times import DAY, FrameStamps, mid_times, read_stamps, start_times
+from tsogrid.io.times import DAY, EXPOSURE_KEYS, FrameStamps, read_stamps
 from tsogrid.io.told_times import LENGTH_KEYS, NUMBER_KEYS, Step, integration_step, read_told
 
 
@@ -84,6 +88,9 @@ class GroundReader:
         self.stamps: list[FrameStamps] = []
         self.counted: list[tuple[int, float] | None] = []
         self.steps: list[Step] = []
+        self.pointings: list[Pointing | None] = []
+        self.first_headers: list[Cards] = []
+        self.observed = Observed()
         self._texts: dict[str | None, str | None] = {}  # files that share their world coordinates share the text
 
     def add(self, file: FitsFile) -> None:
@@ -119,12 +126,15 @@ class GroundReader:
                 seconds,
                 key,
                 self._texts.setdefault(wcs, wcs),
+                *_setup(headers),
             )
         )
         self._add_times(file, headers, rows)
 
     def _add_times(self, file: FitsFile, headers: list[Cards], rows: int) -> None:
         timing = self.config.timing
+        self.first_headers = self.first_headers or headers
+        self.pointings.append(header_target(headers) if self.config.target is None else None)
         if rows > 1:
             # The header of a cube tells when the cube began, not when each of its frames did.
             if timing != "auto" or self.keyword is not None:
@@ -140,9 +150,9 @@ class GroundReader:
         if timing != "auto":
             self.steps.append(integration_step(file.path, headers, timing))
         if self.keyword is not None:
-            self.stamps.append(read_told(file.path, headers, self.keyword, self.config.time_format))
+            self.stamps.append(read_told(file.path, headers, self.keyword, self.config.time_format, self.config.time_offset))
         else:
-            self.stamps.append(read_stamps(headers))
+            self.stamps.append(read_stamps(headers, self.config.time_offset))
             self.counted.append(_counted_time(headers))
 
     def finish(self) -> tuple[list[FileFrames], list[str]]:
@@ -162,7 +172,19 @@ class GroundReader:
             if part.rows == 1:
                 part.mjd_utc[:] = time
                 part.origin = origin
+        if all(part.rows == 1 for part in self.parts):
+            notes = [*notes, *self._finish_observed(mjd)]
         return self.parts, notes
+
+    def _finish_observed(self, mjd: np.ndarray) -> list[str]:
+        """Give the times what site and target make of them; what the user should know."""
+        found = self.observed = observe(self.config, mjd, self.first_headers, self.pointings)
+        for index, part in enumerate(self.parts):
+            if found.bjd_tdb is not None and found.altitude is not None and found.airmass is not None:
+                part.bjd_tdb[:] = found.bjd_tdb[index]
+                part.altitude, part.airmass = found.altitude[index : index + 1], found.airmass[index : index + 1]
+                part.origin = f"{part.origin}; {found.words}"
+        return found.notes
 
     def _finish_steps(self) -> None:
         """Count every frame's time from the start of its exposure, as input.timing says."""
@@ -181,7 +203,10 @@ class GroundReader:
         """Give the attributes that a file tells."""
         file = scan(path)
         unit = science_unit(file, self.config.extension)
-        return attributes(self._headers(file, unit), file.image(unit).shape[1:])
+        headers = self._headers(file, unit)
+        sections = sections_text(headers)
+        found = attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
+        return found | self.observed.attributes
 
     def _headers(self, file: FitsFile, unit: Unit) -> list[Cards]:
         """Where keywords are looked for, in order: where the user says, with the image, in the first header."""
@@ -189,6 +214,12 @@ class GroundReader:
         if self.config.header_extension is not None:
             units.insert(0, named_unit(file, self.config.header_extension, "header_extension"))
         return [each.header for each in {each.index: each for each in units}.values()]
+
+
+def _setup(headers: list[Cards]) -> tuple[float, str]:
+    """Give exposure time and filter, by which calibration frames are chosen; NaN and empty where they are not known."""
+    seconds, name = first_number(headers, *EXPOSURE_KEYS), first_value(headers, *ATTRIBUTES["filter"])
+    return float("nan") if seconds is None else float(seconds), "" if name is None else str(name).strip()
 
 
 def _counted_time(headers: Sequence[Cards]) -> tuple[int, float] | None:

@@ -5,12 +5,10 @@ Nothing here enters a measurement by itself: `tsogrid init` writes what it finds
 
 from dataclasses import dataclass
 
-from tsogrid.config.section import degrees
-from tsogrid.io.cards import Cards, first_number, first_value
+from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import scan
+from tsogrid.io.pointing import TARGETS, position
 
-# Pairs of keywords, the first that is found counts.
-TARGETS = (("TARG_RA", "TARG_DEC"), ("RA_TARG", "DEC_TARG"), ("RA_OBJ", "DEC_OBJ"), ("OBJCTRA", "OBJCTDEC"), ("RA", "DEC"))
 GAINS = ("EGAIN", "GAIN")  # EGAIN is electron per data unit; GAIN may also be a setting of the camera
 READ_NOISES = ("RDNOISE", "READNOIS", "RON", "READNOISE")
 SATURATIONS = ("SATURATE", "SATLEVEL", "MAXLIN")
@@ -55,7 +53,7 @@ def header_hints(path: str) -> Hints:
     headers = [unit.header for unit in scan(path).units]
     target, keys = None, ""
     for ra_key, dec_key in TARGETS:
-        target = _position(headers, ra_key, dec_key)
+        target = position(headers, ra_key, dec_key)
         if target is not None:
             keys = f"{ra_key}, {dec_key}"
             break
@@ -67,21 +65,6 @@ def header_hints(path: str) -> Hints:
         _keyword(headers, READ_NOISES),
         None if saturation is None or not saturation > 0 else float(saturation),
     )
-
-
-def _position(headers: list[Cards], ra_key: str, dec_key: str) -> tuple[float, float] | None:
-    ra, dec = first_value(headers, ra_key), first_value(headers, dec_key)
-    if ra is None or dec is None:
-        return None
-    try:
-        return degrees(_colons(ra), True), degrees(_colons(dec), False)
-    except ValueError:
-        return None
-
-
-def _colons(value: object) -> object:
-    """Write `02 04 10.3` as `02:04:10.3`."""
-    return ":".join(value.split()) if isinstance(value, str) else value
 
 
 def _keyword(headers: list[Cards], keys: tuple[str, ...]) -> tuple[str, float] | None:

@@ -1,5 +1,6 @@
 """From scanned files to one Dataset: frames in the order of time, each variable one lazy array over all files."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
+from tsogrid import schema
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
@@ -43,6 +45,10 @@ class FileFrames:
     integration_time: float | None = None  # seconds by which rates are multiplied, where the headers are asked
     integration_time_key: str = ""  # the keyword that it was found in
     wcs: str | None = None  # the cards of the celestial world coordinates
+    exposure: float = math.nan  # seconds, as the header of the frame says
+    filter: str = ""
+    altitude: np.ndarray | None = None  # of the target, degrees; where site and target are known
+    airmass: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -190,9 +196,18 @@ def assemble(
         "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
         "file": (names[file], {}),
     }
+    for name in ("altitude", "airmass"):
+        values = [found for part in parts if (found := getattr(part, name)) is not None]
+        if len(values) == len(parts):
+            extra[name] = np.concatenate(values)[axis.order], dict(schema.TIME_COORDINATES[name])
     texts = np.array([part.wcs or "" for part in parts], dtype=object)
     if len(set(texts)) > 1:
         extra["wcs"] = (texts[file], {"long_name": "FITS cards of the celestial world coordinates of each frame"})
+    if len({part.filter for part in parts}) > 1:
+        extra["filter"] = (np.array([part.filter for part in parts], dtype=object)[file], {"long_name": "filter"})
+    exposure = np.array([part.exposure for part in parts])
+    if len(set(exposure[np.isfinite(exposure)])) > 1:
+        extra["exposure"] = (exposure[file], {"units": "s", "long_name": "exposure time"})
     in_series = [parts[i] for i in dict.fromkeys(file.tolist())]
     attrs = describe(in_series[0].path)
     attrs |= _numbers(parts, config)

@@ -1,9 +1,7 @@
-"""Times of ground-based frames: every header keyword that tells one is weighed, and the most precise is taken.
+"""Times as one header tells them: every keyword that may hold one, as MJD in UTC with the resolution that its digits show.
 
-A camera may write DATE-OBS in local time, MJD-OBS rounded to three decimals and UT-OBS in full; which is best shows
-only over the whole series (trailing zeros are not written). Each keyword therefore gives a time and the resolution
-that its digits show; the series takes the one keyword that most frames have, that changes from frame to frame, and
-that shows the most digits.
+A camera may write DATE-OBS in local time, MJD-OBS rounded to three decimals and UT-OBS in full. Which of them is right and
+best shows only over the whole series: that is the part of `tsogrid.io.mid_times`.
 """
 
 import datetime
@@ -14,29 +12,44 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsogrid.io.cards import Cards, first_number, first_value
+from tsogrid.config.observer import clock_offset
+from tsogrid.ephemeris import MJD_ZERO
+from tsogrid.io.cards import Cards, first_value
 
-MJD_ZERO = 2400000.5  # JD of MJD 0
 DAY = 86400.0
-ENOUGH = 1e-3  # seconds: beyond this a finer resolution decides nothing
+HOUR = 3600.0
 _ORDINAL_MJD_ZERO = datetime.date(1858, 11, 17).toordinal()
 _MJD_RANGE = (15000.0, 100000.0)  # 1899 to 2132: anything else is no date of an observation
 
 _DATE = re.compile(r"^(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
 _OLD_DATE = re.compile(r"^(\d{1,2})[-/](\d{1,2})[-/](\d{2})$")  # DD/MM/YY of the years 19YY
 _CLOCK = re.compile(r"^(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?$")
-_OFFSET = re.compile(r"(Z|[-+]\d{2}:?\d{2})$")
+_OFFSET = re.compile(r"(Z|UTC?|[-+]\d{2}:?\d{2})$")
 _NUMBER = re.compile(r"[-+]?\d+\.?(\d*)(?:[eEdD]([-+]?\d+))?")
 
+# UTC days with a leap second at their end (IERS Bulletin C): the hours of such a day are parts of 86401 seconds, as in ERFA.
+_LEAP_DAYS = frozenset(
+    datetime.date(year, month, 30 if month == 6 else 31).toordinal() - _ORDINAL_MJD_ZERO
+    for month, years in (
+        (6, (1972, 1981, 1982, 1983, 1985, 1992, 1993, 1994, 1997, 2012, 2015)),
+        (12, (1972, 1973, 1974, 1975, 1976, 1977, 1978, 1979, 1987, 1989, 1990, 1995, 1998, 2005, 2008, 2016)),
+    )
+    for year in years
+)
+LOCAL_SCALES = ("local", "lt", "local time", "lcl")
+_ZONE_KEYS = ("TIMEZONE", "TIMEZON", "TZ", "UTCOFFS", "UTCOFFSE", "UTC-OFF", "UTOFFSET", "GMTOFFS", "TIMEOFFS")
+
 CLOCK_KEYS = ("TIME-OBS", "UT-OBS", "UTSTART", "UTC-OBS", "UT", "UTC", "UTSHUT", "TIME-BEG", "UT-START", "UTSTRT")
-EXPOSURE_KEYS = ("EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "ITIME", "EFFINTTM", "INTTIME", "ELAPTIME", "TEXPTIME")
+EXPOSURE_KEYS = (
+    "EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "EXP-TIME", "ITIME", "EFFINTTM", "INTTIME", "ELAPTIME", "TEXPTIME",
+)  # fmt: skip
 
 
 class Candidate(NamedTuple):
     """A keyword that may hold a frame's time; `stamp` says which part of the exposure its name means."""
 
     key: str
-    kind: str  # date | mjd | jd
+    kind: str  # date | clock | mjd | jd
     stamp: str  # start | mid | end | named by the user ("auto")
 
 
@@ -46,7 +59,8 @@ CANDIDATES = (
     *(Candidate(key, "mjd", "mid") for key in ("MJD-AVG", "MJD-MID", "MJD_AVG", "MJD_MID")),
     *(Candidate(key, "jd", "mid") for key in ("JD-MID", "JD_MID", "JD-AVG", "JD_UTC", "JDMID", "MIDJD")),
     Candidate("DATE-BEG", "date", "start"),
-    *(Candidate(key, "date", "auto") for key in ("DATE-OBS", "DATE_OBS", *CLOCK_KEYS[1:4])),
+    *(Candidate(key, "date", "auto") for key in ("DATE-OBS", "DATE_OBS")),
+    *(Candidate(key, "clock", "auto") for key in CLOCK_KEYS),
     Candidate("MJD-BEG", "mjd", "start"),
     *(Candidate(key, "mjd", "auto") for key in ("MJD-OBS", "MJD_OBS", "MJD")),
     Candidate("EXPSTART", "mjd", "start"),
@@ -62,6 +76,7 @@ class Stamp(NamedTuple):
 
     mjd: float
     resolution: float  # seconds
+    day_apart: bool = False  # the date stands in another keyword than the time of day
 
 
 @dataclass
@@ -73,7 +88,7 @@ class FrameStamps:
     scale: str  # TIMESYS in lower case
 
 
-def parse_date(text: str, clock: Callable[[], str | None] = lambda: None) -> Stamp | None:
+def parse_date(text: str, clock: Callable[[], str | None] = lambda: None, ahead: float = 0.0) -> Stamp | None:
     """Read a date with time of day as MJD in UTC.
 
     Parameters
@@ -82,6 +97,8 @@ def parse_date(text: str, clock: Callable[[], str | None] = lambda: None) -> Sta
         ``2017-12-19T18:33:43.317``, with or without an offset from UTC (``-0700``, ``+05:30``, ``Z``), or a date alone.
     clock : callable, optional
         Gives the time of day for a date alone (or for one that says midnight), or None.
+    ahead : float
+        Hours that the clock is ahead of UTC, for a time that does not tell its offset.
 
     Returns
     -------
@@ -89,20 +106,37 @@ def parse_date(text: str, clock: Callable[[], str | None] = lambda: None) -> Sta
         None if `text` is no date, or a date without time of day.
     """
     date, _, time = text.strip().replace(" ", "T", 1).partition("T")
+    time, offset = split_offset(time)
+    apart = False
+    if not offset and not time.strip("0:."):  # no time of day, or midnight, which some cameras write in its place
+        other = clock()
+        if other is not None:
+            time, offset = split_offset(other)
+            apart = True
+    return at(_day(date), time, ahead if offset is None else offset, apart)
+
+
+def split_offset(time: str) -> tuple[str, float | None]:
+    """Take the offset from UTC off a time of day; hours, None if it tells none."""
     time = time.strip()
-    shift = 0.0
     offset = _OFFSET.search(time)
-    if offset:
-        time = time[: offset.start()].strip()
-        digits = offset.group().replace(":", "")
-        if digits != "Z":
-            shift = (int(digits[1:3]) * 60 + int(digits[3:5])) * (-60.0 if digits[0] == "-" else 60.0)
-    if not shift and not time.strip("0:."):  # no time of day, or midnight, which some cameras write in its place
-        time = clock() or time
-    day, seconds = _day(date), _seconds(time)
+    if offset is None:
+        return time, None
+    digits = offset.group().replace(":", "")
+    hours = 0.0 if digits[0] in "ZU" else (int(digits[1:3]) + int(digits[3:5]) / 60) * (-1 if digits[0] == "-" else 1)
+    return time[: offset.start()].strip(), hours
+
+
+def at(day: int | None, time: str, ahead: float, apart: bool = False) -> Stamp | None:
+    """Give the time at a time of day, as text, of a day (whole MJD) by a clock that is so many hours ahead of UTC."""
+    seconds = _seconds(time)
     if day is None or seconds is None:
         return None
-    return Stamp(day + (seconds.mjd - shift) / DAY, seconds.resolution)
+    total = seconds.mjd - ahead * HOUR
+    if not 0 <= total < DAY and ahead:  # another day in UTC
+        day += int(total // DAY)
+        total %= DAY
+    return Stamp(day + total / (DAY + 1 if day in _LEAP_DAYS else DAY), seconds.resolution, apart)
 
 
 def _day(text: str) -> int | None:
@@ -146,24 +180,25 @@ def _days(header: Cards, key: str, zero: float) -> Stamp | None:
     return Stamp(mjd, DAY * max(10.0**-decimals, float(np.spacing(abs(days)))))
 
 
-def read_stamps(headers: Sequence[Cards]) -> FrameStamps:
+def read_stamps(headers: Sequence[Cards], time_offset: float | None = None) -> FrameStamps:
     """Read every time that the headers of one frame tell, and its exposure time.
 
     Parameters
     ----------
     headers : sequence of Cards
         The header of the image, then the primary one; the first that has a keyword counts.
+    time_offset : float, optional
+        Hours that the clock of the camera is ahead of UTC.
     """
-
     stamps: dict[str, Stamp] = {}
     for candidate in CANDIDATES:
-        stamp = read_stamp(headers, candidate.key, candidate.kind)
+        stamp = read_stamp(headers, candidate.key, candidate.kind, time_offset)
         if stamp is not None:
             stamps[candidate.key] = stamp
-    return frame_stamps(headers, stamps)
+    return frame_stamps(headers, stamps, time_offset)
 
 
-def read_stamp(headers: Sequence[Cards], key: str, kind: str) -> Stamp | None:
+def read_stamp(headers: Sequence[Cards], key: str, kind: str, time_offset: float | None = None) -> Stamp | None:
     """Read one keyword as a time.
 
     Parameters
@@ -172,8 +207,10 @@ def read_stamp(headers: Sequence[Cards], key: str, kind: str) -> Stamp | None:
         The first that has the keyword, with a time in it, counts.
     key : str
         The keyword.
-    kind : {"date", "mjd", "jd"}
-        What it holds; a date alone takes its time of day from the clock keywords.
+    kind : {"date", "clock", "mjd", "jd"}
+        What it holds; a date alone takes its time of day from the clock keywords, and a time of day its date from DATE-OBS.
+    time_offset : float, optional
+        Hours that the clock of the camera is ahead of UTC; it does not count for keywords that are named UT.
 
     Returns
     -------
@@ -183,17 +220,21 @@ def read_stamp(headers: Sequence[Cards], key: str, kind: str) -> Stamp | None:
     def clock() -> str | None:
         for name in CLOCK_KEYS:
             text = first_value(headers, name)
-            if isinstance(text, str) and _seconds(_OFFSET.sub("", text).strip()):
-                return text if not _OFFSET.search(text) else _OFFSET.sub("", text).strip()
+            if isinstance(text, str) and _seconds(split_offset(text)[0]):
+                time, offset = split_offset(text)
+                return f"{time}Z" if offset is None and says_utc(name) else text
         return None
 
+    ahead = 0.0 if says_utc(key) else zone_hours(headers, time_offset) or 0.0
     for header in headers:
         if key not in header:
             continue
         stamp: Stamp | None
-        if kind == "date":
+        if kind in ("date", "clock"):
             text = header.get(key)
-            stamp = parse_date(text, clock) if isinstance(text, str) else None
+            stamp = parse_date(text, clock, ahead) if isinstance(text, str) else None
+            if stamp is None and kind == "clock" and isinstance(text, str):
+                stamp = _clock_stamp(headers, text, ahead, clock())
         else:
             stamp = _days(header, key, MJD_ZERO if kind == "jd" else 0.0)
         if stamp is not None:
@@ -201,106 +242,65 @@ def read_stamp(headers: Sequence[Cards], key: str, kind: str) -> Stamp | None:
     return None
 
 
-def frame_stamps(headers: Sequence[Cards], stamps: dict[str, Stamp]) -> FrameStamps:
-    """Put the times of a frame beside its exposure time and time scale."""
-    exposure = first_number(headers, *EXPOSURE_KEYS)
-    seconds = float("nan") if exposure is None or exposure < 0 else float(exposure)
-    return FrameStamps(stamps, seconds, str(first_value(headers, "TIMESYS") or "utc").lower())
+def says_utc(key: str) -> bool:
+    """Whether a keyword's name says that its time is UTC (or that it is a day count, which nobody keeps in local time)."""
+    return key.startswith(("UT", "MJD", "JD", "MIDJD"))
 
 
-def mid_times(
-    frames: Sequence[FrameStamps], time_stamp: str, keyword: str | None = None
-) -> tuple[np.ndarray, str, list[str]]:
-    """Give the mid-exposure times of a series.
+def zone_hours(headers: Sequence[Cards], time_offset: float | None) -> float | None:
+    """Give the hours that times without an offset of their own are ahead of UTC; None if they are UTC.
 
-    Parameters
-    ----------
-    frames : sequence of FrameStamps
-        What each header says.
-    time_stamp : {"auto", "start", "mid", "end"}
-        What part of the exposure keywords mean whose name does not say it; ``auto`` is the start, as FITS defines DATE-OBS.
-    keyword : str, optional
-        The one keyword that counts; `time_stamp`, where it is not ``auto``, then goes before what its name says.
-
-    Returns
-    -------
-    mjd : (frames,) float64
-        MJD in UTC; NaN where a header does not tell it.
-    origin : str
-        Which keyword was taken, in words.
-    notes : list of str
-        What the user should know.
+    They are as the user says; else, only where TIMESYS says that times are local, as a keyword for the time zone tells.
     """
-    chosen = _best(frames, time_stamp) if keyword is None else _named(keyword)
-    if chosen is None:
-        return np.full(len(frames), np.nan), "", []
-    mjd = _times_of(frames, chosen.key)
-    exposure = np.array([frame.exposure for frame in frames])
-    told = chosen.stamp if time_stamp == "auto" or (keyword is None and chosen.stamp != "auto") else time_stamp
-    stamp = {"auto": "start"}.get(told, told)
-    notes = []
-    if stamp != "mid":
-        unknown = np.isnan(exposure) & ~np.isnan(mjd)
-        if unknown.any():
-            notes.append(
-                f"{unknown.sum()} of {mjd.size} frames have no exposure time (EXPTIME): their times are those of the "
-                f"{stamp} of the exposure"
-            )
-        mjd += np.where(np.isnan(exposure), 0.0, exposure) * (0.5 if stamp == "start" else -0.5) / DAY
-    mjd = _to_utc(mjd, [frame.scale for frame in frames])
-    origin = f"{chosen.key}, {stamp} of the exposure" + ("" if stamp == "mid" else ", moved to its middle")
-    return mjd, origin, notes
+    if time_offset is not None:
+        return time_offset
+    if str(first_value(headers, "TIMESYS") or "").strip().lower() not in LOCAL_SCALES:
+        return None
+    for key in _ZONE_KEYS:
+        try:
+            hours = clock_offset(first_value(headers, key))
+        except ValueError:
+            continue
+        if hours is not None:
+            return float(hours)
+    return None
 
 
-def start_times(frames: Sequence[FrameStamps], keyword: str | None = None) -> tuple[np.ndarray, str]:
-    """Give the times of a series as they stand in the headers, of keywords that do not mean the middle or the end.
-
-    Parameters
-    ----------
-    frames : sequence of FrameStamps
-        What each header says.
-    keyword : str, optional
-        The one keyword that counts, whatever its name says.
-
-    Returns
-    -------
-    mjd : (frames,) float64
-        MJD in UTC; NaN where a header does not tell it.
-    key : str
-        Which keyword was taken; empty if there is none.
-    """
-    starts = tuple(candidate for candidate in CANDIDATES if candidate.stamp in ("start", "auto"))
-    chosen = _best(frames, "auto", starts) if keyword is None else _named(keyword)
-    if chosen is None:
-        return np.full(len(frames), np.nan), ""
-    return _to_utc(_times_of(frames, chosen.key), [frame.scale for frame in frames]), chosen.key
+def clock_hours(headers: Sequence[Cards], time_offset: float | None) -> float | None:
+    """Give the hours that the camera's own clock is ahead of UTC, as far as anything tells; a zero tells nothing."""
+    for key in ("DATE-OBS", "DATE_OBS", "DATE-LOC", "DATE-BEG"):
+        text = first_value(headers, key)
+        hours = split_offset(text)[1] if isinstance(text, str) and "T" in text else None
+        if hours:
+            return hours
+    return zone_hours(headers, time_offset) or None
 
 
-def _named(keyword: str) -> Candidate:
-    return next((each for each in CANDIDATES if each.key == keyword), Candidate(keyword, "", "auto"))
+def _clock_stamp(headers: Sequence[Cards], text: str, ahead: float, first: str | None) -> Stamp | None:
+    """Read a time of day that stands beside a date with a time of its own: its day is the one that brings both nearest."""
+    date = first_value(headers, "DATE-OBS", "DATE_OBS", "DATE-BEG")
+    if not isinstance(date, str):
+        return None
+    day = _day(date.strip().replace(" ", "T", 1).partition("T")[0])
+    time, offset = split_offset(text)
+    stamp = at(day, time, ahead if offset is None else offset, apart=True)
+    own = parse_date(date, lambda: first, ahead)
+    if stamp is None or own is None or (own.day_apart and first is not None and split_offset(first)[0] == time):
+        return None  # the date has no other time than this one, and holds it already
+    return stamp._replace(mjd=stamp.mjd + round(own.mjd - stamp.mjd), day_apart=own.day_apart)
 
 
-def _times_of(frames: Sequence[FrameStamps], key: str) -> np.ndarray:
-    return np.array([frame.stamps[key].mjd if key in frame.stamps else np.nan for frame in frames], float)
-
-
-def _best(frames: Sequence[FrameStamps], time_stamp: str, candidates: Sequence[Candidate] = CANDIDATES) -> Candidate | None:
-    """Choose the keyword that most frames have, that changes from frame to frame, and that shows the most digits."""
-    ranked = []
-    for order, candidate in enumerate(candidates):
-        found = [frame.stamps[candidate.key] for frame in frames if candidate.key in frame.stamps]
-        if found:
-            finest = max(min(stamp.resolution for stamp in found), ENOUGH)
-            # What the user says of the time stamps is meant for keywords that do not say it themselves.
-            last = candidate.stamp == "end" or (time_stamp != "auto" and candidate.stamp != "auto")
-            ranked.append((-len(found), last, -len({stamp.mjd for stamp in found}), finest, order))
-    return candidates[min(ranked)[-1]] if ranked else None
-
-
-def _to_utc(mjd: np.ndarray, scales: list[str]) -> np.ndarray:
-    for scale in sorted(set(scales) & {"tai", "tt", "tdb", "tcb", "tcg"}):
-        from astropy.time import Time  # a third of a second to import, and seldom needed
-
-        here = (np.array(scales) == scale) & np.isfinite(mjd)
-        mjd[here] = Time(mjd[here], format="mjd", scale=scale).utc.mjd
-    return mjd
+def frame_stamps(headers: Sequence[Cards], stamps: dict[str, Stamp], time_offset: float | None = None) -> FrameStamps:
+    """Put the times of a frame beside its exposure time and the scale that they are in."""
+    seconds = float("nan")
+    for key in EXPOSURE_KEYS:
+        try:
+            found = float(str(first_value(headers, key)))
+        except ValueError:
+            continue
+        if found >= 0:
+            seconds = found
+            break
+    scale = str(first_value(headers, "TIMESYS") or "utc").strip().lower()
+    was_local = scale in LOCAL_SCALES and zone_hours(headers, time_offset) is not None
+    return FrameStamps(stamps, seconds, "utc" if was_local else scale)

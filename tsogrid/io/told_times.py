@@ -65,7 +65,9 @@ def integration_step(path: str, headers: Sequence[Cards], timing: str) -> Step:
     return Step(int(count), (number("TFRAME") + number(*LENGTH_KEYS)) * (count - 0.5))
 
 
-def read_told(path: str, headers: Sequence[Cards], keyword: str, time_format: str) -> FrameStamps:
+def read_told(
+    path: str, headers: Sequence[Cards], keyword: str, time_format: str, time_offset: float | None = None
+) -> FrameStamps:
     """Read the one keyword that tells a frame's time.
 
     Parameters
@@ -78,6 +80,8 @@ def read_told(path: str, headers: Sequence[Cards], keyword: str, time_format: st
         Which.
     time_format : {"auto", "date", "mjd", "jd"}
         What it holds; ``auto``: text is a date, a number from 2400000.5 on a Julian date, a smaller one a modified one.
+    time_offset : float, optional
+        Hours that the clock of the camera is ahead of UTC.
 
     Returns
     -------
@@ -97,14 +101,14 @@ def read_told(path: str, headers: Sequence[Cards], keyword: str, time_format: st
             f"Keywords there that may tell a time: {', '.join(others) or 'none'}."
         )
     kind = _guessed(found) if time_format == "auto" else time_format
-    stamp: Stamp | None = read_stamp(headers, keyword, kind)
+    stamp: Stamp | None = read_stamp(headers, keyword, kind, time_offset)
     if stamp is None:
         meant = {"date": "a date with its time of day (here or in TIME-OBS)", "mjd": "an MJD", "jd": "a Julian date"}[kind]
         raise InputError(
             f"{path}: expected {meant} in header keyword {keyword} (input.time_keyword), found {found!r}. "
             "Say what it holds with input.time_format, or name another keyword."
         )
-    return frame_stamps(headers, {keyword: stamp})
+    return frame_stamps(headers, {keyword: stamp}, time_offset)
 
 
 def _guessed(value: object) -> str:
