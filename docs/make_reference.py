@@ -29,7 +29,7 @@ WORDS = yaml.safe_load((DOCS / "reference.yaml").read_text(encoding="utf-8"))
 
 # Unions of models say nothing to a user; these keys have sections of their own.
 KINDS = {
-    ("Config", "sources"): "list",
+    ("Config", "sources"): "list, or one entry",
     ("Config", "sky"): "list of steps, or of lists of steps",
     ("Config", "apertures"): "list",
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
