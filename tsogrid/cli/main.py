@@ -23,6 +23,7 @@ from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
 from tsogrid.cli.stats import stats
+from tsogrid.cli.watch import watch
 
 DEBUG = "--debug"  # taken by every subcommand
 EPILOG = (
@@ -37,7 +38,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo, init, inspect, run, convert, stats, detrend, report, jwst, export, simulate):
+for _command in (demo, init, inspect, run, watch, convert, stats, detrend, report, jwst, export, simulate):
     app.command()(_command)
 
 

@@ -27,6 +27,7 @@ from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
+POSITIONS_HASHED = 100  # planned positions that move are hashed in groups of so many frames
 BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
 
 
@@ -273,19 +274,29 @@ class Plan:
         if self.recipe.bad_pixels is not None:
             config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
         inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
-        return {"config": config, "inputs": inputs, "frames": self.n_frames, "positions": self._position_hashes()}
+        return {"config": config, "inputs": inputs, "frames": self.n_frames} | {
+            "positions": self.position_hashes(),
+            "reading": self.reading(),
+        }
 
     @property
     def _moves(self) -> bool:
         """Whether each frame has planned positions of its own: by a file, a drift or its world coordinates."""
         return self.config.center.position == "file" or len(self.sources.planned) > 1
 
-    def _position_hashes(self) -> list[str]:
-        """Hashes of planned positions that move, a hundred frames each: the whole ones stay when frames are added."""
+    def position_hashes(self, frames: int | None = None) -> list[str]:
+        """Hash planned positions that move, a hundred frames each (of the first `frames`); whole ones stay if more come."""
         if not self._moves:
             return []
-        planned = self.sources.planned
-        return [_hash(planned[start : start + 100]) for start in range(0, len(planned), 100)]
+        planned = self.sources.planned[:frames]
+        return [_hash(planned[start : start + POSITIONS_HASHED]) for start in range(0, len(planned), POSITIONS_HASHED)]
+
+    def reading(self) -> dict[str, str]:
+        """Say what the headers make of the configuration: how pixels are read, and what their numbers mean."""
+        recipe = self.recipe
+        said = {str(name): str(variable.dtype) for name, variable in self.frames.variables.items()}
+        names = ("scale", "electrons_per_unit", "read_noise", "unit", "fast_axis", "dq_mask", "center_dq_mask")
+        return said | {name: str(getattr(recipe, name)) for name in names} | {"amplifiers": _hash(recipe.amplifiers)}
 
 
 def _hash(values: np.ndarray) -> str:

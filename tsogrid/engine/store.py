@@ -14,7 +14,7 @@ import os
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def recover(path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
+def prepare(path: Path, plan: Plan, keep: "Store | None" = None, kept: int = 0) -> Store:
     """Lay out a store for a plan; what stood under its name is replaced in one step.
 
     Parameters
@@ -114,7 +114,9 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
     plan : Plan
         What will be written, with its block size.
     keep : Store, optional
-        A store of the same configuration whose whole shards begin this series: they are taken over.
+        A store of the same configuration, of which whole shards are taken over.
+    kept : int
+        So many of its frames, from the first on, begin this series too.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan.n_frames, plan.block))
+    block, shard = _layout_of(keep, plan.n_frames) if keep else (plan.block, shard_length(plan.n_frames, plan.block))
     store = Store(path, plan.n_frames, block, shard, len(plan.passes))
     making, old = _beside(path, "making"), _beside(path, "old")
     try:
@@ -133,7 +135,7 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
             shutil.rmtree(leftover, ignore_errors=True)
         _lay_out(making, plan, store)
         if keep is not None:
-            _take_over(keep, making, store, plan.halo)
+            _take_over(keep, replace(store, path=making), kept - plan.halo if plan.halo else kept)
         _flush_tree(making)
         if path.exists():
             path.rename(old)
@@ -174,26 +176,35 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
             progress.create_array(name, shape=shape, chunks=(1, 1), dtype=dtype, chunk_key_encoding=KEYS)
 
 
-def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
-    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames.
+def _layout_of(keep: Store, n_frames: int) -> tuple[int, int]:
+    """Block and shard of a store that goes on: its own, until frame after frame has made it many small shards."""
+    shards = math.ceil(n_frames / keep.shard)
+    return keep.block, keep.shard * (1 if shards <= 2 * MOST_SHARDS else math.ceil(shards / MOST_SHARDS))
 
-    The last ``halo`` frames of the old series had no later ones beside them, and are measured again.
-    """
+
+def _take_over(keep: Store, store: Store, frames: int) -> None:
+    """Take the shards over whose frames are all among the first so many; more than one pass depends on all frames."""
     if store.passes > 1:
         return
-    done = np.asarray(keep.marks()[:])
-    whole = [shard for shard in range(max(0, keep.n_frames - halo) // keep.shard) if done[0, shard]]
+    done = np.asarray(keep.marks()[0]).astype(bool)
+    ratio = store.shard // keep.shard
+    whole = [shard for shard in range(max(0, frames) // store.shard) if done[shard * ratio : (shard + 1) * ratio].all()]
     variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
+    if ratio > 1:
+        for shard in whole:
+            start, stop = store.bounds(shard)
+            write(store, 0, shard, [{name: np.asarray(array[start:stop]) for name, array in variables.items()}])
+        return
     for shard in whole:
         for name, array in variables.items():
             chunk = _chunk(keep.path / name, shard, array.ndim)
             try:
-                os.link(chunk, making / name / chunk.name)
+                os.link(chunk, store.path / name / chunk.name)
             except OSError:  # a file system without hard links
-                shutil.copy2(chunk, making / name / chunk.name)
+                shutil.copy2(chunk, store.path / name / chunk.name)
         for name in ("done", "seconds"):
             mark = keep.path / "progress" / name / f"c.0.{shard}"
-            shutil.copy2(mark, making / "progress" / name / mark.name)
+            shutil.copy2(mark, store.path / "progress" / name / mark.name)
 
 
 def pending(store: Store, index: int) -> list[int]:
