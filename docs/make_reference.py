@@ -33,12 +33,15 @@ KINDS = {
     ("Config", "sky"): "list of steps, or of lists of steps",
     ("Config", "apertures"): "list",
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
+    ("Config", "cluster"): "section, kind or address",
+    ("SlurmCluster", "security"): "`temporary`, `none` or section",
     ("InputConfig", "site"): "text, {lat, lon, height} or null",
     ("InputConfig", "target"): "text, {ra, dec} or null",
     ("InputConfig", "time_offset"): "number, ±hh:mm or null",
 }
 PRESENT = {
     "_always": "always",
+    "_registered": "frames are registered",
     "_cross_correlated": "`predict: cross-correlation`",
     "_moment_predicted": "`predict: center-of-mass`",
     "_centred": "unless `method: none`",
@@ -71,7 +74,7 @@ def kind_of(annotation: Any, metadata: list[Any]) -> str:
         return " or ".join(dict.fromkeys(known)) + (" or null" if type(None) in parts else "")
     if origin is list:
         one_is_enough = any(isinstance(item, BeforeValidator) for item in metadata)
-        return f"list of {kind_of(parts[0], [])}" + (", or one" if one_is_enough else "")
+        return f"list of {_many(kind_of(parts[0], []))}" + (", or one" if one_is_enough else "")
     if origin is tuple:
         return "[" + ", ".join(kind_of(part, []) for part in parts) + "]"
     if origin is dict:
@@ -81,6 +84,10 @@ def kind_of(annotation: Any, metadata: list[Any]) -> str:
     bounds = [f" ≥ {item.ge}" for item in metadata if isinstance(item, Ge)]
     bounds += [f" > {item.gt}" for item in metadata if isinstance(item, Gt)]
     return ("odd " if odd in called else "") + PLAIN[annotation] + "".join(bounds)
+
+
+def _many(kind: str) -> str:
+    return {"section": "sections"}.get(kind, kind)
 
 
 def as_yaml(value: Any) -> str:
@@ -189,6 +196,7 @@ def result_page() -> str:
     parts = {
         "variables": variables(),
         "source_flags": bits(flags.SourceFlag),
+        "frame_flags": bits(flags.RegistrationFlag),
         "aperture_flags": bits(flags.ApertureFlag),
         "times": times(),
         "attributes": ", ".join(f"`{name}`" for name in attributes),

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from tsogrid.engine.run import run
     from tsogrid.engine.store import open_result
     from tsogrid.io.frames import open_frames
+    from tsogrid.survey import detect
 
 _HOME = {
     "Config": "tsogrid.config",
+    "detect": "tsogrid.survey",
     "measure": "tsogrid.engine.graph",
     "open_frames": "tsogrid.io.frames",
     "open_result": "tsogrid.engine.store",
@@ -23,7 +25,7 @@ _HOME = {
 }
 _WITH_ACCESSOR = {"measure", "open_result", "run"}  # whoever holds a result also holds its methods
 
-__all__ = ["Config", "__version__", "measure", "open_frames", "open_result", "run"]
+__all__ = ["Config", "__version__", "detect", "measure", "open_frames", "open_result", "run"]
 
 try:
     __version__ = version("tsogrid")

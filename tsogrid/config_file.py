@@ -92,10 +92,21 @@ _PATHS = (
     ("center", "position_file"),
     ("center", "drift", "file"),
     ("calibrate", "mask"),
+    ("calibrate", "masters"),
+    *(("calibrate", key) for key in ("bias", "dark", "flat")),
+    *(("calibrate", key, "files") for key in ("bias", "dark", "flat")),
     ("input", "gain"),
+    ("cluster", "folder"),
+    ("cluster", "template"),
+    ("cluster", "security", "ca_file"),
+    ("cluster", "security", "cert"),
+    ("cluster", "security", "key"),
 )
 # Names of kinds, which stand in the path of a validation error and in no file.
-_TAGS = ("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none")
+_TAGS = (
+    *("annulus", "rectangle", "colrow", "rowamp", "readout-gp", "circle", "frame", "none"),
+    *("a star", "a catalogue", "a detection"),
+)
 
 
 def _resolve(value: Any, base: Path) -> Any:
@@ -106,7 +117,18 @@ def _resolve(value: Any, base: Path) -> Any:
     return str(base / Path(value).expanduser())
 
 
+def _resolve_catalogues(sources: Any, base: Path) -> Any:
+    """Make the paths of catalogues absolute; one stands as text, or under the key catalogue."""
+    if isinstance(sources, list):
+        return [_resolve_catalogues(entry, base) for entry in sources]
+    if isinstance(sources, dict) and isinstance(sources.get("catalogue"), str):
+        return {**sources, "catalogue": _resolve(sources["catalogue"], base)}
+    return _resolve(sources, base) if isinstance(sources, str) else sources
+
+
 def _resolve_paths(content: dict[str, Any], base: Path) -> None:
+    if "sources" in content:
+        content["sources"] = _resolve_catalogues(content["sources"], base)
     for *sections, key in _PATHS:
         part: Any = content
         for section in sections:
@@ -114,6 +136,8 @@ def _resolve_paths(content: dict[str, Any], base: Path) -> None:
         if not isinstance(part, dict) or key not in part:
             continue
         value = part[key]
+        if isinstance(value, dict):  # whose files are another key
+            continue
         is_word = isinstance(value, str) and "/" not in value and not Path(value).suffix
         if key in ("psf", "gain") and is_word:  # "gaussian", or a header keyword
             continue
@@ -175,12 +199,23 @@ def apply_overrides(content: dict[str, Any], overrides: dict[str, Any], model: t
             if isinstance(content.get(steps[0]), list):
                 content[steps[0]] = complete[steps[0]]
             else:
-                content.setdefault(steps[0], complete.get(steps[0]))
+                _complete(content, complete, steps[:-1])
             _set(content, steps, value)
         except (KeyError, IndexError, ValueError, TypeError):
             raise ConfigError(
                 f"--set {key}: no such key. Expected a path such as center.search_box or sky.0.inner."
             ) from None
+
+
+def _complete(content: Any, complete: Any, steps: list[str]) -> None:
+    """Fill in the sections and lists that lead to a key, with their defaults where they have any."""
+    for step in steps:
+        if not isinstance(content, dict):
+            return
+        complete = complete.get(step) if isinstance(complete, dict) else None
+        if content.get(step) is None:
+            content[step] = complete if isinstance(complete, dict | list) else {}
+        content = content[step]
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -281,13 +316,20 @@ def _known_keys(model: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
     for step in steps:
         if not isinstance(step, str):
             continue
+        chosen = [each for each in models if any(get_args(f.annotation) == (step,) for f in each.model_fields.values())]
+        if chosen:  # a tag of a union, such as "annulus"
+            models = chosen
+            continue
         named = [field for each in models for name, field in each.model_fields.items() if name == step]
-        if named:
-            models = [found for field in named for found in _models_in(field.annotation)]
-        else:  # a tag of a union, such as "annulus"
-            chosen = [each for each in models if any(f.default == step for f in each.model_fields.values())]
-            models = chosen or models
+        models = [found for field in named for found in _models_in(field.annotation)] or models
     return sorted({name for each in models for name in each.model_fields})
+
+
+def _without_tags(steps: tuple[Any, ...]) -> list[Any]:
+    """The path of an error as a user writes it; under ``cluster`` the kind, which comes first, may have a key's name."""
+    if steps[:1] == ("cluster",):
+        return [steps[0], *steps[2:]]
+    return [step for step in steps if step not in _TAGS]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
@@ -310,7 +352,7 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     for item in error.errors():
         steps = item["loc"]
         keys = _known_keys(model, steps[:-1])
-        path = ".".join(str(step) for step in steps if step not in _TAGS)
+        path = ".".join(str(step) for step in _without_tags(steps))
         if item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(steps[-1]), keys, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(keys)}."

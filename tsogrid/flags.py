@@ -20,6 +20,19 @@ class SourceFlag(IntFlag):
     SATURATED = 64  # too many saturated pixels in at least one aperture
     CENTER_REPAIRED = 128  # the centre was an outlier of the series and was replaced
     OUTLIERS = 256  # pixels of an aperture stood out of their own time series (repaired or left out)
+    NOT_REGISTERED = 512  # the frame could not be registered to the reference frame (``frame_flags`` tells why)
+    CLOUDED = 1024  # the stars of the frame are much fainter than in the reference frame
+
+
+class RegistrationFlag(IntFlag):
+    """Bits of ``frame_flags(time)``: why a frame is not registered, and what is odd about one that is."""
+
+    TOO_FEW_STARS = 1  # fewer than three stars in the frame
+    NO_MATCH = 2  # no transform brings three stars of the frame to stars of the reference
+    POOR_FIT = 4  # the stars that match lie too far from each other
+    STARS_MISSING = 8  # too many of the stars that should be seen are not
+    BY_CHANCE = 16  # so few stars match that it may be chance
+    CLOUDED = 32  # registered, but little of the stars' light is left
 
 
 class ApertureFlag(IntFlag):
@@ -32,6 +45,8 @@ class ApertureFlag(IntFlag):
     WHOLE_FRAME = 16  # the whole frame was summed in place of the aperture, without sky
     SATURATED = 32  # too many saturated pixels inside the aperture
     RADIUS_UNKNOWN = 64  # the size follows the width of the stars, which could not be measured
+    OVERLAP = 128  # the same aperture about another source of the run reaches into it
+    NEIGHBOUR = 256  # another source of the run stands inside the aperture
 
 
 # The data-quality bits of the JWST pipeline, for the frames whose reader knows no others

@@ -6,8 +6,8 @@ The template of a result, its store, its tables and the documentation are all ma
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tsogrid.config import AmplifierStep, Config, Shape
-from tsogrid.flags import ApertureFlag, SourceFlag, cf_attributes
+from tsogrid.config import AmplifierStep, Config, Registration, Shape
+from tsogrid.flags import ApertureFlag, RegistrationFlag, SourceFlag, cf_attributes
 
 T, S, A, K = "time", "source", "aperture", "sky"
 
@@ -42,6 +42,10 @@ def _parabolic(config: Config) -> bool:
 
 def _scaled(config: Config) -> bool:
     return any(isinstance(aperture, Shape) and aperture.scaled is not None for aperture in config.apertures)
+
+
+def _registered(config: Config) -> bool:
+    return isinstance(config.center.registration, Registration)
 
 
 def _filtered(config: Config) -> bool:
@@ -125,6 +129,15 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("offset_err", (T, S), "{level}", "1 sigma error of the offset", when=_fitted),
     Variable("aperture_radius", (T, S, A), "pixel", "radius of the aperture, or of its circle at scale 1", when=_scaled),
     Variable("outliers", (T, S), "1", "pixels in the largest aperture that stood out in time", "int32", when=_filtered),
+    Variable("frame_shift_x", (T,), "pixel", "shift in x of the frame's middle from the reference frame", when=_registered),
+    Variable("frame_shift_y", (T,), "pixel", "shift in y of the frame's middle from the reference frame", when=_registered),
+    Variable("frame_rotation", (T,), "rad", "angle to the reference frame, counter-clockwise from x", when=_registered),
+    Variable("frame_scale", (T,), "1", "scale, in that of the reference frame", when=_registered),
+    Variable("frame_stars", (T,), "1", "stars found in the frame, at most 200", "int32", when=_registered),
+    Variable("frame_matched", (T,), "1", "stars of the reference frame among them", "int32", when=_registered),
+    Variable("frame_rms", (T,), "pixel", "root mean square distance of the matched stars", when=_registered),
+    Variable("frame_transparency", (T,), "1", "flux of the stars, in that of the reference frame", when=_registered),
+    Variable("frame_flags", (T,), "1", "why the frame is not registered, or is doubtful", "int32", when=_registered),
     Variable("flags", (T, S), "1", "quality of a source in a frame", "int32"),
     Variable("aperture_flags", (T, S, A), "1", "quality of an aperture in a frame", "int32"),
 )
@@ -145,7 +158,7 @@ TIME_COORDINATES: dict[str, dict[str, str]] = {
     },
 }
 BY_NAME = {variable.name: variable for variable in VARIABLES}
-_FLAG_BITS = {"flags": SourceFlag, "aperture_flags": ApertureFlag}
+_FLAG_BITS = {"flags": SourceFlag, "frame_flags": RegistrationFlag, "aperture_flags": ApertureFlag}
 
 
 def variables(config: Config) -> list[Variable]:

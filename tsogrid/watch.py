@@ -21,6 +21,7 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine.identity import identity_of
+from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.run import Progress, Silent, run, store_path
 from tsogrid.errors import ConfigError, InputError, StoreError, TsogridError, TsogridWarning
 from tsogrid.io.arrivals import Arrivals, Signature, signature_of
@@ -160,7 +161,7 @@ class _Following:
         except (TsogridError, OSError) as error:
             self._failed = files
             culprit = next((path for path in files if str(error).startswith(f"{path}:")), None)
-            if isinstance(error, InputError) and culprit is not None and Path(culprit).name not in self._stored():
+            if isinstance(error, InputError) and culprit is not None and not self._is_stored()(Path(culprit).name):
                 self.arrivals.set_aside(culprit, str(error))
             else:
                 self._say_once(str(error))
@@ -171,16 +172,17 @@ class _Following:
         self._draw()
         return True
 
-    def _stored(self) -> dict[str, Any]:
-        """The files that the store holds, by their names."""
+    def _is_stored(self) -> Callable[[str], bool]:
+        """Whether the store holds a file of a name."""
         found = identity_of(self.store)
-        return {item["name"]: item for item in found["identity"]["inputs"]} if found else {}
+        names = {item["name"] for item in found["identity"]["inputs"]} if found else set()
+        return lambda name: input_name(self.config, name) in names
 
     def _extended(self, files: dict[str, Signature]) -> xr.Dataset:
-        known, record = self._stored(), self._read()
+        is_known, record = self._is_stored(), self._read()
         named = {Path(path).name: signature for path, signature in files.items()}
-        new = [name for name in named if name not in known]
-        changed = [name for name in named if name in known and record.get(name, named[name]) != named[name]]
+        new = [name for name in named if not is_known(name)]
+        changed = [name for name in named if is_known(name) and record.get(name, named[name]) != named[name]]
         # A file that has changed is struck off before it is measured, and stands there again only when that is done: killed
         # between the two, the next watch measures it once more.
         self._write(record | {name: named[name] for name in new} | dict.fromkeys(changed, UNKNOWN))
@@ -194,7 +196,7 @@ class _Following:
         for each in caught:
             self._say_once(f"warning: {each.message}")
         self._write(named)
-        count, come = result.sizes["time"], result.sizes["time"] - (self.frames or len(known))
+        count, come = result.sizes["time"], result.sizes["time"] - (self.frames or len(named) - len(new))
         if come or changed or self.result is None:
             again = f"; measured again: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}" if changed else ""
             self.progress.say(f"{count} frames ({come:+d}) in {self.store.name}{again}")

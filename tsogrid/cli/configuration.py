@@ -99,13 +99,29 @@ def configured(
         over["output.store"] = str(store)
     if block is not None:
         over["output.block"] = block
-    if cluster is not None:
-        is_address = "://" in cluster
-        over["cluster.kind"] = "address" if is_address else cluster
-        over["cluster.address"] = cluster if is_address else None
     if workers is not None:
         over["cluster.workers"] = workers
-    return [_with_store(config, path) for config in _read(path, over)]
+    of_cluster = {key: over.pop(key) for key in list(over) if key.partition(".")[0] == "cluster"}
+    return [_with_store(_on_cluster(config, cluster, of_cluster), path) for config in _read(path, over)]
+
+
+def _on_cluster(config: "Config", given: str | None, over: dict[str, Any]) -> "Config":
+    """Set another kind of cluster, which forgets what only the one in the file knew, and then the keys that are set."""
+    from tsogrid.config import Config, section_of_kind
+    from tsogrid.config_file import overridden
+
+    given = given if given is not None else over.pop("cluster.kind", over.pop("cluster", None))
+    if given is None and not over:
+        return config
+    section = config.cluster.model_dump(mode="json", exclude_unset=True)
+    if given is not None:
+        section = section_of_kind(section, str(given))
+    if "cluster.workers" in over:
+        section.pop("adaptive", None)
+    content = overridden({"cluster": section}, over, Config)
+    return config.model_copy(
+        update={"cluster": Config.from_mapping(content, where="the cluster of the command line").cluster}
+    )
 
 
 def _read(path: Path, over: dict[str, Any]) -> "list[Config]":

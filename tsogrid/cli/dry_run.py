@@ -40,11 +40,12 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     from tsogrid.engine.run import estimated, prepared, store_path
     from tsogrid.engine.store import shard_length
 
-    frames, plan = prepared(config)
+    # Masters that no run has kept yet are made for the forecast, and not written.
+    frames, plan = prepared(config, keep=False)
     path = store_path(config)
     standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
-    shard = found.shard if found else shard_length(plan.n_frames, cost.block)
+    shard = found.shard if found else shard_length(plan, cost.block)
     memory = WORKER_BASE + COPIES * (cost.block + 2 * plan.halo) * plan.working_bytes_per_frame
     passes = len(plan.passes)
     seconds = cost.cpu_seconds / cost.workers
@@ -52,14 +53,16 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         ("frames", f"{plan.n_frames} of {plan.shape[0]} × {plan.shape[1]} pixels (y × x)"),
         ("times", times_line(frames)),
         ("sources", _sources(plan)),
+        ("register", plan.registration),
         ("apertures", ", ".join(label for aperture in config.apertures for label in aperture.labels)),
         ("skies", ", ".join(str(label) for label in plan.template()["sky"].to_numpy())),
+        *(("calibrate", line) for line in (plan.detector.lines if plan.detector is not None else ())),
         ("windows", _windows(plan)),
         ("reads", f"{size(cost.bytes_per_frame)} a frame, {size(cost.bytes_per_frame * plan.n_frames * passes)} in all"),
         ("passes", f"{passes}: {'; '.join(' + '.join(stages) for stages in plan.passes)}"),
         ("blocks", f"{-(-plan.n_frames // cost.block)} of {cost.block} frames, in {-(-plan.n_frames // shard)} shards"),
         ("memory", f"about {size(memory)} a worker"),
-        ("cluster", cost.kind + (f", {cost.workers} workers" if cost.kind == "local" else "")),
+        ("cluster", cost.kind + (f", {cost.workers} workers" if cost.kind != "none" else "")),
         ("cost", f"{1e3 * cost.seconds_per_frame:.3g} ms of CPU a frame, about {duration(seconds)} in all (measured here)"),
         ("store", f"{path} ({standing})"),
     ]

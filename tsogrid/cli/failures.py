@@ -6,6 +6,7 @@ missing package, no memory) get their words here; anything else is called a defe
 
 import errno
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -17,6 +18,7 @@ from typing import Any
 from tsogrid.errors import StoreError, TsogridError, TsogridWarning
 
 INTERRUPTED = 130  # as shells say of a program that SIGINT ended
+TERMINATED = 143  # and SIGTERM, which batch systems send before a job's end
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -104,7 +106,7 @@ def in_words(debug: bool) -> Iterator[None]:
             yield
     except (KeyboardInterrupt, SystemExit) as error:
         status = error.code if isinstance(error, SystemExit) else INTERRUPTED
-        if status == INTERRUPTED:
+        if status in (INTERRUPTED, TERMINATED):
             _say("stopped: what is measured is safe, the same command goes on from there")
         _leave(status)
     except BrokenPipeError:  # who read the output has enough
@@ -128,15 +130,23 @@ def leaving(at_once: bool) -> Iterator[None]:
         End it here, without the clean-up of the libraries, which would print what else was going on. All of tsogrid's own
         is done by then, and worker processes end with this one.
     """
+    if at_once and hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
     except SystemExit as error:
-        if at_once and error.code == INTERRUPTED:
+        if at_once and error.code in (INTERRUPTED, TERMINATED):
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
-            os._exit(INTERRUPTED)
+            os._exit(int(error.code))
         raise
+
+
+def _terminated(number: int, frame: Any) -> None:
+    # A second one ends the process at once: whoever sends it has waited.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise SystemExit(TERMINATED)
 
 
 @contextmanager

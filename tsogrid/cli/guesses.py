@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from tsogrid.field.guess import Star
     from tsogrid.io.hints import Hints
 
 FRAMES = 3  # the first ones, whose median is searched: cosmic rays are gone, and a drifting field is not yet smeared
+BORDER, NEAREST_BORDER = 20, 8  # pixels to the edges of the frame, for the field may drift; less in small frames
+ISOLATION = 20.0  # pixels about a star in which no bright one may be
 POINTING = 25.0  # pixels by which a sky position may miss its star
 
 
@@ -106,33 +107,36 @@ def _hints(frames: "xr.Dataset", files: Sequence[str]) -> "Hints":
 
 def _found(frames: "xr.Dataset", hints: "Hints") -> list[GuessedStar]:
     """Search the first frames for stars; the header's sky position says which of them is the target."""
-    from tsogrid.field.guess import find_stars, nearest, reference_stars
+    from tsogrid.config import Detection
+    from tsogrid.field.detection import find_stars
+    from tsogrid.field.proposal import judged, like_target, nearest
 
     ny, nx = frames.sizes["y"], frames.sizes["x"]
-    found = find_stars(_median(frames), hints.saturation)
-    target: Star | None = None
+    stars = find_stars(_median(frames), saturation=hints.saturation)
+    border = max(NEAREST_BORDER, min(BORDER, min(ny, nx) // 6))
+    reasons, _ = judged(stars, (ny, nx), Detection(border=border, separation=ISOLATION))
     planned = _from_sky(frames.attrs, hints, ny, nx)
     if planned is not None:
-        target = nearest(found, *planned, within=POINTING)
+        target = nearest(stars, *planned, within=POINTING)
         told = f"from the header ({hints.target_keys}) by its WCS"
         if target is None:
             return [GuessedStar("target", "target", *_rounded(*planned), f"{told}; no star was found there")]
         reason = f"the star nearest to the position {told}"
     else:
-        target = next((star for star in found if star.good), None)
+        target = next((number for number, why in enumerate(reasons) if not why), None)
         reason = "guessed: the brightest star that is isolated and not saturated"
     if target is None:
         middle = ((nx - 1) / 2, (ny - 1) / 2)
         return [GuessedStar("target", "target", *middle, "no star was found: the centre of the frame; put your star here")]
-    stars = [GuessedStar("target", "target", *_rounded(target.x, target.y), reason)]
-    for number, star in enumerate(reference_stars(found, target), 1):
-        said = f"guessed: isolated, {star.flux / target.flux:.2g} times the target's flux"
-        stars.append(GuessedStar(f"ref{number}", "reference", *_rounded(star.x, star.y), said))
-    return stars
+    guessed = [GuessedStar("target", "target", *_rounded(stars.x[target], stars.y[target]), reason)]
+    for number, star in enumerate(like_target(stars, reasons, target), 1):
+        said = f"guessed: isolated, {stars.flux[star] / stars.flux[target]:.2g} times the target's flux"
+        guessed.append(GuessedStar(f"ref{number}", "reference", *_rounded(stars.x[star], stars.y[star]), said))
+    return guessed
 
 
 def _rounded(x: float, y: float) -> tuple[float, float]:
-    return round(x, 1), round(y, 1)
+    return round(float(x), 1), round(float(y), 1)
 
 
 def _median(frames: "xr.Dataset") -> "np.ndarray":

@@ -12,7 +12,7 @@ from tsogrid.cli.configuration import configured, is_configuration
 if TYPE_CHECKING:
     import xarray as xr
 
-    from tsogrid.config import InputConfig
+    from tsogrid.config import Config, InputConfig
 
 _CAMERA = ("instrument", "detector", "channel", "filter", "pupil", "subarray", "exposure_type")
 
@@ -33,8 +33,11 @@ def inspect(
     named = [name for name in files if is_configuration(name)]
     if named and len(files) > 1:
         raise ConfigError(f"inspect: expected frames or one configuration, found {', '.join(files[:3])} together.")
-    sources = [config.observed for config in configured(Path(files[0]))] if named else [InputConfig(files=files)]
+    configs = configured(Path(files[0])) if named else []
+    sources = [config.observed for config in configs] or [InputConfig(files=files)]
     found = [_inspected(source) for source in sources]
+    for content, config in zip(found, configs, strict=False):
+        content["calibration"] = _calibration(config, content["sections"], content["shape"])
     if as_json:
         typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=1, allow_nan=False))
         return
@@ -54,6 +57,13 @@ def _inspected(source: "InputConfig") -> dict[str, Any]:
         warnings.simplefilter("always", TsogridWarning)
         frames = open_frames(source)
     return contents(frames, source, [str(each.message) for each in caught if issubclass(each.category, TsogridWarning)])
+
+
+def _calibration(config: "Config", sections: str, shape: list[int]) -> list[str]:
+    """Say which calibration a configuration asks for; no master is made."""
+    from tsogrid.engine.calibration_words import announced
+
+    return announced(config, sections, (shape[0], shape[1]))
 
 
 def contents(frames: "xr.Dataset", source: "InputConfig", notes: list[str]) -> dict[str, Any]:
@@ -98,6 +108,8 @@ def contents(frames: "xr.Dataset", source: "InputConfig", notes: list[str]) -> d
         "wcs": "wcs" in attributes,
         "integration_time": attributes.get("integration_time_s"),
         "reader": attributes.get("reader"),
+        "sections": attributes.get("sections", ""),
+        "calibration": [],
         "warnings": notes,
     }
 
@@ -149,6 +161,7 @@ def in_lines(content: dict[str, Any]) -> list[str]:
         ("gain", content["gain"]),
         ("amplifiers", f"columns {columns}" if columns else None),
         ("reference", f"x = {reference[0]:g}, y = {reference[1]:g} (0-based pixels)" if reference else None),
+        *(("calibrate", line) for line in content["calibration"]),
         ("wcs", "yes" if content["wcs"] else "none: sources by x, y only"),
         ("reader", content["reader"]),
     ]

@@ -13,6 +13,7 @@ import typer
 from tsogrid import __version__
 from tsogrid.cli.convert import convert
 from tsogrid.cli.demo import demo
+from tsogrid.cli.detect import detect
 from tsogrid.cli.detrend import detrend
 from tsogrid.cli.export import export
 from tsogrid.cli.failures import in_words, leaving
@@ -23,6 +24,8 @@ from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
 from tsogrid.cli.stats import stats
+from tsogrid.cli.status import status
+from tsogrid.cli.submit import submit
 from tsogrid.cli.watch import watch
 
 DEBUG = "--debug"  # taken by every subcommand
@@ -38,7 +41,23 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo, init, inspect, run, watch, convert, stats, detrend, report, jwst, export, simulate):
+for _command in (
+    demo,
+    init,
+    inspect,
+    detect,
+    run,
+    watch,
+    submit,
+    status,
+    convert,
+    stats,
+    detrend,
+    report,
+    jwst,
+    export,
+    simulate,
+):
     app.command()(_command)
 
 

@@ -28,9 +28,10 @@ def run(
         list[str] | None, typer.Option("--set", help="Set a key, as in sky.0.inner=10; repeatable.", metavar="KEY=VALUE")
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(help="auto, none, local, or a scheduler as tcp://host:8786.", metavar="KIND|ADDRESS")
+        str | None,
+        typer.Option(help="auto, none, local, slurm, pbs, kubernetes, or tcp://host:8786.", metavar="KIND|ADDRESS"),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes.", metavar="N")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", metavar="N")] = None,
     block: Annotated[int | None, typer.Option(min=1, help="Frames in a block; changes no number.", metavar="N")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and its cost; write nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; the store must exist.")] = False,

@@ -1,7 +1,34 @@
 """The configuration, section by section; see `tsogrid.config.whole`."""
 
 from tsogrid.config.apertures import Aperture, Circle, Rectangle, Ring, Scaled, Shape, WholeFrame
-from tsogrid.config.center import CenterConfig, Drift
+from tsogrid.config.calibrate import (
+    Amplifier,
+    CalibrateConfig,
+    CosmicRays,
+    Dark,
+    Flat,
+    Master,
+    Outliers,
+    Overscan,
+    Saturation,
+)
+from tsogrid.config.center import CenterConfig, Drift, Registration
+from tsogrid.config.cluster import (
+    Adaptive,
+    AddressCluster,
+    AutoCluster,
+    ClientJob,
+    ClusterConfig,
+    KubernetesCluster,
+    LocalCluster,
+    NoCluster,
+    PbsCluster,
+    QueueCluster,
+    SlurmCluster,
+    TlsFiles,
+    Volume,
+    section_of_kind,
+)
 from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig
 from tsogrid.config.section import Region, Section, Width, expand_range
 from tsogrid.config.sky import (
@@ -17,41 +44,57 @@ from tsogrid.config.sky import (
     SkyRectangle,
     chain_label,
 )
+from tsogrid.config.stars import Catalogue, Detect, Detection
 from tsogrid.config.whole import (
-    CalibrateConfig,
-    ClusterConfig,
     Config,
     InputConfig,
-    Outliers,
     OutputConfig,
     PhotometryConfig,
     PlotConfig,
-    Saturation,
     Source,
 )
 
 __all__ = [
+    "Adaptive",
+    "AddressCluster",
+    "Amplifier",
     "AmplifierStep",
     "Annulus",
     "Aperture",
+    "AutoCluster",
     "CalibrateConfig",
+    "Catalogue",
     "CenterConfig",
     "Circle",
+    "ClientJob",
     "ClusterConfig",
     "ColumnRow",
     "Config",
+    "CosmicRays",
+    "Dark",
+    "Detect",
+    "Detection",
     "Drift",
+    "Flat",
     "FollowingWidth",
     "InputConfig",
+    "KubernetesCluster",
     "Local",
+    "LocalCluster",
+    "Master",
+    "NoCluster",
     "NoSky",
     "Outliers",
     "OutputConfig",
+    "Overscan",
+    "PbsCluster",
     "PhotometryConfig",
     "PlotConfig",
+    "QueueCluster",
     "ReadoutProcess",
     "Rectangle",
     "Region",
+    "Registration",
     "Ring",
     "RowAmplifier",
     "Saturation",
@@ -61,11 +104,15 @@ __all__ = [
     "SiteConfig",
     "SkyChain",
     "SkyRectangle",
+    "SlurmCluster",
     "Source",
     "SourceTarget",
     "TargetConfig",
+    "TlsFiles",
+    "Volume",
     "WholeFrame",
     "Width",
     "chain_label",
     "expand_range",
+    "section_of_kind",
 ]

@@ -4,16 +4,30 @@ One model a section of the YAML file; an unknown key is refused with the nearest
 reads files and words the errors). A validated `Config` is complete: nothing downstream fills in defaults.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tsogrid.config.apertures import Aperture, Circle
+from tsogrid.config.calibrate import CalibrateConfig
 from tsogrid.config.center import CenterConfig
+from tsogrid.config.cluster import AutoCluster, Cluster
 from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig, clock_offset
-from tsogrid.config.section import Box, Names, Section, degrees
+from tsogrid.config.section import Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
+from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
 from tsogrid.config_file import explain, read_config
 from tsogrid.errors import ConfigError
 from tsogrid.presets import PRESETS
@@ -75,29 +89,10 @@ class Source(Section):
         return self
 
 
-class Outliers(Section):
-    """Pixels that stand out of their own time series, once the star's own changes are taken out."""
-
-    window: Box = 11  # frames in the running median
-    threshold: PositiveFloat = 5.0  # standard deviations
-    repair: Literal["median", "mask"] = "median"  # the pixel takes the median's value, or is left out
-
-
-class Saturation(Section):
-    """Apertures that hold too many saturated pixels have no flux."""
-
-    level: float  # a pixel above it is saturated; in the unit of the result
-    pixels: PositiveInt = 1  # as many in an aperture make it NaN
-
-
-class CalibrateConfig(Section):
-    """``calibrate``: which pixels are bad."""
-
-    dq: Names = ["DO_NOT_USE"]
-    mask: str | None = None  # a FITS image: pixels that are not 0 are bad
-    outliers: Outliers | None = None
-    saturation: Saturation | None = None
-    nan: Literal["mask", "leave"] | float = "mask"
+Entry = Annotated[
+    Annotated[Source, Tag("a star")] | Annotated[Catalogue, Tag("a catalogue")] | Annotated[Detect, Tag("a detection")],
+    Discriminator(kind_of_entry),
+]
 
 
 class PhotometryConfig(Section):
@@ -115,26 +110,13 @@ class OutputConfig(Section):
     store: str | None = None
     block: Literal["auto"] | PositiveInt = "auto"
     diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
+    file_names: Literal["plain", "hashed"] = "plain"  # how the store names the input files; never their folders
 
 
 class PlotConfig(Section):
     """``plot``: how results are shown; it changes no number."""
 
     time_reference: float | None = None  # days that are taken off the times
-
-
-class ClusterConfig(Section):
-    """``cluster``: where the blocks are measured."""
-
-    kind: Literal["auto", "none", "local", "address"] = "auto"
-    workers: PositiveInt | None = None
-    address: str | None = None
-
-    @model_validator(mode="after")
-    def _address(self) -> "ClusterConfig":
-        if (self.kind == "address") != (self.address is not None):
-            raise ValueError("kind: address and address: tcp://host:port belong together")
-        return self
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +138,7 @@ class Config(Section):
 
     preset: Literal["jwst"] | None = None
     input: InputConfig = InputConfig()
-    sources: list[Source] = []
+    sources: Annotated[list[Entry], BeforeValidator(as_entries)] = []
     calibrate: CalibrateConfig = CalibrateConfig()
     center: CenterConfig = CenterConfig()
     sky: list[SkyChain] = []
@@ -164,7 +146,7 @@ class Config(Section):
     photometry: PhotometryConfig = PhotometryConfig()
     output: OutputConfig = OutputConfig()
     plot: PlotConfig = PlotConfig()
-    cluster: ClusterConfig = ClusterConfig()
+    cluster: Cluster = AutoCluster()
 
     @model_validator(mode="before")
     @classmethod
@@ -189,11 +171,11 @@ class Config(Section):
             inner = max(radii, default=max(DEFAULT_RADII)) + DEFAULT_SKY_GAP
             object.__setattr__(self, "sky", [[Annulus(inner=inner, outer=inner + DEFAULT_SKY_WIDTH)]])
         for what, labels in (
-            ("sources", [source.name for source in self.sources]),
+            ("sources", [source.name for source in self.stars]),
             ("sky", [chain_label(chain) for chain in self.sky]),
             ("apertures", [label for aperture in shapes for label in aperture.labels]),
         ):
-            repeated = sorted({label for label in labels if labels.count(label) > 1})
+            repeated = sorted(label for label, count in Counter(labels).items() if count > 1)
             if repeated:
                 raise ValueError(f"{what}: expected different names, found {', '.join(repeated)} more than once")
         return self
@@ -210,6 +192,11 @@ class Config(Section):
         return any(getattr(each, "scaled", None) is not None for each in (*self.apertures, *steps))
 
     @property
+    def stars(self) -> list[Source]:
+        """The sources that are stars; all of them once catalogues and detections have become stars."""
+        return [source for source in self.sources if isinstance(source, Source)]
+
+    @property
     def radii(self) -> list[float]:
         """Radii of the circular apertures of fixed size and exact overlap, ascending, in pixels."""
         first = self.apertures[0]
@@ -219,7 +206,7 @@ class Config(Section):
     @property
     def observed(self) -> InputConfig:
         """``input``, with the first target that is given by ra and dec as that of the times if none is named."""
-        ordered = sorted(self.sources, key=lambda source: source.role != "target")
+        ordered = sorted(self.stars, key=lambda source: source.role != "target")
         on_sky = [(source.ra, source.dec) for source in ordered if source.ra is not None and source.dec is not None]
         if self.input.target is not None or not on_sky:
             return self.input
@@ -237,6 +224,15 @@ class Config(Section):
                 content[section][key] = Path(content[section][key]).name
         if content["center"]["drift"]:
             content["center"]["drift"]["file"] = Path(content["center"]["drift"]["file"]).name
+        calibrate = content["calibrate"]
+        calibrate.pop("masters")  # where they are kept
+        for key in ("bias", "dark", "flat"):
+            if calibrate[key] is not None:
+                calibrate[key]["files"] = [Path(name).name for name in calibrate[key]["files"]]
+        # What is not used is not told: a store that was made before a key was known goes on.
+        for key, nothing in (("bias", None), ("dark", None), ("flat", None), ("bad_columns", []), ("errors", "frame")):
+            if calibrate[key] == nothing:
+                calibrate.pop(key)
         return content
 
     @classmethod

@@ -220,8 +220,12 @@ class Frame:
 def reach_of(group: Group, places: Places) -> np.ndarray:
     """Radius of the circle about each source that holds the apertures of a group; (n, n_sources), in pixels."""
     half_x, half_y = group.half_sizes(places)
-    cornered = isinstance(group, Outline) and group.shape.kind == "rectangle"
-    return np.asarray((np.hypot(half_x, half_y) if cornered else half_x).max(axis=2))
+    return np.asarray((np.hypot(half_x, half_y) if is_cornered(group) else half_x).max(axis=2))
+
+
+def is_cornered(group: Group) -> bool:
+    """Whether apertures are rectangles; all others are round, or the whole frame."""
+    return isinstance(group, Outline) and group.shape.kind == "rectangle"
 
 
 def make_groups(config: Config) -> tuple[Group, ...]:

@@ -1,13 +1,16 @@
-"""Frames made fit: units, errors, and bad pixels, by every way in which a pixel can be known to be bad.
+"""Frames made fit: the detector's signature off, units, errors, and bad pixels, by every way in which one can be known.
 
-What the file says comes first (numbers that are none, quality words), then what the user says (a mask), and last what the
-pixel's own time series says. For that last step a block brings some frames of both sides with it; they end here.
+What the file says comes first (numbers that are none, quality words), then what the user says (a mask), then what the frame
+shows (cosmic rays), and last what the pixel's own time series says. For that last step a block brings some frames of both
+sides with it; they end here.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tsogrid.engine.correction import Corrected, LineNoise, corrected, photon_variance
+from tsogrid.engine.cosmic_rays import without_cosmic_rays
 from tsogrid.engine.recipe import Recipe
 from tsogrid.kernels.time_filter import time_outliers
 
@@ -28,12 +31,18 @@ class Ready(NamedTuple):
         The data, with more bad pixels where centring asks for it.
     outliers : ndarray of bool, shape (n, ny, nx), or None
         Pixels that stood out of their own time series; None where nobody looked.
+    saturated : ndarray of bool, shape (n, ny, nx), or None
+        Pixels that were full when they were read out; None where the data themselves tell.
+    shared : LineNoise or None
+        Noise that pixels of a line share, in the square of the result's unit.
     """
 
     data: np.ndarray
     error: np.ndarray | None
     center_data: np.ndarray
     outliers: np.ndarray | None
+    saturated: np.ndarray | None = None
+    shared: LineNoise | None = None
 
 
 def make_ready(pixels: "Pixels", recipe: Recipe, planned: np.ndarray) -> Ready:
@@ -55,15 +64,25 @@ def make_ready(pixels: "Pixels", recipe: Recipe, planned: np.ndarray) -> Ready:
     """
     bad = _known_bad(pixels, recipe)
     raw = pixels.data if isinstance(recipe.nan, str) else _filled(pixels.data, recipe.nan, bad)
-    data, error = _scaled(raw, pixels, recipe)
+    found = _corrected(raw, pixels, recipe)
+    data, error = _scaled(found.data, found.error, pixels, recipe)
     data = _without(data, bad)
+    if recipe.cosmic_rays is not None:
+        data = without_cosmic_rays(data, error, recipe.cosmic_rays)
     outliers = None
     if recipe.outliers is not None:
         data, error, outliers = _filtered(data, error, pixels, recipe, planned)
-    dq = pixels.dq if pixels.dq is None or pixels.kept is None else pixels.dq[slice(*pixels.kept)]
+    kept = slice(None) if pixels.kept is None else slice(*pixels.kept)
+    saturated = None
+    if pixels.correction is not None and recipe.saturation is not None:
+        saturated = raw[kept] > recipe.saturation.level
+    shared = found.shared
+    if shared is not None:
+        shared = shared._replace(variance=shared.variance[kept] * float(np.nanmedian(_scale(pixels, recipe))) ** 2)
+    dq = None if pixels.dq is None else pixels.dq[kept]
     more = recipe.center_dq_mask & ~recipe.dq_mask
     center_data = data if dq is None or not more else _without(data, (dq & np.uint32(more)) != 0)
-    return Ready(data, error, center_data, outliers)
+    return Ready(data, error, center_data, outliers, saturated, shared)
 
 
 def _known_bad(pixels: "Pixels", recipe: Recipe) -> np.ndarray | None:
@@ -87,25 +106,40 @@ def _filled(data: np.ndarray, value: float, bad: np.ndarray | None) -> np.ndarra
     return np.where(lost, np.asarray(value, data.dtype), data) if lost.any() else data
 
 
-def _scaled(data: np.ndarray, pixels: "Pixels", recipe: Recipe) -> tuple[np.ndarray, np.ndarray | None]:
-    """Data and errors in the result's unit; errors from the gain if the file has none."""
+def _scale(pixels: "Pixels", recipe: Recipe) -> np.ndarray | float:
+    """Factor from the unit of the files to the result's."""
+    if recipe.gain_image is None:
+        return recipe.scale
+    y0, x0 = pixels.origin
+    ny, nx = pixels.data.shape[1:]
+    return np.asarray(recipe.scale * recipe.gain_image[y0 : y0 + ny, x0 : x0 + nx])
+
+
+def _corrected(raw: np.ndarray, pixels: "Pixels", recipe: Recipe) -> Corrected:
+    """Take off what the detector put on, if the user gave its calibration."""
+    if pixels.correction is None:
+        return Corrected(raw, pixels.error, None)
+    electrons = recipe.electrons_per_unit * _scale(pixels, recipe)
+    return corrected(raw, pixels.error, pixels.correction, electrons, recipe.read_noise)
+
+
+def _scaled(
+    data: np.ndarray, error: np.ndarray | None, pixels: "Pixels", recipe: Recipe
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Data and errors in the result's unit; errors from the gain if there are none yet."""
     # Writable: a read-only array is another type to numba, and every kernel would be compiled once more.
-    data, error = np.require(data, requirements=["C", "W"]), pixels.error
-    scale: float | np.ndarray = recipe.scale
-    if recipe.gain_image is not None:
-        y0, x0 = pixels.origin
-        ny, nx = data.shape[1:]
-        scale = (recipe.scale * recipe.gain_image[y0 : y0 + ny, x0 : x0 + nx]).astype(data.dtype)
+    data = np.require(data, requirements=["C", "W"])
+    scale = _scale(pixels, recipe)
+    if isinstance(scale, np.ndarray):
+        scale = scale.astype(data.dtype)
     if not np.all(scale == 1.0):
         data = data * scale
         error = None if error is None else error * scale
     if error is not None:
         error = np.require(error, data.dtype, ["C", "W"])
     elif np.isfinite(recipe.electrons_per_unit):
-        electrons, noise = recipe.electrons_per_unit, recipe.read_noise**2
-        # Negative pixels count as such, or the variance of an empty sky would come out too large on the average.
-        variance = np.maximum(data * electrons + noise, max(0.1 * noise, 1e-3))
-        error = (np.sqrt(variance) / electrons).astype(data.dtype, copy=False)
+        electrons = recipe.electrons_per_unit
+        error = (np.sqrt(photon_variance(data * electrons, recipe.read_noise)) / electrons).astype(data.dtype, copy=False)
     return data, error
 
 

@@ -1,23 +1,33 @@
 """Where blocks are measured: one small builder a kind of cluster, each a context that gives a client, or none.
 
 ``none`` measures in this process; ``local`` starts one worker process a core on this machine, reachable from it alone;
-``address`` joins a scheduler that runs already; ``auto`` is ``none`` for work of a few seconds, else ``local``.
+``address`` joins a scheduler that runs already; ``slurm`` and ``pbs`` submit jobs; ``kubernetes`` asks an operator for pods;
+``auto`` is ``none`` for work of a few seconds, else ``local``. A client that is active in this process is used before any
+cluster is started.
 """
 
+import importlib.util
 import logging
 import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-from tsogrid.config import ClusterConfig
+from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
+from tsogrid.config.cluster import DEFAULT_WORKERS
 from tsogrid.engine.block_size import frames_in_memory
+from tsogrid.engine.job_queues import job_cluster, jobs_folder
+from tsogrid.engine.kubernetes import kubernetes_cluster
+from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError
 
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains
 CONNECT_TIMEOUT = 30.0
+ACTIVE = "active"  # the kind of a client that was there before
 
 
 def resolve_kind(config: ClusterConfig, cpu_seconds: float) -> str:
@@ -33,42 +43,86 @@ def resolve_kind(config: ClusterConfig, cpu_seconds: float) -> str:
     Returns
     -------
     str
-        none, local or address.
+        A kind of the configuration but auto, or active.
     """
+    if config.kind not in ("none", "address") and active_client() is not None:
+        return ACTIVE
     if config.kind != "auto":
         return config.kind
     return "none" if cpu_seconds < SHORT_WORK or n_workers(config) == 1 else "local"
 
 
-def n_workers(config: ClusterConfig) -> int:
-    """Give the number of local workers: as configured, else the processors that this process may use."""
+def active_client() -> Any | None:
+    """Find the ``distributed.Client`` that is active in this process, if there is one."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import Client
+
+    try:
+        client = Client.current()
+    except ValueError:
+        return None
+    return client if client.status == "running" and not client.asynchronous else None
+
+
+def n_workers(config: ClusterConfig, kind: str | None = None) -> int:
+    """Give the number of workers: as configured or as there are, else the processors that this process may use.
+
+    Parameters
+    ----------
+    config : ClusterConfig
+        As configured.
+    kind : str, optional
+        From `resolve_kind`.
+
+    Returns
+    -------
+    int
+    """
+    if kind == ACTIVE:
+        return max(1, len(active_client().scheduler_info(n_workers=-1)["workers"]))  # type: ignore[union-attr]
     if config.workers:
         return config.workers
+    adaptive = getattr(config, "adaptive", None)
+    if adaptive is not None:
+        return int(adaptive.max)
+    if config.kind in ("slurm", "pbs", "kubernetes"):
+        return DEFAULT_WORKERS
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @contextmanager
-def _no_cluster(config: ClusterConfig, n_blocks: int) -> Iterator[None]:
+def _no_cluster(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator[None]:
     yield None
 
 
 @contextmanager
-def _local(config: ClusterConfig, n_blocks: int) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+def _active(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator[Any]:
+    yield active_client()
 
-    workers = max(1, min(n_workers(config), n_blocks))
+
+@contextmanager
+def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator[Any]:
+    from distributed import Client
+    from distributed import LocalCluster as Local
+
+    settings = config if isinstance(config, LocalCluster) else _as_local(config)
+    workers = max(1, min(n_workers(settings), n_blocks))
+    adaptive = settings.adaptive
     with ExitStack() as stack:
         with _interrupts_held():
             try:
-                local = LocalCluster(
-                    n_workers=workers,
+                local = Local(
+                    n_workers=workers if adaptive is None else adaptive.min,
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",  # loopback, any free port
+                    dashboard_address=None if settings.dashboard == "none" else settings.dashboard,
                     silence_logs=logging.CRITICAL,  # failures come back as exceptions; a log would print them again
+                    memory_limit=settings.memory or "auto",
+                    local_directory=settings.scratch,
                 )
             except RuntimeError as error:
                 raise RunError(
@@ -76,7 +130,13 @@ def _local(config: ClusterConfig, n_blocks: int) -> Iterator[Any]:
                     'if __name__ == "__main__": (workers import the script), or use the cluster kind none.'
                 ) from None
             cluster = stack.enter_context(local)
+        if adaptive is not None:
+            cluster.adapt(minimum=adaptive.min, maximum=min(adaptive.max, max(workers, adaptive.min)))
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _as_local(config: ClusterConfig) -> LocalCluster:
+    return LocalCluster(workers=config.workers, worker_timeout=config.worker_timeout)
 
 
 @contextmanager
@@ -96,11 +156,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 @contextmanager
-def _address(config: ClusterConfig, n_blocks: int) -> Iterator[Any]:
+def _address(config: AddressCluster, n_blocks: int, store: Path | None) -> Iterator[Any]:
     from distributed import Client
 
+    security = of_address(config)
     try:
-        client = Client(config.address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        client = Client(config.address, timeout=CONNECT_TIMEOUT, set_as_default=False, security=security)
     except (OSError, TimeoutError) as error:
         raise RunError(
             f"cluster: no dask scheduler answered at {config.address} within {CONNECT_TIMEOUT:g} s ({error}). "
@@ -110,10 +171,34 @@ def _address(config: ClusterConfig, n_blocks: int) -> Iterator[Any]:
         yield client
 
 
-_BUILDERS: dict[str, Callable[[ClusterConfig, int], Any]] = {"none": _no_cluster, "local": _local, "address": _address}
+@contextmanager
+def _jobs(config: QueueCluster, n_blocks: int, store: Path | None) -> Iterator[Any]:
+    from distributed import Client
+
+    with job_cluster(config, jobs_folder(config, store)) as cluster, Client(cluster, set_as_default=False) as client:
+        yield client
 
 
-def connect(config: ClusterConfig, kind: str, n_blocks: int = 1_000_000) -> Any:
+@contextmanager
+def _pods(config: KubernetesCluster, n_blocks: int, store: Path | None) -> Iterator[Any]:
+    from distributed import Client
+
+    with kubernetes_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+_BUILDERS: dict[str, Callable[[Any, int, Path | None], Any]] = {
+    "none": _no_cluster,
+    ACTIVE: _active,
+    "local": _local,
+    "address": _address,
+    "slurm": _jobs,
+    "pbs": _jobs,
+    "kubernetes": _pods,
+}
+
+
+def connect(config: ClusterConfig, kind: str, n_blocks: int = 1_000_000, store: Path | None = None) -> Any:
     """Connect to a cluster.
 
     Parameters
@@ -124,6 +209,8 @@ def connect(config: ClusterConfig, kind: str, n_blocks: int = 1_000_000) -> Any:
         From `resolve_kind`.
     n_blocks : int
         How many blocks there are: no more local workers than these are started.
+    store : Path, optional
+        Where the result will be: jobs leave their logs beside it.
 
     Returns
     -------
@@ -132,10 +219,33 @@ def connect(config: ClusterConfig, kind: str, n_blocks: int = 1_000_000) -> Any:
 
     Raises
     ------
-    RunError
-        On entering: no scheduler answers.
+    ConfigError, RunError
+        On entering: no scheduler answers, a package is missing, or the batch system refuses.
     """
-    return _BUILDERS[kind](config, n_blocks)
+    return _BUILDERS[kind](config, n_blocks, store)
+
+
+def told_of(client: Any, config: ClusterConfig) -> list[str]:
+    """Say where a cluster is: its scheduler's address, and its dashboard's if there is one.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    config : ClusterConfig
+        As configured: at which address the dashboard listens.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = [f"scheduler: {client.scheduler.address}"]
+    port = client.scheduler_info(n_workers=0).get("services", {}).get("dashboard")
+    if port is None or importlib.util.find_spec("bokeh") is None:
+        return lines
+    # dask's own link has the scheduler's host, where the dashboard does not listen if it is on loopback.
+    host = getattr(config, "dashboard", "").rpartition(":")[0]
+    return [*lines, f"dashboard: {f'http://{host}:{port}/status' if host else client.dashboard_link}"]
 
 
 def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int, halo: int = 0) -> int:

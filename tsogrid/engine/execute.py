@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.store import Store, write
@@ -16,22 +18,37 @@ from tsogrid.errors import RunError, TsogridError
 
 Given = Callable[[int, int], Arrays | None]
 Advance = Callable[[int], None]
+Failed = Callable[[int, int, BaseException], None]
 
 
-def measure_and_time(plan: Plan, start: int, stop: int, index: int, given: Arrays | None) -> tuple[Arrays, float]:
-    """Measure one block, with the CPU time that it took."""
-    begin = time.thread_time()
+def unnoted(index: int, shard: int, error: BaseException) -> None:
+    """The listener to failures that keeps nothing."""
+
+
+Timing = tuple[float, float, float]  # see `tsogrid.engine.store.TIMINGS`
+
+
+def measure_and_time(plan: Plan, start: int, stop: int, index: int, given: Arrays | None) -> tuple[Arrays, Timing]:
+    """Measure one block, with the times that it took."""
+    cpu, begin = time.thread_time(), time.monotonic()
     result = plan.measure(start, stop, index, given)
-    return result, time.thread_time() - begin
+    return result, (time.thread_time() - cpu, time.monotonic() - begin, time.time())
 
 
-def write_blocks(store: Store, index: int, shard: int, blocks: list[tuple[Arrays, float]]) -> int:
+def write_blocks(store: Store, index: int, shard: int, blocks: list[tuple[Arrays, Timing]]) -> int:
     """Write one shard from the results of its blocks."""
-    return write(store, index, shard, [result for result, _ in blocks], sum(seconds for _, seconds in blocks))
+    return write(store, index, shard, [result for result, _ in blocks], np.array([timing for _, timing in blocks]))
 
 
 def execute(
-    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any | None, advance: Advance
+    plan: Plan,
+    store: Store,
+    index: int,
+    shards: list[int],
+    given: Given,
+    client: Any | None,
+    advance: Advance,
+    failed: Failed,
 ) -> None:
     """Measure and write shards.
 
@@ -51,6 +68,8 @@ def execute(
         None: in this process.
     advance : callable
         Told the number of frames of each block that is measured.
+    failed : callable
+        Told the pass, the shard and what was wrong with it.
 
     Raises
     ------
@@ -58,7 +77,7 @@ def execute(
         A block could not be measured or a shard not written; the other shards are finished first.
     """
     run = _execute_here if client is None else _execute_on
-    failures = run(plan, store, index, shards, given, client, advance)
+    failures = run(plan, store, index, shards, given, client, advance, failed)
     if not failures:
         return
     if len(failures) == 1 and isinstance(failures[0], TsogridError):
@@ -71,7 +90,7 @@ def execute(
 
 
 def _execute_here(
-    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: None, advance: Advance
+    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: None, advance: Advance, failed: Failed
 ) -> list[BaseException]:
     failures: list[BaseException] = []
     for shard in shards:
@@ -83,6 +102,7 @@ def _execute_here(
             write_blocks(store, index, shard, blocks)
         except TsogridError as error:
             failures.append(error)
+            failed(index, shard, error)
     return failures
 
 
@@ -91,7 +111,7 @@ def _identity(value: Any) -> Any:
 
 
 def _execute_on(
-    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any, advance: Advance
+    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any, advance: Advance, failed: Failed
 ) -> list[BaseException]:
     from distributed import as_completed
 
@@ -118,4 +138,5 @@ def _execute_on(
             del frames[future]  # its result stays only until its shard is written
         elif future.status != "finished":
             failures.append(future.exception() or RunError(f"shard {writes[future]} was {future.status}"))
+            failed(index, writes[future], failures[-1])
     return failures

@@ -18,6 +18,7 @@ from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.errors import ConfigError
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
@@ -170,6 +171,7 @@ def measure(
     config = with_settings(config, x=x, y=y, radius=radius, fit_box=fit_box, **settings)
     observed = config.observed
     frames = open_frames(frames, **{name: getattr(observed, name) for name in observed.model_fields_set - {"files"}})
+    config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     lazy = frames["data"].chunks is not None
     return _assemble(make_plan(frames, config, block, single_window=lazy))

@@ -54,6 +54,25 @@ def _is_stale(path: Path) -> tuple[bool, str]:
         return True, who
 
 
+def holder(store: Path) -> str | None:
+    """Say which process writes a store.
+
+    Parameters
+    ----------
+    store : Path
+        The store.
+
+    Returns
+    -------
+    str or None
+        None if no run lives.
+    """
+    with suppress(OSError):
+        stale, who = _is_stale(lock_path(store))
+        return None if stale else who
+    return None
+
+
 @contextmanager
 def locked(store: Path) -> Iterator[None]:
     """Hold the lock of a store.

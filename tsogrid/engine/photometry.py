@@ -6,19 +6,20 @@ The rule for apertures that reach over the frame's edge, and for saturated pixel
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Saturation
-from tsogrid.engine.apertures import Group, Places
+from tsogrid.engine.apertures import Frame, Group, Places, is_cornered, reach_of
 from tsogrid.engine.background import Background, ChainState
+from tsogrid.engine.calibration import Ready
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
 from tsogrid.kernels import aperture
+from tsogrid.kernels.neighbours import marked_about, nearest_neighbour
 
 Arrays = dict[str, np.ndarray]
 
 
 def measure_apertures(
     recipe: Recipe,
-    data: np.ndarray,
-    error: np.ndarray | None,
+    ready: Ready,
     places: Places,
     known: tuple[np.ndarray, np.ndarray],
     origin: tuple[int, int],
@@ -30,8 +31,8 @@ def measure_apertures(
     ----------
     recipe : Recipe
         Apertures and skies.
-    data, error : ndarray, shape (n, ny, nx)
-        The window's pixels, made ready; ``error`` is None if unknown.
+    ready : Ready
+        The window's pixels.
     places : Places
         Centres of the apertures, in pixels of the window.
     known : (ndarray, ndarray)
@@ -46,10 +47,11 @@ def measure_apertures(
     dict of ndarray
         The variables of the result that have an aperture or a sky dimension.
     """
+    data, error = ready.data, ready.error
     off = np.concatenate([_off_frame(group, places, origin, shape) for group in recipe.groups], axis=2)
     # An aperture that became the whole frame has no sky of its own.
     whole = off if recipe.photometry.off_frame == "frame" else np.zeros(off.shape, bool)
-    result = _sums(recipe, data, error, places, off, whole)
+    result = _sums(recipe, ready, places, off, whole)
     background = Background(recipe, data, error, places, *known)
     planes: dict[str, list[np.ndarray]] = {}
     unknown = np.full(len(data), np.nan)
@@ -72,15 +74,9 @@ def _off_frame(group: Group, places: Places, origin: tuple[int, int], shape: tup
     return (x - half_x < -0.5) | (x + half_x > nx - 0.5) | (y - half_y < -0.5) | (y + half_y > ny - 0.5)
 
 
-def _sums(
-    recipe: Recipe,
-    data: np.ndarray,
-    error: np.ndarray | None,
-    places: Places,
-    off: np.ndarray,
-    whole: np.ndarray,
-) -> Arrays:
+def _sums(recipe: Recipe, ready: Ready, places: Places, off: np.ndarray, whole: np.ndarray) -> Arrays:
     """Sum every aperture, before sky."""
+    data, error = ready.data, ready.error
     weight = recipe.photometry.variance_weight
     parts = [group.sums(data, error, places, weight) for group in recipe.groups]
     columns = [np.concatenate(each, axis=2) for each in zip(*parts, strict=True)]
@@ -91,6 +87,10 @@ def _sums(
             np.where(whole, np.asarray(frame)[:, None, None], column) for frame, column in zip(frames, columns, strict=True)
         ]
     total, variance, area, bad = columns
+    if ready.shared is not None:
+        noise, group, axis = ready.shared
+        lines = [each.line_variance(data, places, noise, group, axis) for each in recipe.groups]
+        variance = variance + np.concatenate(lines, axis=2)
     empty = area == 0
     lost = empty
     flags = (
@@ -99,8 +99,10 @@ def _sums(
         | np.where(empty, int(ApertureFlag.NO_PIXELS), 0)
         | np.where(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME), 0)
     )
+    if places.x.shape[1] > 1:
+        flags |= _shared(recipe.groups, places)
     if recipe.saturation is not None:
-        saturated = _saturated(recipe.saturation, recipe.groups, data, places)
+        saturated = _saturated(recipe.saturation, recipe.groups, ready, places)
         lost = lost | saturated
         flags |= np.where(saturated, int(ApertureFlag.SATURATED), 0)
     follows_width = recipe.follows_width
@@ -125,17 +127,45 @@ def _sums(
     return result if radius is None else result | {"aperture_radius": radius}
 
 
-def _saturated(saturation: Saturation, groups: tuple[Group, ...], data: np.ndarray, places: Places) -> np.ndarray:
+def _shared(groups: tuple[Group, ...], places: Places) -> np.ndarray:
+    """Flags of apertures that other sources reach into or stand in; shape (n, n_sources, n_apertures).
+
+    Equal apertures about two sources overlap if these are nearer than twice the radius, or of rectangles nearer than the
+    width along x and the height along y.
+    """
+    found: list[np.ndarray] = []
+    round_sizes = [
+        group.half_sizes(places)[0] for group in groups if not isinstance(group, Frame) and not is_cornered(group)
+    ]
+    widest = max((2 * np.fmax.reduce(each, axis=None, initial=0.0) for each in round_sizes), default=0.0)
+    distance = nearest_neighbour(places.x, places.y, widest) if widest > 0 else np.full(places.x.shape, np.inf)
+    for group in groups:
+        half_x, half_y = group.half_sizes(places)
+        if isinstance(group, Frame):
+            found.append(np.zeros(half_x.shape, np.int64))
+            continue
+        if is_cornered(group):
+            scaled = nearest_neighbour(places.x / (2 * half_x[..., 0]), places.y / (2 * half_y[..., 0]), 1.0, square=True)
+            near, overlap = scaled[:, :, None] < 0.5, scaled[:, :, None] < 1.0
+        else:
+            near, overlap = distance[:, :, None] < half_x, distance[:, :, None] < 2 * half_x
+        found.append(np.where(overlap, int(ApertureFlag.OVERLAP), 0) | np.where(near, int(ApertureFlag.NEIGHBOUR), 0))
+    return np.concatenate(found, axis=2)
+
+
+def _saturated(saturation: Saturation, groups: tuple[Group, ...], ready: Ready, places: Places) -> np.ndarray:
     """Whether too many pixels, counted by their centres, are saturated; shape (n, n_sources, n_apertures)."""
-    shape = (*places.x.shape, sum(group.count for group in groups))
-    frame, row, column = np.nonzero(data > saturation.level)
-    counts = np.zeros(shape, np.int64)
-    for source in range(shape[1]):
-        dx, dy = column - places.x[frame, source], row - places.y[frame, source]
-        inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
-        for index, within in enumerate(inside):
-            counts[:, source, index] = np.bincount(frame[within], minlength=shape[0])
-    return counts >= saturation.pixels
+    if any(isinstance(group, Frame) for group in groups):
+        reach = np.full(places.x.shape, float(max(ready.data.shape)))
+    else:
+        reach = np.fmax.reduce([reach_of(group, places) for group in groups])
+    full = ready.data > saturation.level if ready.saturated is None else ready.saturated
+    frame, source, row, column = marked_about(full, places.x, places.y, reach)
+    dx, dy = column - places.x[frame, source], row - places.y[frame, source]
+    inside = np.concatenate([group.contains(places.fwhm[frame, source], dx, dy) for group in groups])
+    n, sources = places.x.shape
+    counts = [np.bincount((frame * sources + source)[within], minlength=n * sources) for within in inside]
+    return np.asarray(np.stack(counts, axis=-1).reshape(n, sources, len(inside)) >= saturation.pixels)
 
 
 def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: np.ndarray, sums: Arrays) -> Arrays:

@@ -15,14 +15,18 @@ from tsogrid.engine.apertures import Places, reach_of
 from tsogrid.engine.background import Background
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import find_centers
+from tsogrid.engine.detector import Correction
 from tsogrid.engine.photometry import measure_apertures
 from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.registering import registered_places
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
+from tsogrid.kernels.displacement import common_displacement
 from tsogrid.kernels.frame_level import background_level
+from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
-PREDICT, CENTER, PHOTOMETRY = "predict", "center", "photometry"
+REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
 Arrays = dict[str, np.ndarray]
 
 
@@ -44,6 +48,8 @@ class Pixels:
         Rows and columns of the frame.
     kept : (int, int), optional
         First and last + 1 of the frames that are measured; the others serve the filter along time. None: all.
+    correction : Correction, optional
+        What the detector put on the pixels and is to be taken off.
     """
 
     data: np.ndarray
@@ -52,6 +58,7 @@ class Pixels:
     origin: tuple[int, int]
     shape: tuple[int, int]
     kept: tuple[int, int] | None = None
+    correction: Correction | None = None
 
 
 def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
@@ -68,6 +75,8 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
         One tuple of stages a pass; almost always one pass, two for a median position or where centres are repaired.
     """
     center = recipe.center
+    if recipe.pattern is not None:  # nothing of the series is needed: what follows it is refused beside a registration
+        return ((REGISTER, PHOTOMETRY) if center.method == "none" else (REGISTER, CENTER, PHOTOMETRY),)
     if center.method == "none":
         return ((PHOTOMETRY,),)
     passes: list[list[str]] = [[PREDICT]] if center.predict != "none" else [[]]
@@ -110,6 +119,8 @@ def measure_block(
         for stage in stages:
             if stage == PHOTOMETRY and recipe.needs_width:
                 _share_width(blocks)
+            if stage == PHOTOMETRY and recipe.center.position == "common":
+                _share_displacement(blocks)
             for block in blocks:
                 _STAGES[stage](block)
     for block in blocks:
@@ -130,6 +141,16 @@ def _share_width(blocks: list["_Block"]) -> None:
         block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
 
 
+def _share_displacement(blocks: list["_Block"]) -> None:
+    """Let the sources of all windows share one displacement from their planned places a frame."""
+    dx = np.concatenate([block.found[0] - block.x_planned for block in blocks], axis=1)
+    dy = np.concatenate([block.found[1] - block.y_planned for block in blocks], axis=1)
+    light = np.concatenate([block.result["amplitude"] for block in blocks], axis=1)
+    x, y = common_displacement(dx, dy, light)
+    for block in blocks:
+        block.found = block.x_planned + x[:, None], block.y_planned + y[:, None]
+
+
 class _Block:
     """The state of one block between its stages; positions are in pixels of the window."""
 
@@ -138,7 +159,8 @@ class _Block:
         self.shape = pixels.shape
         self.origin = pixels.origin
         self.row, self.column = pixels.origin
-        self.data, self.error, self.center_data, self.outliers = make_ready(pixels, recipe, planned)
+        self.ready = make_ready(pixels, recipe, planned)
+        self.data, self.error, self.center_data, self.outliers = self.ready[:4]
         planned = planned if pixels.kept is None else planned[slice(*pixels.kept)]
         self.x_planned = np.ascontiguousarray(planned[:, :, 0]) - self.column
         self.y_planned = np.ascontiguousarray(planned[:, :, 1]) - self.row
@@ -150,6 +172,7 @@ class _Block:
         if "x_guess" in given:
             self.x_guess, self.y_guess = self._local(given["x_guess"], given["y_guess"])
         self._sky_level: np.ndarray | None = None
+        self.found: tuple[np.ndarray, np.ndarray] = self.x_planned, self.y_planned
 
     def _local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return x - self.column, y - self.row
@@ -198,6 +221,13 @@ class _Block:
         x, y = x + self.column, y + self.row
         return (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
 
+    def register(self) -> None:
+        assert self.recipe.pattern is not None
+        found = registered_places(self.center_data, self.recipe, self.x_planned, self.y_planned)
+        self.x_planned, self.y_planned = self.x_guess, self.y_guess = found.x, found.y
+        self.result |= found.values
+        self.flags |= found.flags[:, None]
+
     def predict(self) -> None:
         center = self.recipe.center
         x, y = self.x_planned, self.y_planned
@@ -245,9 +275,7 @@ class _Block:
         self.result["x"], self.result["y"] = x + self.column, y + self.row
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
         places = Places(x, y, self.fwhm)
-        self.result |= measure_apertures(
-            self.recipe, self.data, self.error, places, self._known(x, y), self.origin, self.shape
-        )
+        self.result |= measure_apertures(self.recipe, self.ready, places, self._known(x, y), self.origin, self.shape)
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
         self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
         saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0
@@ -261,21 +289,27 @@ class _Block:
         if self.recipe.whole_frames.any():
             return np.repeat(outliers.sum(axis=(1, 2), dtype=np.int32)[:, None], places.x.shape[1], axis=1)
         reach = np.fmax.reduce([reach_of(group, places) for group in self.recipe.groups])
-        counts = np.zeros(reach.shape, np.int32)
-        frame, row, column = np.nonzero(outliers)
-        for source in range(counts.shape[1]):
-            dx, dy = np.abs(column - places.x[frame, source]), np.abs(row - places.y[frame, source])
-            # A pixel is touched where its nearest point is; about an unknown place none is.
-            near = np.hypot(np.maximum(dx - 0.5, 0.0), np.maximum(dy - 0.5, 0.0)) < reach[frame, source]
-            counts[:, source] = np.bincount(frame[near], minlength=len(counts))
-        return counts
+        n, sources = reach.shape
+        frame, source, row, column = marked_about(outliers, places.x, places.y, reach + 1.0)
+        dx, dy = np.abs(column - places.x[frame, source]), np.abs(row - places.y[frame, source])
+        # A pixel is touched where its nearest point is; about an unknown place none is.
+        near = np.hypot(np.maximum(dx - 0.5, 0.0), np.maximum(dy - 0.5, 0.0)) < reach[frame, source]
+        counts = np.bincount((frame * sources + source)[near], minlength=n * sources)
+        return counts.reshape(n, sources).astype(np.int32)
 
     def _any_pixel(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether a good pixel lies within reach of the apertures, or in the frame if that is summed; (n, n_sources)."""
         reach = self.recipe.aperture_reach
         if reach > max(self.shape):
             return np.repeat(np.isfinite(self.data).any(axis=(1, 2))[:, None], x.shape[1], axis=1)
-        return aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0
+        # Where an aperture holds good pixels they are within reach: only the others have to be looked at.
+        found: np.ndarray = np.zeros(x.shape, bool)
+        if self.recipe.photometry.off_frame != "frame":
+            found = np.asarray((self.result["aperture_area"] > 0).any(axis=2))
+        if not found.all():
+            x, y = np.where(found, np.nan, x), np.where(found, np.nan, y)
+            found |= aperture.circle_sums(self.data, None, x, y, [reach]).area[:, :, 0] > 0
+        return found
 
 
-_STAGES = {PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}
+_STAGES = {REGISTER: _Block.register, PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}

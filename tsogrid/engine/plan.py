@@ -4,7 +4,6 @@ A plan is small and picklable. Its block function takes (start, stop), reads for
 returns a dict of small arrays: pixels never travel through a graph.
 """
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
@@ -17,17 +16,21 @@ import xarray as xr
 import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
+from tsogrid.engine import plan_identity
 from tsogrid.engine.block_size import default_block
-from tsogrid.engine.pipeline import CENTER, Arrays, Pixels, measure_block, stages_of
+from tsogrid.engine.calibration_plan import plan_calibration
+from tsogrid.engine.detector import Detector
+from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, measure_block, stages_of
 from tsogrid.engine.recipe import Recipe, make_recipe
+from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.star_times import star_times
 from tsogrid.engine.windows import Window, plan_windows
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.kernels.centroid import gaussian_template
 
-POSITIONS_HASHED = 100  # planned positions that move are hashed in groups of so many frames
 BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
 
 
@@ -57,6 +60,10 @@ class Plan:
         Stages, in passes over the series.
     block : int
         Frames in a block.
+    registration : str
+        Whether frames are registered to a reference frame, and why, in words.
+    detector : Detector or None
+        What is taken off the pixels as they are read.
     """
 
     n_frames: int
@@ -69,6 +76,8 @@ class Plan:
     windows: tuple[Window, ...]
     passes: tuple[tuple[str, ...], ...]
     block: int
+    registration: str = ""
+    detector: Detector | None = None
 
     @property
     def bounds(self) -> np.ndarray:
@@ -89,7 +98,9 @@ class Plan:
     def bytes_per_frame(self) -> int:
         """Bytes of one frame that are read."""
         item = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
-        return item * sum(window.pixels for window in self.windows)
+        pixels = sum(window.pixels for window in self.windows)
+        overscan = 0 if self.detector is None else sum(self.detector.overscan_pixels(each.region) for each in self.windows)
+        return item * pixels + overscan * self.frames["data"].dtype.itemsize
 
     @property
     def working_bytes_per_frame(self) -> int:
@@ -108,7 +119,8 @@ class Plan:
 
     def travelling(self, pixels: bool = True) -> "Plan":
         """Give the plan as workers need it: without coordinates, and without pixels if these come another way."""
-        return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset())
+        detector = None if self.detector is None else self.detector.only([window.region for window in self.windows])
+        return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset(), detector=detector)
 
     def read(self, window: Window, start: int, stop: int) -> Pixels:
         """Read the pixels of a window for frames start … stop − 1, and for those on both sides that they depend on."""
@@ -117,16 +129,22 @@ class Plan:
             str(name): variable[first:last, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
             for name, variable in self.frames.variables.items()
         }
-        return self.pixels(window, arrays, start, stop)
+        regions = [] if self.detector is None else self.detector.needed(window.region)
+        strips = [self.frames["data"].variable[first:last, a:b, c:d].to_numpy() for a, b, c, d in regions]
+        return self.pixels(window, arrays, start, stop, strips)
 
-    def pixels(self, window: Window, arrays: Arrays, start: int, stop: int) -> Pixels:
-        """Wrap the arrays of a window, which span frames start … stop − 1."""
+    def pixels(
+        self, window: Window, arrays: Arrays, start: int, stop: int, strips: list[np.ndarray] | None = None
+    ) -> Pixels:
+        """Wrap the arrays of a window, which span frames start … stop − 1; without strips the overscan is in them."""
         data = arrays["data"]
         if data.dtype.kind != "f":
             data = data.astype(np.float64)
-        first, _ = self.span(start, stop)
+        first, last = self.span(start, stop)
         kept = (start - first, stop - first) if self.halo else None
-        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape, kept)
+        detector, region = self.detector, window.region
+        correction = None if detector is None else detector.for_block(region, strips, first, last, data)
+        return Pixels(data, arrays.get("error"), arrays.get("dq"), (window.y0, window.x0), self.shape, kept, correction)
 
     def measure(self, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block: the block function.
@@ -241,6 +259,9 @@ class Plan:
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
+        if "file" in result.coords:
+            names = [plan_identity.input_name(self.config, str(name)) for name in result["file"].to_numpy()]
+            result["file"] = result["file"].copy(data=_text(names))
         for name, coordinate in result.coords.items():
             if coordinate.dtype.kind == "U":  # fixed-width text has no place in the zarr 3 specification
                 result[name] = coordinate.astype(object)
@@ -248,6 +269,10 @@ class Plan:
         result.attrs["config"] = json.dumps(self.config.scientific(), sort_keys=True)
         result.attrs["data_units"] = self.recipe.unit
         result.attrs["frame_shape"] = list(self.shape)  # rows, columns
+        if self.recipe.pattern is not None:
+            result.attrs["registration"] = self.registration
+        if self.detector is not None:
+            result.attrs["calibration"] = "; ".join(f"{key} {value}" for key, value in self.detector.hashes.items())
         result.attrs |= self.config.plot.model_dump(exclude_none=True)  # time_reference: how plots show times
         result.attrs["tsogrid_version"] = tsogrid.__version__
         result.attrs["Conventions"] = "CF-1.11"
@@ -262,45 +287,7 @@ class Plan:
 
     def identity(self) -> dict[str, Any]:
         """Say what decides the numbers: the scientific configuration and the inputs."""
-        config = self.config.scientific()
-        # What named files hold, beside their names. (Positions of frames yet to come may be added to a file.)
-        config["center"]["psf_hash"] = _hash(self.recipe.psf)
-        if not self._moves:
-            config["center"]["sources_hash"] = _hash(self.sources.planned)
-        if self.sources.fwhm is not None:
-            config["center"]["fwhm_hash"] = _hash(self.sources.fwhm)
-        if self.recipe.gain_image is not None:
-            config["input"]["gain_hash"] = _hash(self.recipe.gain_image)
-        if self.recipe.bad_pixels is not None:
-            config["calibrate"]["mask_hash"] = _hash(self.recipe.bad_pixels)
-        inputs = json.loads(self.coordinates.attrs.get("inputs", "[]"))
-        return {"config": config, "inputs": inputs, "frames": self.n_frames} | {
-            "positions": self.position_hashes(),
-            "reading": self.reading(),
-        }
-
-    @property
-    def _moves(self) -> bool:
-        """Whether each frame has planned positions of its own: by a file, a drift or its world coordinates."""
-        return self.config.center.position == "file" or len(self.sources.planned) > 1
-
-    def position_hashes(self, frames: int | None = None) -> list[str]:
-        """Hash planned positions that move, a hundred frames each (of the first `frames`); whole ones stay if more come."""
-        if not self._moves:
-            return []
-        planned = self.sources.planned[:frames]
-        return [_hash(planned[start : start + POSITIONS_HASHED]) for start in range(0, len(planned), POSITIONS_HASHED)]
-
-    def reading(self) -> dict[str, str]:
-        """Say what the headers make of the configuration: how pixels are read, and what their numbers mean."""
-        recipe = self.recipe
-        said = {str(name): str(variable.dtype) for name, variable in self.frames.variables.items()}
-        names = ("scale", "electrons_per_unit", "read_noise", "unit", "fast_axis", "dq_mask", "center_dq_mask")
-        return said | {name: str(getattr(recipe, name)) for name in names} | {"amplifiers": _hash(recipe.amplifiers)}
-
-
-def _hash(values: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()[:16]
+        return plan_identity.identity_of(self)
 
 
 def _text(labels: Any) -> np.ndarray:
@@ -308,13 +295,17 @@ def _text(labels: Any) -> np.ndarray:
 
 
 def _stage_of(name: str) -> str:
+    if name.startswith("frame_"):
+        return REGISTER
     if name in ("x_cc", "y_cc", "x_predicted", "y_predicted"):
         return "predict"
     of_source = schema.BY_NAME[name].dims == ("time", "source")
     return "center" if of_source and name not in ("x", "y", "outliers") else "photometry"
 
 
-def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, single_window: bool = False) -> Plan:
+def make_plan(
+    frames: xr.Dataset, config: Config, block: int | None = None, single_window: bool = False, keep: bool = True
+) -> Plan:
     """Plan the measurement of a series.
 
     Parameters
@@ -327,6 +318,8 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
         Frames in a block; it changes no number.
     single_window : bool
         Read one window for all sources.
+    keep : bool
+        Whether masters that are made of calibration frames are kept on the disk.
 
     Returns
     -------
@@ -337,6 +330,7 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     InputError, ConfigError
         The configuration asks for what the frames do not have.
     """
+    config = with_listed_sources(config, frames)
     attributes = frames.attrs | {
         name: value
         for name, key in (("gain", "gain"), ("read_noise", "read_noise"), ("integration_time_s", "integration_time"))
@@ -347,10 +341,14 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     if config.input.units == "electron" and "gain_file" in attributes:
         gain_image = read_gain(Path(str(attributes["gain_file"])), attributes, shape)
     bad_pixels = None if config.calibrate.mask is None else read_mask(Path(config.calibrate.mask), shape)
+    detector, bad = plan_calibration(frames, config, attributes, keep)
+    if bad is not None:
+        bad_pixels = bad if bad_pixels is None else bad_pixels | bad
     center = config.center
     psf = gaussian_template(center.psf_sigma) if center.psf == "gaussian" else read_psf(Path(center.psf))
     dq_attributes = dict(frames["dq"].attrs) if "dq" in frames else {}
-    recipe = make_recipe(config, attributes, dq_attributes, shape, "error" in frames, psf, gain_image, bad_pixels)
+    has_error = "error" in frames or (detector is not None and detector.has_gain)
+    recipe = make_recipe(config, attributes, dq_attributes, shape, has_error, psf, gain_image, bad_pixels)
     # The header's own position may lie outside: the centre is searched round it, and what is not found there is NaN.
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach
@@ -358,6 +356,8 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
     files = [str(name) for name in frames["file"].to_numpy()] if "file" in frames.coords else []
     sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs, files)
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
+    if single_window and detector is not None and detector.strips:  # pixels that come as dask arrays bring their overscan
+        windows = (Window(0, shape[0], 0, shape[1], windows[0].sources),)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
     if not recipe.dq_mask | recipe.center_dq_mask:
         pixels = pixels.drop_vars("dq", errors="ignore")
@@ -365,12 +365,14 @@ def make_plan(frames: xr.Dataset, config: Config, block: int | None = None, sing
         n_frames=frames.sizes["time"],
         shape=shape,
         frames=pixels.drop_vars(list(pixels.coords)).drop_attrs(),
-        coordinates=frames.drop_vars([*frames.data_vars, "wcs"], errors="ignore"),
+        coordinates=frames.drop_vars([*frames.data_vars, "wcs", "exposure", "filter"], errors="ignore"),
         config=config,
         recipe=recipe,
         sources=sources,
         windows=windows,
         passes=stages_of(recipe),
         block=block or 1,
+        detector=detector,
     )
+    made = with_own_places(with_registration(made))
     return made if block else made.with_block(default_block(made.n_frames, made.working_bytes_per_frame, halo=made.halo))

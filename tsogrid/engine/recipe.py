@@ -17,6 +17,7 @@ from tsogrid.config import (
     CenterConfig,
     ColumnRow,
     Config,
+    CosmicRays,
     Local,
     Outliers,
     PhotometryConfig,
@@ -24,9 +25,11 @@ from tsogrid.config import (
     Saturation,
 )
 from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups, reach_of
+from tsogrid.engine.cosmic_rays import require_astroscrappy
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.readout_process import require_celerite2
+from tsogrid.kernels.registration import Pattern
 
 # The filter along time: half widths of a star's box, and how far off a star is that is said to stand where it is planned.
 SMALLEST_STAMP, LARGEST_STAMP = 7, 16
@@ -74,6 +77,10 @@ class Recipe:
         What becomes of pixels that are not finite; a number in the unit of the files.
     outliers : Outliers or None
         The filter along time.
+    pattern : Pattern or None
+        The stars of the reference frame, to which each frame is registered.
+    cosmic_rays : CosmicRays or None
+        How hits are found in each frame.
     """
 
     center: CenterConfig
@@ -94,6 +101,8 @@ class Recipe:
     bad_pixels: np.ndarray | None = None
     nan: str | float = "mask"
     outliers: Outliers | None = None
+    pattern: Pattern | None = None
+    cosmic_rays: CosmicRays | None = None
 
     @property
     def has_line_sky(self) -> bool:
@@ -107,6 +116,8 @@ class Recipe:
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
         every_line = any(needs_every_line(step) for chain in chains for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
+        if self.pattern is not None or self.cosmic_rays is not None:  # hits are found by iterations over neighbours
+            return True
         return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
 
     @cached_property
@@ -282,6 +293,19 @@ def _refuse_huge(config: Config, shape: tuple[int, int]) -> None:
                 )
 
 
+def _cosmic_rays(config: Config, has_error: bool) -> CosmicRays | None:
+    """Refuse to look for cosmic rays where nothing tells the noise, before a run begins."""
+    settings = config.calibrate.cosmic_rays
+    if settings is not None:
+        require_astroscrappy()
+        if not has_error:
+            raise ConfigError(
+                "calibrate.cosmic_rays: expected errors in the frames, or input.gain and input.read_noise, found none: "
+                "hits are told from noise by its size."
+            )
+    return settings
+
+
 def make_recipe(
     config: Config,
     attributes: dict[str, Any],
@@ -352,4 +376,5 @@ def make_recipe(
         bad_pixels=bad_pixels,
         nan=config.calibrate.nan,
         outliers=config.calibrate.outliers,
+        cosmic_rays=_cosmic_rays(config, has_error or math.isfinite(electrons_per_unit)),
     )

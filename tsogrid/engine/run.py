@@ -18,14 +18,16 @@ from tsogrid.engine import cluster, store
 from tsogrid.engine.block_size import BLOCK_BYTES
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
-from tsogrid.engine.execute import execute
-from tsogrid.engine.extension import Extension, extension
+from tsogrid.engine.execute import Failed, execute, unnoted
+from tsogrid.engine.extension import Extension, extended, extension
 from tsogrid.engine.identity import check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
+from tsogrid.engine.status import noted
 from tsogrid.errors import ConfigError, InputError, StoreError
+from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
@@ -100,6 +102,8 @@ def run(
     progress = progress or Silent()
     _, plan = prepared(config)
     path = store_path(config)
+    for line in plan.detector.lines if plan.detector is not None else ():
+        progress.say(f"calibration: {line}")
     with locked(path):
         store.recover(path)
         found, kept = _existing(path, plan, mode, changed)
@@ -109,13 +113,16 @@ def run(
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
             return store.open_result(path)
-        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds)) as client:
-            measure_missing(plan.with_block(target.block), target, client, progress)
+        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
+            for line in cluster.told_of(client, config.cluster) if client else []:
+                progress.say(line)
+            with noted(target, estimate.kind) as course:
+                measure_missing(plan.with_block(target.block), target, client, progress, course.failed)
     return store.open_result(path)
 
 
-def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
-    """Open the frames of a configuration and plan their measurement."""
+def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:
+    """Open the frames of a configuration and plan their measurement; `keep` says whether masters made now are kept."""
     if not config.input.files:
         raise ConfigError("input.files: expected paths or a glob of the frames, found none.")
     frames = open_frames(config.observed)
@@ -124,9 +131,10 @@ def prepared(config: Config) -> tuple[xr.Dataset, Plan]:
             "sources: expected at least one star over single-frame files, found none. "
             "Give each a name and its x, y (0-based pixels) or ra, dec."
         )
+    config = with_listed_sources(config, frames)
     frames = frames_containing(frames, config)
     block = None if config.output.block == "auto" else config.output.block
-    plan = make_plan(frames, config, block)
+    plan = make_plan(frames, config, block, keep=keep)
     require_frames(plan, config.output.diagnostics)  # now, and not after hours of measuring
     return frames, plan
 
@@ -170,11 +178,13 @@ def _laid_out(
     if kept is not None and (kept.frames < found.n_frames or kept.added):
         for note in kept.notes:
             progress.say(note)
-        return store.prepare(path, plan, keep=found, kept=kept.frames)
+        return extended(found, plan, kept.frames)
     return found
 
 
-def measure_missing(plan: Plan, target: store.Store, client: Any | None, progress: Progress) -> None:
+def measure_missing(
+    plan: Plan, target: store.Store, client: Any | None, progress: Progress, failed: Failed = unnoted
+) -> None:
     """Measure and write every shard that is not marked, pass by pass."""
     missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
@@ -192,7 +202,7 @@ def measure_missing(plan: Plan, target: store.Store, client: Any | None, progres
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        execute(plan, target, index, shards, part, client, progress.advance)
+        execute(plan, target, index, shards, part, client, progress.advance, failed)
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
@@ -230,7 +240,7 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
         seconds += (time.thread_time() - begin) / stop
     total = seconds * plan.n_frames
     kind = cluster.resolve_kind(config.cluster, total)
-    workers = cluster.n_workers(config.cluster) if kind != "none" else 1
+    workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1
     if found is not None:
         block = found.block
     elif config.output.block == "auto":

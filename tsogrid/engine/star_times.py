@@ -28,7 +28,7 @@ def star_times(config: Config, frames: xr.Dataset) -> dict[str, Any]:
     """
     attributes = frames.attrs
     told = "site_latitude_deg" in attributes and "site_longitude_deg" in attributes and "bjd_tdb" in frames.coords
-    sky = np.array([[source.ra, source.dec] for source in config.sources], np.float64).reshape(-1, 2)
+    sky = np.array([[source.ra, source.dec] for source in config.stars], np.float64).reshape(-1, 2)
     if not told or not np.isfinite(sky).any():
         return {}
     site = Site(

@@ -13,7 +13,9 @@ import math
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ from tsogrid.engine.plan import Plan
 from tsogrid.errors import StoreError, TsogridWarning
 
 MOST_SHARDS = 48
+TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
+SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
 KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
@@ -59,6 +63,10 @@ class Store:
     def n_shards(self) -> int:
         return math.ceil(self.n_frames / self.shard)
 
+    @property
+    def n_blocks(self) -> int:
+        return math.ceil(self.n_frames / self.block)
+
     def bounds(self, shard: int) -> tuple[int, int]:
         """First and last + 1 frame of a shard."""
         return shard * self.shard, min((shard + 1) * self.shard, self.n_frames)
@@ -77,9 +85,14 @@ class Store:
         return zarr.open_array(self.path / "progress" / name, mode=mode)
 
 
-def shard_length(n_frames: int, block: int) -> int:
-    """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards."""
-    return block * max(1, math.ceil(math.ceil(n_frames / block) / MOST_SHARDS))
+def shard_length(plan: Plan, block: int) -> int:
+    """Give the frames in a shard: whole blocks, at most `MOST_SHARDS` shards, but no more than fit in `SHARD_BYTES`."""
+    sizes = plan.sizes
+    of_frame = sum(
+        np.dtype(each.dtype).itemsize * math.prod(sizes[dim] for dim in each.dims[1:]) for each in plan.variables()
+    )
+    blocks = math.ceil(math.ceil(plan.n_frames / block) / MOST_SHARDS)
+    return block * max(1, min(blocks, int(SHARD_BYTES / (block * of_frame))))
 
 
 def existing(path: Path) -> Store | None:
@@ -104,7 +117,9 @@ def recover(path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def prepare(path: Path, plan: Plan, keep: "Store | None" = None, kept: int = 0) -> Store:
+def prepare(
+    path: Path, plan: Plan, layout: tuple[int, int] | None = None, fill: Callable[[Store], None] | None = None
+) -> Store:
     """Lay out a store for a plan; what stood under its name is replaced in one step.
 
     Parameters
@@ -113,10 +128,10 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None, kept: int = 0) 
         Where; its folder must exist.
     plan : Plan
         What will be written, with its block size.
-    keep : Store, optional
-        A store of the same configuration, of which whole shards are taken over.
-    kept : int
-        So many of its frames, from the first on, begin this series too.
+    layout : (int, int), optional
+        Frames in a block and in a shard, where they are not to be chosen.
+    fill : callable, optional
+        Takes the new store before it appears under its name, and writes what is known already.
 
     Returns
     -------
@@ -127,15 +142,15 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None, kept: int = 0) 
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    block, shard = _layout_of(keep, plan.n_frames) if keep else (plan.block, shard_length(plan.n_frames, plan.block))
+    block, shard = layout or (plan.block, shard_length(plan, plan.block))
     store = Store(path, plan.n_frames, block, shard, len(plan.passes))
     making, old = _beside(path, "making"), _beside(path, "old")
     try:
         for leftover in (making, old):
             shutil.rmtree(leftover, ignore_errors=True)
         _lay_out(making, plan, store)
-        if keep is not None:
-            _take_over(keep, replace(store, path=making), kept - plan.halo if plan.halo else kept)
+        if fill is not None:
+            fill(replace(store, path=making))
         _flush_tree(making)
         if path.exists():
             path.rename(old)
@@ -172,39 +187,12 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
         template.to_zarr(path, mode="w", compute=False, encoding=encoding, zarr_format=3, consolidated=True)
         progress = zarr.open_group(path, mode="r+").create_group("progress")
         shape = (store.passes, store.n_shards)
-        for name, dtype in (("done", "uint8"), ("seconds", "float32")):
-            progress.create_array(name, shape=shape, chunks=(1, 1), dtype=dtype, chunk_key_encoding=KEYS)
-
-
-def _layout_of(keep: Store, n_frames: int) -> tuple[int, int]:
-    """Block and shard of a store that goes on: its own, until frame after frame has made it many small shards."""
-    shards = math.ceil(n_frames / keep.shard)
-    return keep.block, keep.shard * (1 if shards <= 2 * MOST_SHARDS else math.ceil(shards / MOST_SHARDS))
-
-
-def _take_over(keep: Store, store: Store, frames: int) -> None:
-    """Take the shards over whose frames are all among the first so many; more than one pass depends on all frames."""
-    if store.passes > 1:
-        return
-    done = np.asarray(keep.marks()[0]).astype(bool)
-    ratio = store.shard // keep.shard
-    whole = [shard for shard in range(max(0, frames) // store.shard) if done[shard * ratio : (shard + 1) * ratio].all()]
-    variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
-    if ratio > 1:
-        for shard in whole:
-            start, stop = store.bounds(shard)
-            write(store, 0, shard, [{name: np.asarray(array[start:stop]) for name, array in variables.items()}])
-        return
-    for shard in whole:
-        for name, array in variables.items():
-            chunk = _chunk(keep.path / name, shard, array.ndim)
-            try:
-                os.link(chunk, store.path / name / chunk.name)
-            except OSError:  # a file system without hard links
-                shutil.copy2(chunk, store.path / name / chunk.name)
-        for name in ("done", "seconds"):
-            mark = keep.path / "progress" / name / f"c.0.{shard}"
-            shutil.copy2(mark, store.path / "progress" / name / mark.name)
+        progress.create_array("done", shape=shape, chunks=(1, 1), dtype="uint8", chunk_key_encoding=KEYS)
+        shape, chunks = (store.passes, store.n_blocks, len(TIMINGS)), (1, store.shard // store.block, len(TIMINGS))
+        timings = progress.create_array(
+            "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
+        )
+        timings.attrs["columns"] = list(TIMINGS)
 
 
 def pending(store: Store, index: int) -> list[int]:
@@ -225,7 +213,7 @@ def pending(store: Store, index: int) -> list[int]:
     return [int(shard) for shard in np.flatnonzero(done == 0)]
 
 
-def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: float = math.nan) -> int:
+def write(store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None) -> int:
     """Write one shard, flush it to disk, and mark it.
 
     Parameters
@@ -236,8 +224,8 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: 
         Which pass and shard.
     results : list of dict of ndarray
         The results of its blocks, in order.
-    seconds : float
-        What measuring them took, for the record.
+    timings : ndarray, shape (n_blocks, 3), optional
+        When each block was measured and what it took, in the columns of `TIMINGS`, for the record.
 
     Returns
     -------
@@ -258,9 +246,12 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], seconds: 
             values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
             with ThreadPoolExecutor(1) as pool:  # a notebook's thread has an event loop of its own already
                 pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
-            chunks = [_chunk(store.path / name, shard, array.ndim) for name, array in values.items()]
+            chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
             _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
-            store.marks("seconds", "r+")[index, shard] = seconds
+            if timings is not None:
+                with suppress(FileNotFoundError):  # a store of an older version
+                    first = start // store.block
+                    store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
             store.marks("done", "r+")[index, shard] = 1
             mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
             _flush_all([mark, mark.parent])
@@ -278,7 +269,7 @@ async def _write_chunks(path: Path, frames: slice, values: Arrays) -> None:
     await asyncio.gather(*(array.setitem(frames, new) for array, new in zip(arrays, values.values(), strict=True)))
 
 
-def _chunk(folder: Path, shard: int, ndim: int) -> Path:
+def chunk_path(folder: Path, shard: int, ndim: int) -> Path:
     """The file of a shard's chunk of a variable."""
     return folder / ".".join(["c", str(shard), *["0"] * (ndim - 1)])
 
@@ -331,7 +322,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
         start, stop = store.bounds(shard)
         for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard])))):
             array = arrays[name]
-            chunk = _chunk(store.path / name, shard, array.ndim)
+            chunk = chunk_path(store.path / name, shard, array.ndim)
             try:
                 if not chunk.exists():
                     raise FileNotFoundError("missing")

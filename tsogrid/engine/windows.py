@@ -11,6 +11,8 @@ import numpy as np
 from tsogrid.engine.recipe import Recipe, region_reach
 from tsogrid.kernels import time_filter
 
+FEW_WINDOWS = 8
+WINDOW_COST = 50_000  # pixels that are read in the time that a window of its own costs for each frame
 Box = tuple[int, int, int, int, tuple[int, ...]]  # y0, y1, x0, x1, sources
 
 
@@ -27,6 +29,10 @@ class Window:
     @property
     def pixels(self) -> int:
         return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+    @property
+    def region(self) -> tuple[int, int, int, int]:
+        return self.y0, self.y1, self.x0, self.x1
 
 
 def _margin(recipe: Recipe) -> float:
@@ -118,11 +124,21 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
         y0, x0 = min(max(y0, 0), ny - 1), min(max(x0, 0), nx - 1)
         boxes.append((y0, min(max(y1, y0 + 1), ny), x0, min(max(x1, x0 + 1), nx), (source,)))
     if recipe.has_line_sky or single:
-        y0, y1 = min(box[0] for box in boxes), max(box[1] for box in boxes)
-        x0, x1 = min(box[2] for box in boxes), max(box[3] for box in boxes)
+        y0, y1, x0, x1, _ = _around(boxes)
         if recipe.has_line_sky and recipe.fast_axis == 1:
             x0, x1 = 0, nx
         elif recipe.has_line_sky:
             y0, y1 = 0, ny
         return (Window(y0, y1, x0, x1, everyone),)
-    return tuple(Window(*box) for box in _merge(boxes))
+    windows = [Window(*box) for box in _merge(boxes)]
+    together = Window(*_around(boxes))
+    # Of many small windows each costs more than its pixels: one large window is read sooner.
+    if len(windows) > FEW_WINDOWS and sum(each.pixels + WINDOW_COST for each in windows) > together.pixels:
+        return (together,)
+    return tuple(windows)
+
+
+def _around(boxes: list[Box]) -> Box:
+    """The box about all boxes."""
+    y0, y1, x0, x1, sources = zip(*boxes, strict=True)
+    return min(y0), max(y1), min(x0), max(x1), tuple(sorted(index for each in sources for index in each))

@@ -40,7 +40,7 @@ def frames_containing(frames: xr.Dataset, config: Config) -> xr.Dataset:
     """
     if not config.input.containing:
         return frames
-    sky = np.array([[source.ra, source.dec] for source in config.sources if source.ra is not None], float)
+    sky = np.array([[source.ra, source.dec] for source in config.stars if source.ra is not None], float)
     if not len(sky):
         raise ConfigError(
             "input.containing: expected sources given by ra and dec, found none. Leave it out, or give them so."

@@ -84,8 +84,8 @@ def find_sources(
         Some frames have no usable world coordinates: sources given by ra and dec have no place in them.
     """
     ny, nx = shape
-    names = [source.name for source in config.sources] or ["target"]
-    roles = [source.role for source in config.sources] or ["target"]
+    names = [source.name for source in config.stars] or ["target"]
+    roles = [source.role for source in config.stars] or ["target"]
     stand_in = None
     if config.center.position == "file":
         planned = read_positions(Path(str(config.center.position_file)), names, n_frames, files)
@@ -122,17 +122,17 @@ def _own_positions(
 ) -> np.ndarray:
     """Positions that the sources are given with; shape (1 or n_frames, n_sources, 2)."""
     ny, nx = shape
-    if not config.sources:
+    if not config.stars:
         default = (attributes.get("x_ref", (nx - 1) / 2), attributes.get("y_ref", (ny - 1) / 2))
         return np.array([[default]], float)
-    on_sky = [index for index, source in enumerate(config.sources) if source.x is None or source.y is None]
-    own = np.array([[(_number(source.x), _number(source.y)) for source in config.sources]])
+    on_sky = [index for index, source in enumerate(config.stars) if source.x is None or source.y is None]
+    own = np.array([[(_number(source.x), _number(source.y)) for source in config.stars]])
     if not on_sky:
         return own
-    sky = np.array([(_number(config.sources[index].ra), _number(config.sources[index].dec)) for index in on_sky])
+    sky = np.array([(_number(config.stars[index].ra), _number(config.stars[index].dec)) for index in on_sky])
     if wcs is None:
         for index, (ra, dec) in zip(on_sky, sky, strict=True):
-            own[0, index] = sky_to_pixel(attributes.get("wcs"), ra, dec, config.sources[index].name)
+            own[0, index] = sky_to_pixel(attributes.get("wcs"), ra, dec, config.stars[index].name)
         return own
     pixels, usable = sky_to_pixels(wcs, sky)
     if not usable.all():

@@ -30,7 +30,9 @@ def celestial_wcs(header_text: str | None) -> Any | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # what wcslib mends in a header is no news to the user
         try:
-            wcs = WCS(fits.Header.fromstring(header_text, sep="\n")).celestial
+            wcs = WCS(fits.Header.fromstring(header_text, sep="\n"))
+            if (wcs.naxis, wcs.wcs.lng, wcs.wcs.lat) != (2, 0, 1):
+                wcs = wcs.celestial
             wcs.wcs.set()
         except Exception:  # whatever wcslib and astropy raise of a damaged header
             return None
@@ -97,6 +99,40 @@ def sky_to_pixels(header_texts: Sequence[str] | np.ndarray, sky: np.ndarray) -> 
     return pixels[which], usable[which]
 
 
+def pixels_to_sky(header_text: str, pixels: np.ndarray) -> np.ndarray:
+    """Find the sky positions of pixels.
+
+    Parameters
+    ----------
+    header_text : str
+        FITS cards of a frame that has a usable WCS.
+    pixels : ndarray, shape (n, 2)
+        x, y in 0-based pixels.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Right ascension and declination, ICRS, in degrees; NaN where there is none.
+    """
+    wcs = celestial_wcs(header_text)
+    if wcs is None:
+        return np.full(pixels.shape, np.nan)
+    with np.errstate(invalid="ignore"):
+        lon, lat = wcs.pixel_to_world_values(pixels[:, 0], pixels[:, 1])
+    if _is_icrs(wcs):
+        return np.stack([lon, lat], axis=-1)
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    there = SkyCoord(lon, lat, unit="deg", frame=wcs_to_celestial_frame(wcs)).icrs
+    return np.stack([there.ra.deg, there.dec.deg], axis=-1)
+
+
+def _is_icrs(wcs: Any) -> bool:
+    """Whether coordinates are ICRS, or FK5 of J2000, which differs by 0.02 arcsec and is taken as the same."""
+    return wcs.wcs.lngtyp.strip() == "RA" and not wcs.wcs.radesys.strip().startswith("FK4")
+
+
 def _pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
     """Pixels of sky positions; NaN where there are none. Shape (n_sources, 2)."""
     with np.errstate(invalid="ignore"):
@@ -110,8 +146,8 @@ def _pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
 
 
 def _in_frame_of(wcs: Any, sky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates in the system of a WCS, degrees; ICRS and FK5 of J2000 differ by 0.02 arcsec and are taken as one."""
-    if wcs.wcs.lngtyp.strip() == "RA" and not wcs.wcs.radesys.strip().startswith("FK4"):
+    """Coordinates in the system of a WCS, degrees."""
+    if _is_icrs(wcs):
         return sky[:, 0], sky[:, 1]
     from astropy.coordinates import SkyCoord
     from astropy.wcs.utils import wcs_to_celestial_frame

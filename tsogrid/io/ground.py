@@ -8,14 +8,15 @@ import numpy as np
 
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
-from tsogrid.io.cards import Cards, first_number
+from tsogrid.io.cards import Cards, first_number, first_value
 from tsogrid.io.fits import FitsFile, Image, Unit, scan
-from tsogrid.io.instruments import attributes, first_celestial_wcs
+from tsogrid.io.instruments import ATTRIBUTES, attributes, first_celestial_wcs
 from tsogrid.io.mid_times import mid_times, start_times
 from tsogrid.io.observer import Observed, observe
 from tsogrid.io.pointing import Pointing, header_target
+from tsogrid.io.sections import sections_text
 from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
-from tsogrid.io.times import DAY, FrameStamps, read_stamps
+from tsogrid.io.times import DAY, EXPOSURE_KEYS, FrameStamps, read_stamps
 from tsogrid.io.told_times import LENGTH_KEYS, NUMBER_KEYS, Step, integration_step, read_told
 
 
@@ -125,6 +126,7 @@ class GroundReader:
                 seconds,
                 key,
                 self._texts.setdefault(wcs, wcs),
+                *_setup(headers),
             )
         )
         self._add_times(file, headers, rows)
@@ -201,7 +203,10 @@ class GroundReader:
         """Give the attributes that a file tells."""
         file = scan(path)
         unit = science_unit(file, self.config.extension)
-        return attributes(self._headers(file, unit), file.image(unit).shape[1:]) | self.observed.attributes
+        headers = self._headers(file, unit)
+        sections = sections_text(headers)
+        found = attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
+        return found | self.observed.attributes
 
     def _headers(self, file: FitsFile, unit: Unit) -> list[Cards]:
         """Where keywords are looked for, in order: where the user says, with the image, in the first header."""
@@ -209,6 +214,12 @@ class GroundReader:
         if self.config.header_extension is not None:
             units.insert(0, named_unit(file, self.config.header_extension, "header_extension"))
         return [each.header for each in {each.index: each for each in units}.values()]
+
+
+def _setup(headers: list[Cards]) -> tuple[float, str]:
+    """Give exposure time and filter, by which calibration frames are chosen; NaN and empty where they are not known."""
+    seconds, name = first_number(headers, *EXPOSURE_KEYS), first_value(headers, *ATTRIBUTES["filter"])
+    return float("nan") if seconds is None else float(seconds), "" if name is None else str(name).strip()
 
 
 def _counted_time(headers: Sequence[Cards]) -> tuple[int, float] | None:

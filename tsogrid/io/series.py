@@ -1,5 +1,6 @@
 """From scanned files to one Dataset: frames in the order of time, each variable one lazy array over all files."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class FileFrames:
     integration_time: float | None = None  # seconds by which rates are multiplied, where the headers are asked
     integration_time_key: str = ""  # the keyword that it was found in
     wcs: str | None = None  # the cards of the celestial world coordinates
+    exposure: float = math.nan  # seconds, as the header of the frame says
+    filter: str = ""
     altitude: np.ndarray | None = None  # of the target, degrees; where site and target are known
     airmass: np.ndarray | None = None
 
@@ -200,6 +203,11 @@ def assemble(
     texts = np.array([part.wcs or "" for part in parts], dtype=object)
     if len(set(texts)) > 1:
         extra["wcs"] = (texts[file], {"long_name": "FITS cards of the celestial world coordinates of each frame"})
+    if len({part.filter for part in parts}) > 1:
+        extra["filter"] = (np.array([part.filter for part in parts], dtype=object)[file], {"long_name": "filter"})
+    exposure = np.array([part.exposure for part in parts])
+    if len(set(exposure[np.isfinite(exposure)])) > 1:
+        extra["exposure"] = (exposure[file], {"units": "s", "long_name": "exposure time"})
     in_series = [parts[i] for i in dict.fromkeys(file.tolist())]
     attrs = describe(in_series[0].path)
     attrs |= _numbers(parts, config)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import check_positions
-from tsogrid.kernels.compile import kernel
+from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.least_squares import TERMS, median_size, median_value
 from tsogrid.kernels.star_change import star_residual, star_terms
 from tsogrid.kernels.star_pixels import find_star, gather_star, guess_variances
@@ -114,6 +114,92 @@ def time_outliers(
     return TimeOutliers(expected, outlier)
 
 
+@part
+def pixel_rests(data, error, known, t, start, frames, ny, nx, columns, template, sigma, rest, near, values, level):  # type: ignore[no-untyped-def]
+    """The window's median frame and error, and each of its frames less these and less its own smooth changes."""
+    width = ny * nx
+    for k in range(frames):
+        finite_or_last(data[start + k].reshape(-1), width, columns[k])
+    median_columns(columns, frames, width, template)
+    if known:
+        for k in range(frames):
+            finite_or_last(error[start + k].reshape(-1), width, columns[k])
+        median_columns(columns, frames, width, sigma)
+        raise_noise(sigma, error[t].reshape(-1), ny, nx, near, values, level)
+    for k in range(frames):
+        frame = data[start + k].reshape(-1)
+        for j in range(width):
+            values[j] = np.float64(frame[j]) - template[j]
+        neighbour_median(values, ny, nx, np.int64(SPACING), near, level)
+        for j in range(width):
+            rest[k, j] = values[j] - level[j]
+
+
+@part
+def follow_star(  # type: ignore[no-untyped-def]
+    data,
+    start,
+    frames,
+    now,
+    ground,
+    pixels,
+    offsets,
+    weights,
+    n_core,
+    n_fit,
+    count,
+    stamp,
+    base,
+    change,
+    star_rest,
+    star_middle,
+    star_scatter,
+    columns,
+    lines,
+    line,
+    terms,
+    weighted,
+    factor,
+    vectors,
+    scratch,
+    keys,
+):
+    """What a star's pixels keep in each frame when it is followed as a whole; returns how far it moved in frame `now`."""
+    shift = 0.0
+    for turn in range(TURNS):
+        star_terms(
+            base,
+            ground,
+            weights,
+            n_fit,
+            count,
+            offsets,
+            stamp,
+            lines,
+            line,
+            terms,
+            weighted,
+            factor,
+            vectors,
+            scratch,
+            keys,
+        )
+        for k in range(frames):
+            frame = data[start + k].reshape(-1)
+            for i in range(count):
+                change[i] = np.float64(frame[pixels[i]]) - base[i]
+            star_residual(
+                change, terms, weights, n_core, n_fit, count, weighted, factor, star_rest[k], scratch, vectors, keys
+            )
+            if k == now:
+                shift = np.hypot(vectors[0, 1], vectors[0, 2])
+        scatter_in_time(star_rest, frames, count, columns, star_middle, star_scatter)
+        if turn < TURNS - 1:
+            for i in range(count):
+                base[i] += star_middle[i] if abs(star_middle[i]) < np.inf else 0.0
+    return shift
+
+
 @kernel
 def _filter(data, error, known, x, y, first, half, threshold, stamp, search, expected, outlier):  # type: ignore[no-untyped-def]
     n, ny, nx = data.shape
@@ -143,21 +229,7 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
     for t in range(first, first + expected.shape[0]):
         start, stop = max(0, t - half), min(n, t + half + 1)
         frames, now = stop - start, t - start
-        for k in range(frames):
-            finite_or_last(data[start + k].reshape(-1), width, columns[k])
-        median_columns(columns, frames, width, template)
-        if known:
-            for k in range(frames):
-                finite_or_last(error[start + k].reshape(-1), width, columns[k])
-            median_columns(columns, frames, width, sigma)
-            raise_noise(sigma, error[t].reshape(-1), ny, nx, near, values, level)
-        for k in range(frames):
-            frame = data[start + k].reshape(-1)
-            for j in range(width):
-                values[j] = np.float64(frame[j]) - template[j]
-            neighbour_median(values, ny, nx, np.int64(SPACING), near, level)
-            for j in range(width):
-                rest[k, j] = values[j] - level[j]
+        pixel_rests(data, error, known, t, start, frames, ny, nx, columns, template, sigma, rest, near, values, level)
         frame = data[t].reshape(-1)
         for j in range(width):
             values[j] = frame[j]
@@ -194,38 +266,34 @@ def _filter(data, error, known, x, y, first, half, threshold, stamp, search, exp
                 weights[i] = 1.0 / weights[i]
             for i in range(count):
                 base[i] = template[pixels[i]]
-            shift = 0.0
-            for turn in range(TURNS):
-                star_terms(
-                    base,
-                    ground,
-                    weights,
-                    n_fit,
-                    count,
-                    offsets,
-                    stamp,
-                    lines,
-                    line,
-                    terms,
-                    weighted,
-                    factor,
-                    vectors,
-                    scratch,
-                    keys,
-                )
-                for k in range(frames):
-                    frame = data[start + k].reshape(-1)
-                    for i in range(count):
-                        change[i] = np.float64(frame[pixels[i]]) - base[i]
-                    star_residual(
-                        change, terms, weights, n_core, n_fit, count, weighted, factor, star_rest[k], scratch, vectors, keys
-                    )
-                    if k == now:
-                        shift = np.hypot(vectors[0, 1], vectors[0, 2])
-                scatter_in_time(star_rest, frames, count, columns, star_middle, star_scatter)
-                if turn < TURNS - 1:
-                    for i in range(count):
-                        base[i] += star_middle[i] if abs(star_middle[i]) < np.inf else 0.0
+            shift = follow_star(
+                data,
+                start,
+                frames,
+                now,
+                ground,
+                pixels,
+                offsets,
+                weights,
+                n_core,
+                n_fit,
+                count,
+                stamp,
+                base,
+                change,
+                star_rest,
+                star_middle,
+                star_scatter,
+                columns,
+                lines,
+                line,
+                terms,
+                weighted,
+                factor,
+                vectors,
+                scratch,
+                keys,
+            )
             judge_star(
                 sigma,
                 known,

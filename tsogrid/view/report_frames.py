@@ -123,14 +123,18 @@ def _beside(inputs: list[dict[str, Any]], folders: list[Path]) -> list[str]:
 
 
 def _located(config: Config, folders: list[Path]) -> Config:
-    """Put folders before the names of the mask and of the gain's image, where these are found."""
+    """Put folders before the names of calibration files and of the gain's image, where these are found."""
 
     def place(name: Any) -> Any:
         if not isinstance(name, str):
             return name
-        return next((str(folder / name) for folder in folders if (folder / name).is_file()), name)
+        return next((str(folder / name) for folder in folders if next(folder.glob(name), None) is not None), name)
 
-    calibrate = config.calibrate.model_copy(update={"mask": place(config.calibrate.mask)})
+    update: dict[str, Any] = {"mask": place(config.calibrate.mask)}
+    for key in ("bias", "dark", "flat"):
+        if (master := getattr(config.calibrate, key)) is not None:
+            update[key] = master.model_copy(update={"files": [place(name) for name in master.files]})
+    calibrate = config.calibrate.model_copy(update=update)
     return config.model_copy(
         update={"calibrate": calibrate, "input": config.input.model_copy(update={"gain": place(config.input.gain)})}
     )

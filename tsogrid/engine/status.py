@@ -1,0 +1,256 @@
+"""How far a run is: the little that it notes beside its marks, and what anybody can tell from the store alone.
+
+The one process that holds the store's lock keeps ``progress/run.json``: when it began, on which cluster, what failed. With
+the marks and the times of the blocks this is enough to say how far a run is, how fast, and what is wrong, without asking
+the run.
+"""
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tsogrid
+from tsogrid.engine.lock import holder
+from tsogrid.engine.store import Store, existing
+from tsogrid.errors import StoreError
+
+MOST_FAILURES = 1000  # that are noted one by one
+
+
+@dataclass
+class Course:
+    """What a run notes of itself in its store.
+
+    Parameters
+    ----------
+    store : Store
+        Where it writes.
+    content : dict
+        What ``progress/run.json`` holds.
+    """
+
+    store: Store
+    content: dict[str, Any] = field(default_factory=dict)
+
+    def failed(self, index: int, shard: int, error: BaseException) -> None:
+        """Note a shard that could not be measured."""
+        start, stop = self.store.bounds(shard)
+        noted = self.content.setdefault("failed", [])
+        if len(noted) < MOST_FAILURES:
+            text = f"{type(error).__name__}: {error}"
+            noted.append({"pass": index, "shard": shard, "frames": [start, stop - 1], "error": text})
+            self.save()
+
+    def save(self) -> None:
+        """Write the notes whole; that they cannot be written stops no run."""
+        path = self.store.path / "progress" / "run.json"
+        beside = path.with_name(f".run.{os.getpid()}.partial")
+        with suppress(OSError):
+            beside.write_text(json.dumps(self.content, indent=1))
+            beside.replace(path)
+
+
+@contextmanager
+def noted(store: Store, cluster: str) -> Iterator[Course]:
+    """Note a run's course in its store while it lasts.
+
+    Parameters
+    ----------
+    store : Store
+        A laid-out store, whose lock the caller holds.
+    cluster : str
+        The kind of cluster.
+
+    Returns
+    -------
+    context manager
+        Of a Course, which is told of failures.
+    """
+    content = {"began": time.time(), "host": socket.gethostname(), "process": os.getpid(), "cluster": cluster}
+    course = Course(store, content | {"version": tsogrid.__version__, "ended": None, "error": None, "failed": []})
+    course.save()
+    try:
+        yield course
+    except BaseException as error:
+        course.content["error"] = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        course.content["ended"] = time.time()
+        course.save()
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is.
+
+    Parameters
+    ----------
+    store : str
+        Its path.
+    state : str
+        complete, running, failed (it ended, and said why) or stopped (it ended otherwise, or was killed).
+    holder : str or None
+        The process that runs.
+    cluster : str or None
+        The kind of cluster of the last run.
+    frames, passes : int
+        Length of the series, and how often it is gone through.
+    measured, total : int
+        Frames times passes that are on disk, and in all.
+    shards, shards_done : int
+        Of all passes.
+    frames_per_second : float or None
+        Of the last run, frames times passes.
+    seconds_left : float or None
+        At this rate.
+    seconds_since : float or None
+        Since the last block that is on disk was measured.
+    block_cpu_seconds, block_seconds : float or None
+        Median of all blocks.
+    slowest : dict or None
+        The block that took longest: ``pass``, ``frames``, ``seconds``.
+    began : float or None
+        When the last run did, in seconds since 1970.
+    error : str or None
+        What ended the last run.
+    failed : list of dict
+        Of the last run: ``pass``, ``shard``, ``frames`` (first and last), ``error``.
+    """
+
+    store: str
+    state: str
+    holder: str | None
+    cluster: str | None
+    frames: int
+    passes: int
+    measured: int
+    total: int
+    shards: int
+    shards_done: int
+    frames_per_second: float | None
+    seconds_left: float | None
+    seconds_since: float | None
+    block_cpu_seconds: float | None
+    block_seconds: float | None
+    slowest: dict[str, Any] | None
+    began: float | None
+    error: str | None
+    failed: list[dict[str, Any]]
+
+
+def status(path: str | Path) -> Status:
+    """Tell from a store how far its run is.
+
+    Parameters
+    ----------
+    path : path-like
+        A store of `tsogrid.run`, finished or not.
+
+    Returns
+    -------
+    Status
+
+    Raises
+    ------
+    StoreError
+        There is no store, or its marks cannot be read.
+    """
+    path = Path(path)
+    store = existing(path)
+    if store is None:
+        raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
+    try:
+        done = np.asarray(store.marks()[:]) != 0
+    except Exception as error:  # the codecs raise errors of many types
+        raise StoreError(f"{path}: its marks cannot be read ({error}). `tsogrid run` finds and mends that.") from None
+    course = _course(store)
+    lengths = np.array([stop - start for start, stop in map(store.bounds, range(store.n_shards))])
+    measured, total = int((done * lengths).sum()), store.passes * store.n_frames
+    times = _times(store, done)
+    rate, since = _rate(store, times, course.get("began"))
+    running = holder(path.resolve())
+    return Status(
+        store=str(path),
+        state=_state(measured == total, running, course),
+        holder=running,
+        cluster=course.get("cluster"),
+        frames=store.n_frames,
+        passes=store.passes,
+        measured=measured,
+        total=total,
+        shards=done.size,
+        shards_done=int(done.sum()),
+        frames_per_second=rate,
+        seconds_left=(total - measured) / rate if rate else None,
+        seconds_since=since,
+        block_cpu_seconds=_median(times[:, :, 0]),
+        block_seconds=_median(times[:, :, 1]),
+        slowest=_slowest(store, times),
+        began=course.get("began"),
+        error=course.get("error"),
+        failed=[item for item in course.get("failed", []) if not done[item["pass"], item["shard"]]],
+    )
+
+
+def _course(store: Store) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        content = json.loads((store.path / "progress" / "run.json").read_text())
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _state(whole: bool, running: str | None, course: dict[str, Any]) -> str:
+    if whole:
+        return "complete"
+    if running is not None:
+        return "running"
+    return "failed" if course.get("error") and not course["error"].startswith("KeyboardInterrupt") else "stopped"
+
+
+def _times(store: Store, done: np.ndarray) -> np.ndarray:
+    """CPU time, elapsed time and end of every block, NaN where its shard is not marked; (passes, blocks, 3)."""
+    try:
+        times = np.array(store.marks("blocks")[:])
+    except Exception:  # an older store has none; the codecs raise errors of many types
+        return np.full((store.passes, store.n_blocks, 3), math.nan)
+    shard = np.arange(store.n_blocks) * store.block // store.shard
+    times[~done[:, shard]] = math.nan
+    return times
+
+
+def _rate(store: Store, times: np.ndarray, began: float | None) -> tuple[float | None, float | None]:
+    """Frames a second of the blocks that the last run measured, and the seconds since its last one."""
+    elapsed, ended = times[:, :, 1], times[:, :, 2]
+    mine = ended >= (began or 0.0)
+    if not mine.any():
+        return None, None
+    starts = np.arange(store.n_blocks) * store.block
+    lengths = np.minimum(starts + store.block, store.n_frames) - starts
+    frames = (mine * lengths).sum()
+    span = ended[mine].max() - (ended - elapsed)[mine].min()
+    return float(frames / max(span, 1e-3)), max(0.0, time.time() - float(ended[mine].max()))
+
+
+def _median(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else None
+
+
+def _slowest(store: Store, times: np.ndarray) -> dict[str, Any] | None:
+    elapsed = times[:, :, 1]
+    if not np.isfinite(elapsed).any():
+        return None
+    index, block = np.unravel_index(np.nanargmax(elapsed), elapsed.shape)
+    start = int(block) * store.block
+    last = min(start + store.block, store.n_frames) - 1
+    return {"pass": int(index), "frames": [start, last], "seconds": float(elapsed[index, block])}
