@@ -16,7 +16,7 @@ from astropy.io import fits
 import tsogrid
 from tests.engine.test_extension import Night, night  # noqa: F401 (a fixture)
 from tsogrid.engine.run import Silent
-from tsogrid.errors import ConfigError, InputError
+from tsogrid.errors import ConfigError, IdentityError, InputError
 from tsogrid.io.arrivals import Arrivals
 from tsogrid.watch import Patience, watch
 
@@ -104,6 +104,29 @@ def test_what_is_no_frame_holds_nobody_up(growing):
     assert result["file"].values.tolist() == ["f00.fits", "f01.fits", "f03.fits", "f05.fits"]
     (folder / "f04.fits.part").unlink()
     growing.is_fresh()
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_file_of_another_kind_that_comes_first(growing, measured):
+    """By its name it is the first of all; still the others are the series."""
+    growing.add(0, 1, 2)
+    if measured:
+        follow(growing, once=True)
+    header = fits.Header({"DATE-OBS": "2020-03-01T02:00:00"})
+    fits.PrimaryHDU(np.ones((9, 9), np.float32), header).writeto(growing.folder / "frames" / "acquisition.fits")
+    growing.add(3)
+    result, said = follow(growing, once=True)
+    assert result.sizes["time"] == 4
+    assert len([line for line in said if "set aside" in line]) == 1
+    assert any("acquisition.fits: expected frames of 60 × 70 pixels" in line for line in said)
+
+
+def test_once_ends_with_what_is_wrong(growing):
+    growing.add(0, 1)
+    follow(growing, once=True)
+    (growing.folder / "frames" / "f00.fits").unlink()
+    with pytest.raises(IdentityError, match="some are gone: f00"):
+        follow(growing, once=True)
 
 
 def test_a_file_that_changes_is_measured_again(growing):

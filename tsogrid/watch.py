@@ -10,6 +10,7 @@ import os
 import re
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ from tsogrid.engine.identity import identity_of
 from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.run import Progress, Silent, run, store_path
 from tsogrid.errors import ConfigError, InputError, StoreError, TsogridError, TsogridWarning
-from tsogrid.io.arrivals import Arrivals, Signature, signature_of
+from tsogrid.io.arrivals import Arrivals, Look, Signature, signature_of
 from tsogrid.io.files import natural_key
+from tsogrid.io.frames import open_frames
 from tsogrid.view.night import save_night
 
 UNKNOWN: Signature = (-1, -1)  # of a file that has to be measured again
+RETRY = 10.0  # seconds after which a step that failed is tried again, if nothing has come meanwhile
 FEW = 50  # frames that are quicker measured here than on processes that have to be started
 
 
@@ -108,9 +111,11 @@ def watch(
         if following.step(look.whole):
             last = time.monotonic()
         count = following.frames
-        done = once and not look.waiting and arrivals.look().waiting == []
+        done = once and not look.waiting and following.is_settled(arrivals.look())
         enough = until is not None and count >= until
         tired = patience.idle is not None and not look.waiting and time.monotonic() - last >= patience.idle
+        if once and done and following.error is not None:
+            raise following.error
         if done or enough or tired:
             return following.result
         time.sleep(patience.every)
@@ -138,12 +143,19 @@ class _Following:
         self.record = self.store.parent / f".{self.store.name}.seen"
         self.result: xr.Dataset | None = None
         self._measured: dict[str, Signature] | None = None  # as of the last step that went well
-        self._failed: dict[str, Signature] | None = None  # what a step was given that did not
+        self._failed: dict[str, Signature] | None = None  # what a step was given that did not, and when it is tried again
+        self._again = 0.0
+        self.error: TsogridError | OSError | None = None
         self._said: set[str] = set()
 
     @property
     def frames(self) -> int:
         return 0 if self.result is None else self.result.sizes["time"]
+
+    def is_settled(self, look: Look) -> bool:
+        """Whether nothing of a folder is left to do, or nothing more can be done."""
+        self.tell(look.broken)
+        return not look.waiting and (not look.whole or look.whole in (self._measured, self._failed))
 
     def tell(self, broken: dict[str, str]) -> None:
         """Name files that are set aside, each once for each reason."""
@@ -152,25 +164,44 @@ class _Following:
 
     def step(self, files: dict[str, Signature]) -> bool:
         """Bring the store up to the files that are there; whether it has moved on."""
-        if not files or files in (self._measured, self._failed):
+        if not files or files == self._measured or (files == self._failed and time.monotonic() < self._again):
             return False
         try:
             self.result = self._extended(files)
         except ConfigError:
             raise
         except (TsogridError, OSError) as error:
-            self._failed = files
-            culprit = next((path for path in files if str(error).startswith(f"{path}:")), None)
-            if isinstance(error, InputError) and culprit is not None and not self._is_stored()(Path(culprit).name):
-                self.arrivals.set_aside(culprit, str(error))
-            else:
+            odd = self._odd_ones(files) if isinstance(error, InputError) else {}
+            for path, reason in odd.items():
+                self.arrivals.set_aside(path, reason)
+            if not odd:
                 self._say_once(str(error))
+                self._failed, self._again, self.error = files, time.monotonic() + RETRY, error
             return False
         if {path: signature_of(path) for path in files} == files:
             self._measured = files  # else a file changed while it was measured, and the next look tells
-        self._failed = None
+        self._failed = self.error = None
         self._draw()
         return True
+
+    def _odd_ones(self, files: dict[str, Signature]) -> dict[str, str]:
+        """Find new files that do not belong to the series, and say why: beside one that does, they cannot be opened.
+
+        What belongs is measured already, or has the size that most files have.
+        """
+        is_known = self._is_stored()
+        known = {path: files[path] for path in files if is_known(Path(path).name)}
+        sizes = Counter(size for size, _ in (known or files).values())
+        model = next(path for path, (size, _) in (known or files).items() if size == sizes.most_common(1)[0][0])
+        odd = {}
+        for path in files.keys() - known.keys() - {model}:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    open_frames(self.config.observed.model_copy(update={"files": [model, path]}))
+                except InputError as error:
+                    odd[path] = str(error)
+        return odd
 
     def _is_stored(self) -> Callable[[str], bool]:
         """Whether the store holds a file of a name."""
@@ -189,7 +220,7 @@ class _Following:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TsogridWarning)
-            told = _Quiet(self.progress)
+            told = _Quiet(self.progress, self._say_once)
             result = run(
                 self._configured(list(files), len(new) + len(changed)), mode="extend", progress=told, changed=changed
             )
@@ -244,10 +275,9 @@ class _Following:
 class _Quiet:
     """The progress of a step: as it is, but for what is no news in a watch."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.begin, self.advance = progress.begin, progress.advance
+    def __init__(self, progress: Progress, once: Callable[[str], None]) -> None:
+        self.begin, self.advance, self._once = progress.begin, progress.advance, once
 
     def say(self, message: str) -> None:
         if not message.endswith("nothing to do."):
-            self._progress.say(message)
+            self._once(message)
