@@ -23,7 +23,7 @@ LAYERS = [
     ["compat", "survey"],
     ["export"],
     ["view"],
-    ["accessor", "demo"],
+    ["accessor", "demo", "watch"],
     ["cli"],
 ]
 # Rooms that share a storey with the module they serve.
@@ -54,6 +54,7 @@ SERVES = {
     "engine.block_size": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",
+    "engine.extension": "engine.store",
     "engine.lock": "engine.store",
     "engine.status": "engine.store",
     "engine.verification": "engine.store",

@@ -27,6 +27,7 @@ from tsogrid.cli.stats import stats
 from tsogrid.cli.status import status
 from tsogrid.cli.submit import submit
 from tsogrid.cli.verify import verify
+from tsogrid.cli.watch import watch
 
 DEBUG = "--debug"  # taken by every subcommand
 EPILOG = (

@@ -37,7 +37,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and its cost; write nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; the store must exist.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the store holds.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Also measure files added at the end.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Also measure files added since.")] = False,
     log: Annotated[Path | None, typer.Option(help="The log file [default: STORE with .log].", metavar="PATH")] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="The log as JSON, a line an event.")] = False,
     performance_report: Annotated[

@@ -13,9 +13,10 @@ import math
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,9 @@ def recover(path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
+def prepare(
+    path: Path, plan: Plan, layout: tuple[int, int] | None = None, fill: Callable[[Store], None] | None = None
+) -> Store:
     """Lay out a store for a plan; what stood under its name is replaced in one step.
 
     Parameters
@@ -125,8 +128,10 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
         Where; its folder must exist.
     plan : Plan
         What will be written, with its block size.
-    keep : Store, optional
-        A store of the same configuration whose whole shards begin this series: they are taken over.
+    layout : (int, int), optional
+        Frames in a block and in a shard, where they are not to be chosen.
+    fill : callable, optional
+        Takes the new store before it appears under its name, and writes what is known already.
 
     Returns
     -------
@@ -137,15 +142,15 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan, plan.block))
+    block, shard = layout or (plan.block, shard_length(plan, plan.block))
     store = Store(path, plan.n_frames, block, shard, len(plan.passes))
     making, old = _beside(path, "making"), _beside(path, "old")
     try:
         for leftover in (making, old):
             shutil.rmtree(leftover, ignore_errors=True)
         _lay_out(making, plan, store)
-        if keep is not None:
-            _take_over(keep, making, store, plan.halo)
+        if fill is not None:
+            fill(replace(store, path=making))
         _flush_tree(making)
         if path.exists():
             path.rename(old)
@@ -188,28 +193,6 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
             "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
         )
         timings.attrs["columns"] = list(TIMINGS)
-
-
-def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
-    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames.
-
-    The last ``halo`` frames of the old series had no later ones beside them, and are measured again.
-    """
-    if store.passes > 1:
-        return
-    done = np.asarray(keep.marks()[:])
-    whole = [shard for shard in range(max(0, keep.n_frames - halo) // keep.shard) if done[0, shard]]
-    variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
-    for shard in whole:
-        for name, array in variables.items():
-            chunk = _chunk(keep.path / name, shard, array.ndim)
-            try:
-                os.link(chunk, making / name / chunk.name)
-            except OSError:  # a file system without hard links
-                shutil.copy2(chunk, making / name / chunk.name)
-        for name in (f"done/c.0.{shard}", f"blocks/c.0.{shard}.0"):
-            with suppress(FileNotFoundError):  # timings: an older version kept others
-                shutil.copy2(keep.path / "progress" / name, making / "progress" / name)
 
 
 def pending(store: Store, index: int) -> list[int]:
@@ -263,7 +246,7 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
             values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
             with ThreadPoolExecutor(1) as pool:  # a notebook's thread has an event loop of its own already
                 pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
-            chunks = [_chunk(store.path / name, shard, array.ndim) for name, array in values.items()]
+            chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
             _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
             if timings is not None:
                 with suppress(FileNotFoundError):  # a store of an older version
@@ -286,7 +269,7 @@ async def _write_chunks(path: Path, frames: slice, values: Arrays) -> None:
     await asyncio.gather(*(array.setitem(frames, new) for array, new in zip(arrays, values.values(), strict=True)))
 
 
-def _chunk(folder: Path, shard: int, ndim: int) -> Path:
+def chunk_path(folder: Path, shard: int, ndim: int) -> Path:
     """The file of a shard's chunk of a variable."""
     return folder / ".".join(["c", str(shard), *["0"] * (ndim - 1)])
 
@@ -339,7 +322,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
         start, stop = store.bounds(shard)
         for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard])))):
             array = arrays[name]
-            chunk = _chunk(store.path / name, shard, array.ndim)
+            chunk = chunk_path(store.path / name, shard, array.ndim)
             try:
                 if not chunk.exists():
                     raise FileNotFoundError("missing")

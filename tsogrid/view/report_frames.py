@@ -71,7 +71,7 @@ def find_frames(result: xr.Dataset, frames: Any = None) -> Found:
         ]
         said = "the files that were given"
     try:
-        opened = open_frames(config.input.model_copy(update={"files": paths}))
+        opened = open_frames(config.observed.model_copy(update={"files": paths}))
     except (TsogridError, OSError) as error:
         return Found(None, config, str(error))
     known = {tuple(sorted(item.items())) for item in inputs}
