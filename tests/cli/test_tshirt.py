@@ -131,7 +131,7 @@ def test_the_photometry_file(tsogrid, parameters):
     tsogrid("run", parameters(), "--cluster", "none")
     outcome = tsogrid("export", "kic_n1.zarr", "--to", "fits", "--profile", "tshirt")
     assert outcome.status == 0, outcome
-    with fits.open("kic_n1.fits") as units:
+    with fits.open("kic_n1.tshirt.fits") as units:
         np.testing.assert_array_equal(units["PHOTOMETRY"].data, opened("kic_n1.zarr")["flux"].values[:, :, 0, 0])
     outcome = tsogrid("export", "kic_n1.zarr", "--to", "fits", "--profile", "tshirt", "--sky", "x")
     assert outcome.status == 2

@@ -44,6 +44,12 @@ class InputConfig(Section):
     site: str | dict[str, float] | None = None
     target: str | dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _whose_format(self) -> "InputConfig":
+        if self.time_format != "auto" and self.time_keyword is None:
+            raise ValueError(f"time_format: {self.time_format} says what a time_keyword holds, and none is given: name it")
+        return self
+
 
 class Source(Section):
     """One of ``sources``: a star by its pixel (0-based) or its sky position."""

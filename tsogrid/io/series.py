@@ -13,7 +13,7 @@ from xarray.core import indexing
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
-from tsogrid.io.axis import TimeAxis, time_axis
+from tsogrid.io.axis import INTEGRATION_ATTRS, TimeAxis, time_axis
 from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
 from tsogrid.io.instruments import ATTRIBUTES, identity
@@ -187,8 +187,11 @@ def assemble(
         variables["dq"] = bits
     names = np.array([part.name for part in parts], dtype=object)
     extra: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
-        "file": (names[file], {}),
+        "integration": (
+            np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64),
+            INTEGRATION_ATTRS,
+        ),
+        "file": (names[file], {"long_name": "file"}),
     }
     texts = np.array([part.wcs or "" for part in parts], dtype=object)
     if len(set(texts)) > 1:
