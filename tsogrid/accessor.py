@@ -145,9 +145,9 @@ class TsoAccessor:
         """List the frames without a flux, and why; see `tsogrid.analysis.failures.failures`."""
         return failures(self._result)
 
-    def report(self, path: Any, frames: Any = None) -> Any:
+    def report(self, path: Any, frames: Any = None, time_reference: float | None = None) -> Any:
         """Write all there is to say as one HTML file; see `tsogrid.view.report.report`."""
-        return report(self._result, path, frames)
+        return report(self._result, path, frames, time_reference)
 
     def to_dataframe(self, sky: Any = None) -> pd.DataFrame:
         """Make a flat table; see `tsogrid.analysis.dataframe.to_dataframe` and, of light curves, `curve_dataframe`."""

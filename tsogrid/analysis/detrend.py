@@ -16,6 +16,7 @@ from tsogrid.analysis.averaging import FEWEST_BINS, means
 from tsogrid.analysis.baseline import Problem
 from tsogrid.analysis.binning import require_light_curve
 from tsogrid.analysis.model_choice import choose as choose_regressors
+from tsogrid.analysis.model_choice import only, with_choice
 from tsogrid.analysis.regression import Baseline, fit_baseline
 from tsogrid.analysis.regressors import Regressor, given, named, of_time
 from tsogrid.analysis.scatter import deviation, median, point_to_point
@@ -74,7 +75,8 @@ def detrend(
         Points whose residuals lie beyond so many 1.4826 MAD take no part in the fit (they stay in the light curve); of
         the transit only single ones. None: all take part.
     choose : {None, "bic"}
-        Keep the combination of regressors with the least Bayesian information criterion.
+        Keep the combination of regressors with the least Bayesian information criterion; the error of the depth holds
+        what others that are nearly as good find.
     red_noise : bool
         Errors that hold noise which is correlated in time.
 
@@ -128,14 +130,10 @@ def detrend(
         selection = "all that were asked for"
         if choose is not None:
             labels = [each.name for each in kept] + ["ramp"] * ramp
-            best, selection = choose_regressors(problem, fit, labels)
+            best, selection, likely = choose_regressors(problem, fit, labels)
             kept = [each for index, each in enumerate(kept) if index in best]
-            problem = replace(
-                problem,
-                columns=problem.columns[:, [index for index in best if index < problem.columns.shape[1]]],
-                ramp=ramp and problem.columns.shape[1] in best,
-            )
-            fit = fit_baseline(problem)
+            whole, problem = problem, only(problem, best)
+            fit = with_choice(whole, fit_baseline(problem), likely)
     except ConfigError:
         raise
     except ValueError as error:

@@ -157,6 +157,7 @@ def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, pro
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
     store.tidy(found)
+    store.show_as(found, plan.config.plot.model_dump(exclude_none=True))
     for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
     if mode == "extend" and found.n_frames < plan.n_frames:
