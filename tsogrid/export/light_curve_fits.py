@@ -103,7 +103,7 @@ def light_curve_units(result: xr.Dataset, chosen: Chosen) -> fits.HDUList:
         table.header[f"{stem}REFF"] = (0.0, "and the fraction")
     primary = fits.PrimaryHDU()
     for header in (primary.header, table.header):
-        header["OBJECT"] = (_card(result.attrs.get("target", chosen.labels["source"])), "target")
+        header["OBJECT"] = (_card(chosen.name(result)), "target")
         header["SOURCE"] = (_card(chosen.labels["source"]), "source of the result")
         header["APERTURE"] = (_card(chosen.labels["aperture"]), "aperture of the result")
         header["SKY"] = (_card(chosen.labels["sky"]), "sky of the result")

@@ -57,7 +57,7 @@ def scores(scored: xr.Dataset, axes: Any, *, name: str = "clipped") -> Any:
     if name != "points":
         from matplotlib.patches import Rectangle
 
-        row, column = np.unravel_index(np.nanargmin(values), values.shape)
+        row, column = (int(place) for place in np.unravel_index(np.nanargmin(values), values.shape))
         if name in CRITERIA:  # of those that have enough points, as `best` chooses
             column, row, _ = best_cell(scored, name)
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MODEL, linewidth=2, clip_on=False))
