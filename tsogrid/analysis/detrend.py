@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from tsogrid.analysis.averaging import FEWEST_BINS, means
 from tsogrid.analysis.baseline import Problem
@@ -126,14 +127,16 @@ def detrend(
     problem, kept = _problem(curve, time, wanted, shape, notes)
     problem = replace(problem, mask=signal == "mask", ramp=ramp, clip=clip, red_noise=red_noise)
     try:
-        fit = fit_baseline(problem)
-        selection = "all that were asked for"
-        if choose is not None:
-            labels = [each.name for each in kept] + ["ramp"] * ramp
-            best, selection, likely = choose_regressors(problem, fit, labels)
-            kept = [each for index, each in enumerate(kept) if index in best]
-            whole, problem = problem, only(problem, best)
-            fit = with_choice(whole, fit_baseline(problem), likely)
+        # The matrices are small: threads of BLAS would only wait for each other, for seconds where processors are busy.
+        with threadpool_limits(limits=1, user_api="blas"):
+            fit = fit_baseline(problem)
+            selection = "all that were asked for"
+            if choose is not None:
+                labels = [each.name for each in kept] + ["ramp"] * ramp
+                best, selection, likely = choose_regressors(problem, fit, labels)
+                kept = [each for index, each in enumerate(kept) if index in best]
+                whole, problem = problem, only(problem, best)
+                fit = with_choice(whole, fit_baseline(problem), likely)
     except ConfigError:
         raise
     except ValueError as error:
