@@ -133,6 +133,16 @@ def test_another_identity_is_refused_with_the_difference(exposure, tmp_path):
     assert tsogrid.open_result(tmp_path / "a.zarr").sizes["time"] == 15
 
 
+def test_how_it_is_shown_may_change_later(exposure, tmp_path):
+    first = tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr")).load()
+    again = tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr", plot={"time_reference": 2460000}))
+    assert again.attrs.pop("time_reference") == 2460000
+    xr.testing.assert_identical(again.load(), first)
+    kept = tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr"))
+    assert kept.attrs["time_reference"] == 2460000
+    assert not list((tmp_path / "a.zarr").glob("*.part"))
+
+
 def test_resume_needs_a_store(exposure, tmp_path):
     with pytest.raises(StoreError, match="--resume expects a store"):
         tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr"), mode="resume")

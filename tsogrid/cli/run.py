@@ -128,7 +128,7 @@ def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
     list of str
     """
     sizes = result.sizes
-    counts = ", ".join(f"{sizes[dim]} {dim}{'s' if sizes[dim] > 1 and dim != 'sky' else ''}" for dim in _DIMS)
+    counts = ", ".join(f"{sizes[dim]} {_MANY[dim] if sizes[dim] > 1 else dim}" for dim in _MANY)
     lines = [f"{path}: {sizes['time']} frames; {counts}"]
     if progress.measured:
         passes = max(1, progress.total // sizes["time"])
@@ -140,7 +140,7 @@ def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
     return lines
 
 
-_DIMS = ("source", "aperture", "sky")
+_MANY = {"source": "sources", "aperture": "apertures", "sky": "skies"}
 
 
 def flagged(result: "xr.Dataset") -> str:

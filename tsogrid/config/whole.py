@@ -60,6 +60,12 @@ class InputConfig(Section):
     site: str | SiteConfig | None = None  # None: of the header; none: no site
     target: str | TargetConfig | None = None  # None: the first source with ra and dec, else of the header
 
+    @model_validator(mode="after")
+    def _whose_format(self) -> "InputConfig":
+        if self.time_format != "auto" and self.time_keyword is None:
+            raise ValueError(f"time_format: {self.time_format} says what a time_keyword holds, and none is given: name it")
+        return self
+
 
 class Source(Section):
     """One of ``sources``: a star by its pixel (0-based) or its sky position."""

@@ -184,6 +184,7 @@ def _laid_out(
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
     store.tidy(found)
+    store.show_as(found, plan.config.plot.model_dump(exclude_none=True))
     for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
     if kept is not None and (kept.frames < found.n_frames or kept.added):

@@ -299,6 +299,19 @@ def tidy(store: Store) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def show_as(store: Store, attributes: dict[str, Any]) -> None:
+    """Put attributes that decide no number, such as what plots take off the times, into a store that is there."""
+    path = store.path / "zarr.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if attributes.items() <= content["attributes"].items():
+        return
+    content["attributes"] |= attributes
+    part = path.with_name("zarr.json.part")
+    part.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    _flush(part)
+    part.replace(path)
+
+
 def verify(store: Store, plan: Plan) -> list[str]:
     """Read back every marked shard, and take the mark off those that cannot be read.
 

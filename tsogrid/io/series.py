@@ -15,7 +15,7 @@ from tsogrid import schema
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
-from tsogrid.io.axis import TimeAxis, time_axis
+from tsogrid.io.axis import INTEGRATION_ATTRS, TimeAxis, time_axis
 from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
 from tsogrid.io.instruments import ATTRIBUTES, identity
@@ -193,8 +193,11 @@ def assemble(
         variables["dq"] = bits
     names = np.array([part.name for part in parts], dtype=object)
     extra: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
-        "file": (names[file], {}),
+        "integration": (
+            np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64),
+            INTEGRATION_ATTRS,
+        ),
+        "file": (names[file], {"long_name": "file"}),
     }
     for name in ("altitude", "airmass"):
         values = [found for part in parts if (found := getattr(part, name)) is not None]
