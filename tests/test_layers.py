@@ -66,7 +66,7 @@ SERVES = {
     "engine.compiling": "engine.run",
     "engine.log": "engine.run",
     "engine.performance": "engine.run",
-    "engine.watch": "engine.run",
+    "engine.worker_watch": "engine.run",
     "engine.diagnostics": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -14,7 +14,7 @@ import yaml
 import tsogrid
 from tests.engine.test_store import config_for
 from tsogrid.config import Config
-from tsogrid.engine import watch
+from tsogrid.engine import worker_watch
 from tsogrid.engine.cluster import connect, resolve_kind
 from tsogrid.engine.kubernetes import cluster_spec
 from tsogrid.engine.run import Silent

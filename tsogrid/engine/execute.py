@@ -17,7 +17,7 @@ from tsogrid.engine.log import tell
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.store import Store, write
-from tsogrid.engine.watch import watched
+from tsogrid.engine.worker_watch import watched
 from tsogrid.errors import RunError, TsogridError
 
 Given = Callable[[int, int], Arrays | None]
