@@ -14,7 +14,7 @@ class SourceFlag(IntFlag):
     NO_DATA = 1  # no finite pixel near the source
     PREDICT_FAILED = 2  # the predicted centre (cross-correlation or centre of mass) was not found
     CENTER_FAILED = 4  # the centre (fit or centre of mass) was not found
-    POSITION_FALLBACK = 8  # the apertures stand on a position that was not measured in this frame
+    POSITION_FALLBACK = 8  # the apertures stand where the source is planned, not where it was measured in this frame
     POSITION_OFF_FRAME = 16  # the position is unknown or outside the frame
     SKY_FAILED = 32  # at least one sky level could not be found
     SATURATED = 64  # too many saturated pixels in at least one aperture

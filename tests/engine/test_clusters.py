@@ -84,7 +84,7 @@ def test_a_scheduler_behind_tls(exposure, tmp_path, certificates):
 
 
 def test_without_workers_a_run_says_so_and_stops(exposure, tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "PAUSE", 0.1)
+    monkeypatch.setattr(worker_watch, "PAUSE", 0.1)
     heard = Heard()
     with local(n_workers=0, protocol="tcp") as cluster:
         address = {"kind": "address", "address": cluster.scheduler_address, "worker_timeout": 1.5}

@@ -27,6 +27,7 @@ from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
 REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
+FARTHEST = 2.0  # pixels from the place that a registration gives: a centre beyond is not the source's
 Arrays = dict[str, np.ndarray]
 
 
@@ -225,6 +226,7 @@ class _Block:
         assert self.recipe.pattern is not None
         found = registered_places(self.center_data, self.recipe, self.x_planned, self.y_planned)
         self.x_planned, self.y_planned = self.x_guess, self.y_guess = found.x, found.y
+        self.center_data = found.data
         self.result |= found.values
         self.flags |= found.flags[:, None]
 
@@ -251,6 +253,9 @@ class _Block:
             inside = self._inside(x, y)
             x, y = np.where(inside, x, np.nan), np.where(inside, y, np.nan)
         found = find_centers(recipe, data, self.error, level, (x, y), moment)
+        if recipe.pattern is not None:  # the registration knows better than a centre that went to something else
+            away = np.hypot(found.x - self.x_planned, found.y - self.y_planned) > FARTHEST
+            found = found._replace(x=np.where(away, np.nan, found.x), y=np.where(away, np.nan, found.y))
         if found.name != "com":
             self._save(found.name, found.x, found.y)
         self.result |= found.values
@@ -265,7 +270,7 @@ class _Block:
         if position in ("fixed", "file") or self.recipe.center.method == "none":
             return self.x_planned, self.y_planned
         x, y = self.found
-        if self.recipe.center.fallback == "planned":
+        if self.recipe.center.fallback == "planned" or self.recipe.pattern is not None:
             self._raise_flag(SourceFlag.POSITION_FALLBACK, ~np.isfinite(x))
             return self._known(x, y)
         return x, y

@@ -28,8 +28,8 @@ from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, mak
 from tsogrid.engine.cosmic_rays import require_astroscrappy
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
+from tsogrid.kernels.pattern_match import Pattern
 from tsogrid.kernels.readout_process import require_celerite2
-from tsogrid.kernels.registration import Pattern
 
 # The filter along time: half widths of a star's box, and how far off a star is that is said to stand where it is planned.
 SMALLEST_STAMP, LARGEST_STAMP = 7, 16

@@ -14,10 +14,12 @@ from tsogrid.config import Registration
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import CENTER_NAMES
 from tsogrid.engine.pipeline import CENTER, Pixels, measure_block, stages_of
+from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.registering import MOST_STARS, pattern_of
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.errors import ConfigError
-from tsogrid.kernels.registration import LEAST, Pattern
+from tsogrid.kernels.pattern_match import Pattern
+from tsogrid.kernels.registration import LEAST
 from tsogrid.kernels.star_finder import star_field
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 ENOUGH = 6  # stars of the reference frame from which frames are registered without being asked for
 MANY_STARS = 2000
-SAME_STAR = 2.0  # pixels between a source's centre and a star that was found
+A_FEW = 6.0  # pixels by which a position may be off that was given by hand
+SAME_STAR = 1.5  # pixels between a source's centre and the star that was found
 KEY = "center.registration"
 
 
@@ -57,8 +60,9 @@ def with_registration(plan: "Plan") -> "Plan":
         return _decided(plan, "off", f"off: {against}" if against != "off" else "off")
     settings = asked if isinstance(asked, Registration) else Registration()
     frame = _frame(plan, settings.frame)
+    settings = settings.model_copy(update={"frame": frame})  # its number stays when frames are added, and tells no name
     pattern = _pattern(plan, frame)
-    name = _file(plan, frame)
+    name = input_name(plan.config, _file(plan, frame)) if _file(plan, frame) else ""
     where = f"frame {frame}{f' ({name})' if name else ''}"
     number = len(pattern.x)
     if number < (ENOUGH if asked == "auto" else LEAST):
@@ -79,10 +83,10 @@ def with_registration(plan: "Plan") -> "Plan":
 
 
 def with_own_places(plan: "Plan") -> "Plan":
-    """Put sources that share one displacement a frame where they are found on the reference frame.
+    """Put sources that follow the field where they are found on the reference frame.
 
-    A position given by hand is some tenths of a pixel off, for each source by others; one displacement for all would leave
-    the apertures there in every frame. Sources that do not stand out on that frame stay where they were given.
+    A position given by hand is some tenths of a pixel off, for each source by others; what is known of the field alone would
+    leave the apertures there in every frame. Sources that do not stand out on that frame stay where they were given.
 
     Parameters
     ----------
@@ -92,23 +96,36 @@ def with_own_places(plan: "Plan") -> "Plan":
     Returns
     -------
     Plan
-        The same, unless ``center.position`` is common and the planned positions are the same in all frames.
+        The same, unless frames are registered or ``center.position`` is common, and planned positions are the same in all.
     """
     center = plan.config.center
-    if center.position != "common" or len(plan.sources.planned) > 1:
+    follows = center.position == "common" or (plan.recipe.pattern is not None and center.position == "frame")
+    if not follows or len(plan.sources.planned) > 1:
         return plan
-    asked = center.registration
-    frame = _frame(plan, asked.frame if isinstance(asked, Registration) else 0)
+    frame = _frame(plan, center.registration.frame if isinstance(center.registration, Registration) else 0)
+    recipe, planned = replace(plan.recipe, outliers=None, pattern=None), plan.sources.planned
     pixels = _whole_frame(plan, frame)
-    planned = plan.sources.planned
-    recipe = replace(plan.recipe, outliers=None)
-    found = measure_block([pixels], recipe, (CENTER,), [planned], [{}])[0]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        stars = star_field(np.ascontiguousarray(make_ready(pixels, recipe, planned).center_data), MANY_STARS)
+    places = _nearest(planned, pattern_of(stars, 0), min(A_FEW, center.fit_box / 2))
+    found = measure_block([pixels], recipe, (CENTER,), [places], [{}])[0]
     name = CENTER_NAMES[center.method]
-    places = np.stack([found[f"x_{name}"], found[f"y_{name}"]], axis=-1)
-    stars = star_field(np.ascontiguousarray(make_ready(pixels, recipe, planned).center_data), MANY_STARS)
-    distance = np.hypot(places[0, :, :1] - stars.x, places[0, :, 1:] - stars.y)
-    near = np.fmin.reduce(distance, axis=1, initial=np.inf) < SAME_STAR
-    return replace(plan, sources=replace(plan.sources, planned=np.where(near[None, :, None], places, planned)))
+    measured = np.stack([found[f"x_{name}"], found[f"y_{name}"]], axis=-1)
+    near = np.hypot(*(measured - places)[0].T) < SAME_STAR
+    seen = (places != planned).any(axis=2)[0]
+    places = np.where((near & seen)[None, :, None], measured, places)
+    return replace(plan, sources=replace(plan.sources, planned=places))
+
+
+def _nearest(planned: np.ndarray, stars: Pattern, reach: float) -> np.ndarray:
+    """The star nearest to each planned position, if one is within reach and belongs to no other; (1, n_sources, 2)."""
+    if not len(stars.x):
+        return planned
+    distance = np.hypot(planned[0, :, :1] - stars.x, planned[0, :, 1:] - stars.y)
+    nearest = np.where(np.isfinite(distance).all(axis=1), distance.argmin(axis=1), 0)
+    owner = distance.argmin(axis=0)[nearest] == np.arange(len(nearest))
+    near = owner & (distance[np.arange(len(nearest)), nearest] <= reach)
+    return np.where(near[None, :, None], np.stack([stars.x, stars.y], axis=-1)[nearest][None], planned)
 
 
 def _decided(plan: "Plan", registration: "Registration | str", words: str) -> "Plan":
@@ -136,8 +153,6 @@ def _against(plan: "Plan") -> str:
     center = config.center
     if attributes.get("reader") != "fits" or len(json.loads(attributes.get("inputs", "[]"))) != plan.n_frames:
         return "not single frames of a night"
-    if plan.n_frames < 2:
-        return "one frame"
     if not config.sources or any(getattr(source, "x", None) is None for source in config.sources):
         return "sources are not given by pixels"
     told = [

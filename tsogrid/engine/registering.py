@@ -6,7 +6,8 @@ import numpy as np
 
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import RegistrationFlag, SourceFlag
-from tsogrid.kernels.registration import Pattern, positions_in_frames, register
+from tsogrid.kernels.pattern_match import Pattern
+from tsogrid.kernels.registration import positions_in_frames, register
 from tsogrid.kernels.star_finder import Stars, star_field
 
 MOST_STARS = 200  # of a frame, the brightest
@@ -23,12 +24,15 @@ class Placed(NamedTuple):
         `SourceFlag` of all sources of a frame.
     values : dict of ndarray, shape (n,)
         Variables of the result.
+    data : ndarray, shape (n, ny, nx)
+        The frames, pixels that stand alone NaN: beside a star they would draw its centre away.
     """
 
     x: np.ndarray
     y: np.ndarray
     flags: np.ndarray
     values: dict[str, np.ndarray]
+    data: np.ndarray
 
 
 def pattern_of(stars: Stars, frame: int) -> Pattern:
@@ -55,7 +59,8 @@ def registered_places(data: np.ndarray, recipe: Recipe, x: np.ndarray, y: np.nda
     """
     assert recipe.pattern is not None
     shape = data.shape[1], data.shape[2]
-    stars = star_field(data, MOST_STARS)
+    lonely = np.zeros(data.shape, bool)
+    stars = star_field(data, MOST_STARS, lonely)
     mirror = getattr(recipe.center.registration, "mirror", False)
     found = register([pattern_of(stars, frame) for frame in range(len(data))], recipe.pattern, shape, mirror)
     here_x, here_y = positions_in_frames(found, x, y, shape)
@@ -73,4 +78,5 @@ def registered_places(data: np.ndarray, recipe: Recipe, x: np.ndarray, y: np.nda
         "frame_transparency": found.transparency,
         "frame_flags": found.flags.astype(np.int32),
     }
-    return Placed(here_x, here_y, flags, values)
+    alone = np.where(lonely, np.asarray(np.nan, data.dtype), data)
+    return Placed(here_x, here_y, flags, values, alone)

@@ -5,13 +5,16 @@ catalogue that has changed is a different run.
 """
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
-from tsogrid.config import Catalogue, Config, Detect, Source
+from tsogrid.config import Catalogue, Config, Detect, Detection, Registration, Source
 from tsogrid.errors import ConfigError
 from tsogrid.field.catalogue import read_catalogue
 from tsogrid.field.proposal import detected_sources
+from tsogrid.field.region_files import is_region_file, read_region_file
 
 
 def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
@@ -40,15 +43,45 @@ def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
     listed: list[Source] = []
     for entry in config.sources:
         if isinstance(entry, Catalogue):  # a star that also stands by itself is taken as it stands there
-            listed += [Source(**row) for row in read_catalogue(entry) if row["name"] not in by_hand]
+            listed += [Source(**row) for row in _rows(entry, frames) if row["name"] not in by_hand]
         elif isinstance(entry, Source):
             listed.append(entry)
     for entry in config.sources:  # last: they leave out what is listed already
         if isinstance(entry, Detect):
-            listed += detected_sources(frames, entry.detect, listed)
+            listed += detected_sources(frames, _on_reference(entry.detect, config), listed)
     twice = sorted(name for name, count in Counter(star.name for star in listed).items() if count > 1)
     if twice:
         raise ConfigError(
             f"sources: expected different names, found {', '.join(twice[:5])} in more than one of its entries."
         )
     return config.model_copy(update={"sources": listed})
+
+
+def _rows(catalogue: Catalogue, frames: xr.Dataset) -> list[dict[str, Any]]:
+    """The stars of a catalogue, or of a file of AstroImageJ or ds9."""
+    path = Path(catalogue.catalogue)
+    if not is_region_file(path):
+        return read_catalogue(catalogue)
+    if catalogue.ra or catalogue.dec or catalogue.x or catalogue.y or catalogue.name:
+        raise ConfigError(
+            f"{path}: expected no names of columns (sources: catalogue): a file of apertures or regions has none."
+        )
+    rows = read_region_file(path, (frames.sizes["y"], frames.sizes["x"]))
+    if catalogue.role == "reference":
+        rows = [row | {"role": "reference"} for row in rows]
+    if catalogue.only is None:
+        return rows
+    strangers = sorted(set(catalogue.only) - {str(row["name"]) for row in rows})
+    if strangers:
+        raise ConfigError(
+            f"{path}: expected stars of this file in only (sources: catalogue), found {', '.join(strangers[:5])}."
+        )
+    return [row for row in rows if row["name"] in catalogue.only]
+
+
+def _on_reference(settings: Detection, config: Config) -> Detection:
+    """Look for stars on the frame to which frames are registered, where the user names that and no other."""
+    registration = config.center.registration
+    if settings.reference_frame != "auto" or not isinstance(registration, Registration):
+        return settings
+    return settings.model_copy(update={"reference_frame": registration.frame})

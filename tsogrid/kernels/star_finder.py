@@ -20,6 +20,7 @@ SMOOTHING = 1.4  # pixels (1 sigma) of the filter under which peaks are looked f
 TAPS = 4  # pixels on each side that the filter takes in
 THRESHOLD = 5.0  # standard deviations of the smoothed sky
 ALONE = 6.0  # a pixel is alone where it is so many times brighter than the three fainter of its four neighbours
+STEEPEST = 1.0  # exp(this / width²) is how far a star's pixel may stand above these three, also if the star is not round
 NARROWEST = 0.55  # pixels (1 sigma): what is narrower has not gone through a telescope
 WIDEST = 6.0  # pixels (1 sigma) of the window
 LARGE = 3.0  # pixels (1 sigma) from which larger pixels are taken, and
@@ -58,7 +59,7 @@ class Stars(NamedTuple):
     width: NDArray[np.float64]
 
 
-def star_field(data: NDArray[np.floating], most: int = 200) -> Stars:
+def star_field(data: NDArray[np.floating], most: int = 200, lonely: NDArray[np.bool_] | None = None) -> Stars:
     """Find the stars of each frame.
 
     Parameters
@@ -67,6 +68,8 @@ def star_field(data: NDArray[np.floating], most: int = 200) -> Stars:
         Frames, float32 or float64; a pixel that is not finite is bad and counts as sky.
     most : int
         How many stars of a frame are kept, the brightest.
+    lonely : ndarray of bool, shape (n, ny, nx), optional
+        Becomes True where a pixel stands alone: hot ones, cosmic rays.
 
     Returns
     -------
@@ -88,19 +91,21 @@ def star_field(data: NDArray[np.floating], most: int = 200) -> Stars:
     x, y, flux, error = (np.full((n, most), np.nan) for _ in range(4))
     found = Stars(x, y, flux, error, np.zeros(n, np.int64), np.full(n, np.nan))
     for frame in range(n):
-        _one_frame(np.ascontiguousarray(data[frame], np.float32), frame, found)
+        mask = np.zeros(data.shape[1:], bool) if lonely is None else lonely[frame]
+        _one_frame(np.ascontiguousarray(data[frame], np.float32), frame, mask, found)
     return found
 
 
-def _one_frame(image: NDArray[np.float32], frame: int, found: Stars) -> None:
+def _one_frame(image: NDArray[np.float32], frame: int, lonely: NDArray[np.bool_], found: Stars) -> None:
     """Find the stars of one frame, in its pixels or in larger ones."""
     level, noise = cell_levels(image)
     if not np.isfinite(level).any():
         return
     rest = np.empty_like(image)
-    _flatten(image, level, noise, rest)
+    _flatten(image, level, rest)
+    _take_off_alone(rest, noise, ALONE, lonely)
     size = 1
-    stars, width = _stars(rest, noise)
+    stars, width = _stars(rest, noise, lonely)
     for _ in range(3):  # out of focus a star breaks into many peaks, whose width grows with that of the pixels
         if not (width > LARGE and size < LARGEST_BIN):
             break
@@ -110,7 +115,7 @@ def _one_frame(image: NDArray[np.float32], frame: int, found: Stars) -> None:
             break
         binned = rest[: ny * size, : nx * size].reshape(ny, size, nx, size).mean(axis=(1, 3), dtype=np.float64)
         binned = np.ascontiguousarray(binned, np.float32)
-        stars, width = _stars(binned, cell_levels(binned)[1])
+        stars, width = _stars(binned, cell_levels(binned)[1], None)
     if not len(stars):
         return
     kept = stars[np.argsort(-stars[:, 2], kind="stable")[: found.x.shape[1]]]
@@ -123,7 +128,9 @@ def _one_frame(image: NDArray[np.float32], frame: int, found: Stars) -> None:
     found.error[frame, :number] = kept[:, 3] * size
 
 
-def _stars(rest: NDArray[np.float32], noise: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _stars(
+    rest: NDArray[np.float32], noise: NDArray[np.float64], lonely: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float64], float]:
     """Measure the stars of a frame without sky: x, y, flux and error of each, and their width."""
     none = np.zeros((0, 4)), math.nan
     if min(rest.shape) < 2 * TAPS + 3 or not np.isfinite(noise).all():
@@ -148,6 +155,8 @@ def _stars(rest: NDArray[np.float32], noise: NDArray[np.float64]) -> tuple[NDArr
     if not real.any():
         return none
     width = float(np.median(tried[real, 3]))
+    if lonely is not None and width <= LARGE:  # the width tells better what stands alone
+        _take_off_alone(rest, noise, min(ALONE, 1.6 * math.exp(STEEPEST / width**2)), lonely)
     measured = np.empty((count, 6))
     _measure(rest, peaks, width, measured)
     x, y, flux, moment, *shape = measured.T
@@ -196,8 +205,8 @@ def _between(cells, row, column, ny, nx):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _flatten(image, level, noise, rest):  # type: ignore[no-untyped-def]
-    """Take off the sky; bad pixels become 0, and pixels that stand alone take the mean of their fainter neighbours."""
+def _flatten(image, level, rest):  # type: ignore[no-untyped-def]
+    """Take off the sky; bad pixels become 0."""
     ny, nx = image.shape
     step = 16  # pixels: the mesh is linear over so few
     for row in range(ny):
@@ -208,6 +217,12 @@ def _flatten(image, level, noise, rest):  # type: ignore[no-untyped-def]
             for column in range(first, last):
                 value = np.float64(image[row, column]) - (start + slope * (column - first))
                 rest[row, column] = value if math.isfinite(value) else 0.0
+
+
+@kernel
+def _take_off_alone(rest, noise, alone, lonely):  # type: ignore[no-untyped-def]
+    """Put pixels that stand alone to the mean of their fainter neighbours, and mark them."""
+    ny, nx = rest.shape
     high, wide = noise.shape
     for row in range(ny):
         cell_row = min(row * high // ny, high - 1)
@@ -227,8 +242,9 @@ def _flatten(image, level, noise, rest):  # type: ignore[no-untyped-def]
                 continue
             # The brightest neighbour does not count: cosmic rays come in chains, which are taken off from their ends.
             mean = (total - largest) / (number - 1)
-            if value > ALONE * max(mean, 0.0) + 4.0 * sigma:
+            if value > alone * max(mean, 0.0) + 4.0 * sigma:
                 rest[row, column] = mean
+                lonely[row, column] = True
 
 
 @kernel
