@@ -33,6 +33,13 @@ def test_sections_of_one_amplifier():
     assert skipped.section == Box(0, 100, 0, 17)
 
 
+def test_amplifiers_share_the_columns_between():
+    found = layout(["[1:20,1:100]", "[121:140,1:100]"])
+    assert [each.data for each in found.amplifiers] == [Box(0, 100, 20, 70), Box(0, 100, 70, 120)]
+    found = layout(["[131:140,1:100]", "[121:130,1:100]"])  # both on the right, the nearer one of the left half
+    assert [each.data for each in found.amplifiers] == [Box(0, 100, 60, 120), Box(0, 100, 0, 60)]
+
+
 @pytest.mark.parametrize("names", [("BIASSEC", "DATASEC"), ("BSEC", "TSEC")])
 def test_numbered_sections_go_before_the_one_for_all(names):
     bias, data = names
@@ -49,7 +56,7 @@ def test_numbered_sections_go_before_the_one_for_all(names):
         ("1:20,1:100", "", ConfigError, "expected a section such as"),
         ("[0:20,1:100]", "", InputError, "inside the frame"),
         ("[1:20,1:101]", "", InputError, r"140 × 100 pixels"),
-        (["[1:20,1:100]", "[121:140,1:100]"], "", ConfigError, "expected data: .*several amplifiers"),
+        (["[1:20,1:100]", "[122:140,1:100]"], "", ConfigError, "expected data: .*several amplifiers"),
         ([{"section": "[1:20,1:100]", "data": "[11:140,1:100]"}], "", ConfigError, "overscan and data apart"),
         ({"amplifiers": ["x"], "skip": 20}, "X=[1:20,1:100]", None, ""),
         ({"amplifiers": [{"section": "[1:20,1:100]"}], "skip": 20}, "", ConfigError, "fewer pixels than the overscan"),
