@@ -112,19 +112,19 @@ class _Series:
                 self.bad |= ~np.isfinite(image.data)
         named = {"bias": self.bias, "dark": dark, **{f"flat{index or ''}": flat for index, flat in enumerate(flats)}}
         hashes = dict(self.electronics.hashes) | {name: each.hash for name, each in named.items() if each is not None}
-        masters = Masters(
-            self.bias and self.bias.data, self.bias and self.bias.error, dark and dark.data, dark and dark.error
-        )
+        every = calibrate.errors == "all"  # else the errors of masters need not travel
+        bias_image, bias_error = _images(self.bias, every)
+        dark_image, dark_error = _images(dark, every)
         return Detector(
             self.shape,
             self.electronics.strips,
             self.electronics.statistic,
             self.electronics.order,
-            masters,
-            tuple((flat.data, flat.error) for flat in flats),
+            Masters(bias_image, bias_error, dark_image, dark_error),
+            tuple((flat.data, flat.error if every else None) for flat in flats),
             which,
             factor,
-            calibrate.errors == "all",
+            every,
             tuple(lines),
             hashes,
         )
@@ -343,6 +343,12 @@ class _Series:
         with np.errstate(invalid="ignore"):
             data = np.where(data / level >= max(flat.minimum, 1e-6), data / level, np.nan)
         return data, None if error is None else error / level
+
+
+def _images(master: Made | None, with_error: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+    if master is None:
+        return None, None
+    return master.data, master.error if with_error else None
 
 
 def _only(files: Sequence[CalibrationFile], what: str) -> CalibrationFile:
