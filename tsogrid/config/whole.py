@@ -40,7 +40,7 @@ class InputConfig(Section):
     """``input``: which frames, and how to read them."""
 
     files: Names = []
-    reader: Literal["auto", "jwst", "fits"] = "auto"
+    reader: Literal["auto", "jwst", "tpf", "fits"] = "auto"
     extension: int | str | None = None
     exclude: Names = []
     error: Literal["auto", "err", "none"] = "auto"
