@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import xarray as xr
@@ -66,6 +67,7 @@ def watch(
     until: int | None = None,
     plot: str | Path | None = None,
     progress: Progress | None = None,
+    stop: Event | None = None,
 ) -> xr.Dataset | None:
     """Measure frames as they land in a folder, until told to stop.
 
@@ -86,6 +88,8 @@ def watch(
         The picture that is kept current, by its suffix PNG, PDF or SVG; none if not given.
     progress : Progress, optional
         Who is told what comes and what is done.
+    stop : threading.Event, optional
+        Ends the watch once it is set, after the step that is under way.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def watch(
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder into which frames come, found none.")
-    patience = patience or Patience()
+    patience, stop = patience or Patience(), stop or Event()
     arrivals = Arrivals(path, _wanted(path, config), patience.settle, patience.broken)
     following = _Following(config, arrivals, progress or Silent(), None if plot is None else Path(plot))
     last = time.monotonic()
@@ -116,9 +120,8 @@ def watch(
         tired = patience.idle is not None and not look.waiting and time.monotonic() - last >= patience.idle
         if once and done and following.error is not None:
             raise following.error
-        if done or enough or tired:
+        if done or enough or tired or stop.wait(patience.every):
             return following.result
-        time.sleep(patience.every)
 
 
 def _wanted(folder: Path, config: Config) -> Callable[[str], bool]:

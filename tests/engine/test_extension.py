@@ -200,7 +200,8 @@ def test_world_coordinates_that_move(growing):
 
 
 def test_a_store_that_grew_frame_by_frame_has_few_shards(growing, monkeypatch):
-    monkeypatch.setattr(store, "MOST_SHARDS", 3)
+    monkeypatch.setattr("tsogrid.engine.store.MOST_SHARDS", 3)
+    monkeypatch.setattr("tsogrid.engine.extension.MOST_SHARDS", 3)
     plain = growing.config
     growing.config = lambda name="a.zarr", block=1: plain(name, block)
     for number in range(N):

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -48,18 +49,25 @@ def watch(
     path = Path(str(each[0].output.store))
     picture = None if no_plot else plot or path.with_suffix(".png")
     patience = Patience(every, settle, broken, idle)
-    before = signal.signal(signal.SIGTERM, _stop)
+    stop = threading.Event()
+
+    def end(*_: Any) -> NoReturn:
+        stop.set()  # an exception that is raised in a callback of a library may be lost there; this is not
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     progress = Lines(sys.stdout)
     progress.say(f"watching {folder} for {path}; Ctrl-C ends it")
     try:
-        result = follow(folder, each[0], patience=patience, once=once, until=until, plot=picture, progress=progress)
+        result = follow(
+            folder, each[0], patience=patience, once=once, until=until, plot=picture, progress=progress, stop=stop
+        )
+        if stop.is_set():
+            raise KeyboardInterrupt
         count = 0 if result is None else result.sizes["time"]
         progress.say(f"done: {count} frames" + ("" if result is None else f" in {path}"))
     except KeyboardInterrupt:
         progress.say("stopped: what is measured is safe, the same command goes on")
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, handler)

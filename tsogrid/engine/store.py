@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended i
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
+_ALONE = threading.Lock()  # zarr has one configuration for all threads: the first to leave would take it from the others
 KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
 
 
@@ -242,19 +244,19 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
     if found != stop - start:
         raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
     try:
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-            with ThreadPoolExecutor(1) as pool:  # a notebook's thread has an event loop of its own already
-                pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
-            chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
-            _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
-            if timings is not None:
-                with suppress(FileNotFoundError):  # a store of an older version
-                    first = start // store.block
-                    store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
-            store.marks("done", "r+")[index, shard] = 1
-            mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
-            _flush_all([mark, mark.parent])
+        values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+        with _ALONE, zarr.config.set({"array.write_empty_chunks": True}), ThreadPoolExecutor(1) as pool:
+            # A thread of its own: a notebook's has an event loop already.
+            pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
+        chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
+        _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
+        if timings is not None:
+            with suppress(FileNotFoundError):  # a store of an older version
+                first = start // store.block
+                store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
+        store.marks("done", "r+")[index, shard] = 1
+        mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
+        _flush_all([mark, mark.parent])
     except OSError as error:
         raise StoreError(
             f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
