@@ -110,6 +110,7 @@ def test_the_only_light_curve_is_the_best_one(frames, count):
     result = measured(frames[:count], radius=[3], sky=SKIES[:1])
     best = result.tso.best()
     assert best.attrs["choice"].endswith("the only one")
+    assert "1 apertures" not in best.attrs["choice"]
     assert best.tso.plot.light_curve().get_ylabel() == "relative flux"
     with pytest.raises(ConfigError, match="expected one of"):
         result.tso.best(by="beauty")

@@ -171,7 +171,8 @@ def cells(result: xr.Dataset, aperture: Any = None, sky: Any = None) -> tuple[xr
             result = result.isel({dim: 0})
             words.append(f"{dim} {result[dim].item()} (the only one)")
             continue
-        words.append(f"{result.sizes[dim]} {'apertures' if dim == 'aperture' else 'skies'}")
+        many = "apertures" if dim == "aperture" else "skies"
+        words.append(f"{result.sizes[dim]} {many}" if result.sizes[dim] > 1 else f"{dim} {result[dim].item(0)}")
     return with_text(result), ", ".join(words)
 
 
