@@ -114,3 +114,20 @@ def test_a_submitted_run(slurm, exposure, tmp_path):
     refused = command("submit", "my night.yaml", "--store", "b.zarr", "--set", "cluster.queue=nowhere", folder=tmp_path)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: sbatch refused")
+
+
+def test_the_script_for_one_node(slurm, exposure, tmp_path):
+    content = config_for(exposure.files, "x").model_dump(mode="json", exclude_unset=True)
+    del content["output"]["store"]
+    (tmp_path / "night.yaml").write_text(yaml.safe_dump(content))
+    script = Path(__file__).parents[2] / "deploy" / "slurm" / "one-node.sh"
+    small = ["--cpus-per-task=1", "--mem=1500M", "--time=10", "--output=job.log", "--wait"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), slurm["PATH"]])
+    done = subprocess.run(
+        ["sbatch", *small, str(script), "night.yaml"], cwd=tmp_path, env=slurm | {"PATH": path}, capture_output=True,
+        text=True, timeout=240, check=False,
+    )  # fmt: skip
+    log = (tmp_path / "job.log").read_text()
+    assert done.returncode == 0, log
+    assert "30 frames" in log
+    assert tsogrid.open_result(tmp_path / "night.zarr").sizes["time"] == 30
