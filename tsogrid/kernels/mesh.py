@@ -1,15 +1,17 @@
 """Sky and noise of a frame from place to place: medians over the cells of a mesh."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.statistics import MAD_TO_SIGMA
 
-CELL = 64  # pixels of a cell's side
-SAMPLES = 24  # a side of the grid on which a cell is sampled
+CELL = 32  # pixels of a cell's side
+SAMPLES = 12  # a side of the grid on which a cell is sampled
 
 
-def cell_of(position: NDArray[np.float64], length: int, cells: int) -> NDArray[np.int64]:
+def cell_of(position: NDArray[Any], length: int, cells: int) -> NDArray[np.int64]:
     """Give the cell of positions along an axis of so many pixels and cells; outside the frame the outermost."""
     return np.clip((position + 0.5) * cells / length, 0, cells - 1).astype(np.int64)
 
@@ -25,7 +27,7 @@ def cell_levels(image: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
     Returns
     -------
     level, noise : ndarray, shape (cells_y, cells_x)
-        Cells of 64 pixels a side or somewhat more, as many as fit: median and 1.4826 MAD of 24 × 24 pixels of each, both
+        Cells of 32 pixels a side or somewhat more, as many as fit: median and 1.4826 MAD of 12 × 12 pixels of each, both
         evened out by the median of 3 × 3 cells. NaN where no pixel is good.
     """
     ny, nx = image.shape
