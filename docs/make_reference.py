@@ -29,7 +29,7 @@ WORDS = yaml.safe_load((DOCS / "reference.yaml").read_text(encoding="utf-8"))
 
 # Unions of models say nothing to a user; these keys have sections of their own.
 KINDS = {
-    ("Config", "sources"): "list",
+    ("Config", "sources"): "list, or one entry",
     ("Config", "sky"): "list of steps, or of lists of steps",
     ("Config", "apertures"): "list",
     ("CenterConfig", "sky"): "`auto`, `frame` or steps",
@@ -39,6 +39,7 @@ KINDS = {
     ("InputConfig", "target"): "text, {ra, dec} or null",
     ("InputConfig", "time_offset"): "number, ±hh:mm or null",
 }
+SKY = ("altitude", "airmass")
 PRESENT = {
     "_always": "always",
     "_registered": "frames are registered",
@@ -168,6 +169,7 @@ def times() -> str:
     rows = [("`time`", "the index: `bjd_tdb`, else `jd_utc`, else the frame number", "d, or 1")]
     rows += [(f"`{name}`", f"{content['long_name']} ({content['time_origin']})", "d") for name, content in known]
     rows += [
+        *((f"`{name}`", schema.TIME_COORDINATES[name]["long_name"], schema.TIME_COORDINATES[name]["units"]) for name in SKY),
         ("`time_raw`", "the times as read, where the index is the frame number", "d"),
         ("`integration`", "number of the integration, from 1", "1"),
         ("`file`", "base name of the file", ""),

@@ -23,7 +23,7 @@ LAYERS = [
     ["compat", "survey"],
     ["export"],
     ["view"],
-    ["accessor", "demo"],
+    ["accessor", "demo", "watch"],
     ["cli"],
 ]
 # Rooms that share a storey with the module they serve.
@@ -54,14 +54,19 @@ SERVES = {
     "engine.block_size": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",
+    "engine.extension": "engine.store",
     "engine.lock": "engine.store",
     "engine.status": "engine.store",
+    "engine.verification": "engine.store",
     "engine.job_queues": "engine.cluster",
     "engine.kubernetes": "engine.cluster",
     "engine.security": "engine.cluster",
     "engine.submission": "engine.cluster",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
+    "engine.log": "engine.run",
+    "engine.performance": "engine.run",
+    "engine.worker_watch": "engine.run",
     "engine.diagnostics": "engine.run",
 }
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -13,7 +13,7 @@ from astropy.table import Table
 from tsogrid.analysis.averaging import allan
 from tsogrid.analysis.binning import bin_light_curve
 from tsogrid.analysis.choice import best, curve_of, score
-from tsogrid.analysis.dataframe import to_dataframe
+from tsogrid.analysis.dataframe import curve_dataframe, to_dataframe
 from tsogrid.analysis.detrend import detrend
 from tsogrid.analysis.failures import failures
 from tsogrid.analysis.flag_table import flag_table
@@ -46,10 +46,10 @@ class TsoAccessor:
         sizes = ", ".join(f"{size} {dim}" for dim, size in data.sizes.items())
         if self._is_result:
             methods = "lightcurve relative best score bin detrend allan noise stats flag_table failures"
-            methods += " to_dataframe to_table plot report"
+            methods += " to_dataframe to_table to_lightkurve plot report"
             kind = "result of tsogrid"
         else:
-            methods, kind = "bin detrend allan to_table plot", "light curve of tsogrid"
+            methods, kind = "bin detrend allan to_dataframe to_table plot", "light curve of tsogrid"
         lines = [f"<{kind}: {sizes}>"]
         for dim in ("source", "aperture", "sky", "reference"):
             if dim in data.coords:
@@ -117,11 +117,15 @@ class TsoAccessor:
         aperture: Any = None,
         sky: Any = None,
         relative: bool | None = None,
+        result: xr.Dataset | None = None,
         **options: Any,
     ) -> xr.Dataset:
-        """Take off what pointing, sky, time explain; see `tsogrid.analysis.detrend.detrend`."""
+        """Take off what pointing, sky, time explain; see `tsogrid.analysis.detrend.detrend`.
+
+        A light curve takes positions, widths and sky from the `result` that it was taken out of.
+        """
         curve = self._curve(source, aperture, sky, {"relative": relative})
-        return detrend(curve, regressors, order, transit, result=self._result, **options)
+        return detrend(curve, regressors, order, transit, result=self._result if result is None else result, **options)
 
     def noise(self, source: Any = None, aperture: Any = None, sky: Any = None, **known: Any) -> xr.Dataset:
         """Say where the noise comes from; see `tsogrid.analysis.noise.noise`."""
@@ -141,13 +145,13 @@ class TsoAccessor:
         """List the frames without a flux, and why; see `tsogrid.analysis.failures.failures`."""
         return failures(self._result)
 
-    def report(self, path: Any, frames: Any = None) -> Any:
+    def report(self, path: Any, frames: Any = None, time_reference: float | None = None) -> Any:
         """Write all there is to say as one HTML file; see `tsogrid.view.report.report`."""
-        return report(self._result, path, frames)
+        return report(self._result, path, frames, time_reference)
 
     def to_dataframe(self, sky: Any = None) -> pd.DataFrame:
-        """Make a flat table; see `tsogrid.analysis.dataframe.to_dataframe`."""
-        return to_dataframe(self._result, sky)
+        """Make a flat table; see `tsogrid.analysis.dataframe.to_dataframe` and, of light curves, `curve_dataframe`."""
+        return to_dataframe(self._result, sky) if self._is_result else curve_dataframe(self._result)
 
     def to_table(self) -> Table:
         """Make an astropy table; see `tsogrid.export.plain_table` and, of light curves, `analysis.table.to_table`."""

@@ -32,10 +32,11 @@ def pulls(seeds, regressors, *, kind=None, **options):
         ([], {"systematics": False}, {}),
         (ALL, {"systematics": False}, {}),
         (ALL, {"ramp": 0.004}, {"ramp": True}),
+        (ALL, {}, {"choose": "bic"}),
         (ALL, {"frames": 240, "red": 1e-3}, {"red_noise": True}),
         ([], {"frames": 240, "systematics": False, "red": 6e-4, "timescale": 0.01}, {"red_noise": True}),
     ],
-    ids=["fitted", "masked", "nothing fitted", "no systematics", "ramp", "red noise", "red noise, nothing fitted"],
+    ids=["fitted", "masked", "nothing fitted", "no systematics", "ramp", "chosen", "red noise", "red noise, nothing fitted"],
 )
 def test_a_hundred_transits_are_found_again(regressors, kind, options):
     found = pulls(100, regressors, kind=kind, **options)
@@ -150,6 +151,9 @@ def test_regressors_are_chosen():
     assert found.attrs["selection"].startswith("the least BIC of 512 combinations: x; ")
     whole = detrend(injected.curve, ALL, transit=injected.transit)
     assert float(found["bic"]) < float(whole["bic"])
+    alone = detrend(injected.curve, ["x"], 0, transit=injected.transit)
+    assert float(found["depth"]) == float(alone["depth"])
+    assert float(alone["depth_err"]) < float(found["depth_err"]) < float(whole["depth_err"])  # the choice has its share
     with pytest.raises(ConfigError, match="at most 12 regressors to choose from, found 13"):
         detrend(
             injected.curve, [*ALL, "x^2", "x*y", "y^2", "x^3", "y^3", "sky^2", "x*sky", "y*sky"],

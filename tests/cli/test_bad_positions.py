@@ -91,7 +91,8 @@ def test_a_drift_file_is_made_and_read(tsogrid, single_frames, here):
     assert tsogrid("run", config, "--store", "first.zarr").status == 0
     outcome = tsogrid("export", "first.zarr", "--to", "csv", "--profile", "drift", "--output", "moves.csv")
     assert outcome.status == 0, outcome
-    for profile, name in ((), "first.csv"), (("--profile", "drift"), "first.drift.csv"):  # neither takes the other's place
+    profiles = ((), "first.csv"), (("--profile", "drift"), "first.drift.csv"), (("--profile", "jwst"), "first.jwst.csv")
+    for profile, name in profiles:  # neither takes the other's place
         assert tsogrid("export", "first.zarr", "--to", "csv", *profile).status == 0
         assert (here / name).exists()
     assert (here / "first.drift.csv").read_text() == (here / "moves.csv").read_text()

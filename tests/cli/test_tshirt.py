@@ -104,6 +104,13 @@ def test_a_batch_goes_on_where_one_run_fails(tsogrid, parameters, here):
     assert tsogrid("run", "two.yaml", "--dry-run").out.count("nothing was written") == 2
 
 
+def test_a_key_that_is_set_is_not_advised(tsogrid, parameters):
+    name = parameters()
+    assert "--set calibrate.nan=0" in tsogrid("run", name, "--dry-run").err
+    told = tsogrid("run", name, "--dry-run", "--set", "calibrate.nan=0", "--set", "input.time_stamp=start").err
+    assert "--set" not in told
+
+
 def test_a_batch_is_converted_into_numbered_files(tsogrid, parameters, here):
     name = parameters(apRadius=[8, 6])
     printed = tsogrid("convert", name).out
@@ -131,7 +138,7 @@ def test_the_photometry_file(tsogrid, parameters):
     tsogrid("run", parameters(), "--cluster", "none")
     outcome = tsogrid("export", "kic_n1.zarr", "--to", "fits", "--profile", "tshirt")
     assert outcome.status == 0, outcome
-    with fits.open("kic_n1.fits") as units:
+    with fits.open("kic_n1.tshirt.fits") as units:
         np.testing.assert_array_equal(units["PHOTOMETRY"].data, opened("kic_n1.zarr")["flux"].values[:, :, 0, 0])
     outcome = tsogrid("export", "kic_n1.zarr", "--to", "fits", "--profile", "tshirt", "--sky", "x")
     assert outcome.status == 2

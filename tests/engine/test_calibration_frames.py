@@ -178,6 +178,27 @@ def test_the_noise_of_masters_is_added_where_it_is_asked_for(small):
     np.testing.assert_array_equal(found["all"]["flux"], found["frame"]["flux"])
 
 
+def test_electrons_are_data_units_times_the_gain(small):
+    folder, camera, places = small
+    found = {}
+    for units in ("native", "electron"):
+        config = config_of(folder, camera, places, input={"units": units}, output={"store": None})
+        found[units] = tsogrid.measure(tsogrid.open_frames(config.input), config).compute(scheduler="sync")
+    for name in ("flux", "flux_err", "aperture_sum_err"):
+        np.testing.assert_allclose(found["electron"][name], 1.4 * found["native"][name], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_bits(small, tmp_path):
+    folder, camera, places = small
+    found = []
+    for kind in ("none", "local"):
+        output = {"store": str(tmp_path / f"{kind}.zarr"), "block": 3}
+        cluster = {"kind": kind} | ({"workers": 2} if kind == "local" else {})
+        found.append(tsogrid.run(config_of(folder, camera, places, output=output, cluster=cluster)).load())
+    same_bits(*found)
+
+
 def test_bad_columns_and_dark_corners_of_the_flat(small, tmp_path):
     folder, camera, places = small
     x, y = (round(value) for value in places[0])
@@ -262,6 +283,7 @@ output: {{store: n.zarr}}
         ({"overscan": "[1:24,1:71]"}, InputError, "inside the frame of 138 × 70"),
         ({"overscan": "GAIN"}, ConfigError, "or a header keyword that holds one, found 'GAIN'.*BIASSEC1"),
         ({"overscan": {"amplifiers": ["x"]}}, ConfigError, "amplifiers"),
+        ({"gain": 1.5}, ConfigError, "gain stands under input"),
         ({"bad_columns": [138]}, ConfigError, "expected columns 0 … 137"),
         ({"bias": {"files": ["bias0000.fits", "bias0001.fits"], "raw": False}}, InputError, "expected one master"),
     ],

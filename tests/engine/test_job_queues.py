@@ -11,7 +11,7 @@ from tsogrid.config import Config
 from tsogrid.engine import job_queues
 from tsogrid.engine.cluster import connect, n_workers
 from tsogrid.engine.security import of_jobs
-from tsogrid.errors import ConfigError, RunError
+from tsogrid.errors import ConfigError, RunError, TsogridWarning
 
 pytest.importorskip("dask_jobqueue")
 
@@ -154,7 +154,8 @@ def test_certificates_from_files(tmp_path):
 
 
 def test_plain_tcp_is_asked_for(tmp_path):
-    with of_jobs(cluster(security="none"), tmp_path) as given:
+    plain = cluster(security="none")
+    with pytest.warns(TsogridWarning, match="plain TCP"), of_jobs(plain, tmp_path) as given:
         assert given == {"protocol": "tcp://"}
 
 

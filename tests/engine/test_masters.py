@@ -9,7 +9,7 @@ from tests.engine.test_calibration_frames import ALL, config_of, same_bits
 from tests.raw_nights import Camera, night, write_frames
 from tsogrid.config import InputConfig, Master
 from tsogrid.engine import masters
-from tsogrid.errors import ConfigError, InputError
+from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.io.calibration_frames import calibration_files
 
 
@@ -48,7 +48,8 @@ def test_a_changed_raw_frame_makes_another_run(small):
     tsogrid.run(config)
     path = folder / "bias0002.fits"
     data, header = fits.getdata(path, header=True)
-    fits.PrimaryHDU(data + np.uint16(9), header).writeto(path, overwrite=True)
+    data[:, :40] += np.uint16(9)  # not the overscan, which would take it off again
+    fits.PrimaryHDU(data, header).writeto(path, overwrite=True)
     with pytest.raises(tsogrid.errors.IdentityError, match=r"calibrate\.hashes\.bias"):
         tsogrid.run(config)
     assert len(list((folder / "masters").glob("bias-*.fits"))) == 2
@@ -73,6 +74,19 @@ def test_masters_that_are_ready_give_what_raw_frames_give(small, tmp_path):
     fits.PrimaryHDU(data[:-1]).writeto(tmp_path / "odd.fits")
     with pytest.raises(InputError, match=r"expected 114 × 70 pixels .*or 90 × 70 without the overscan, found 114 × 69"):
         tsogrid.run(config_of(folder, camera, places, {"overscan": "auto", "bias": str(tmp_path / "odd.fits")}))
+
+
+def test_a_master_that_still_holds_its_overscan_is_told(small, tmp_path):
+    folder, camera, places = small
+    stack = np.median([fits.getdata(path).astype(float) for path in sorted(folder.glob("bias*.fits"))], axis=0)
+    fits.PrimaryHDU(stack).writeto(tmp_path / "master.fits")
+    calibrate = ALL | {"bias": {"files": str(tmp_path / "master.fits")}}
+    with pytest.warns(TsogridWarning, match=r"a level of 10\d\d there.*raw: true"):
+        tsogrid.run(config_of(folder, camera, places, calibrate, output={"store": str(folder / "a.zarr")}))
+    calibrate["bias"]["raw"] = True
+    result = tsogrid.run(config_of(folder, camera, places, calibrate))
+    reference = tsogrid.run(config_of(folder, camera, places, output={"store": str(folder / "b.zarr")}))
+    np.testing.assert_allclose(result["flux"], reference["flux"], rtol=0.02)
 
 
 def test_darks_of_the_same_exposure_time_need_no_bias(small):

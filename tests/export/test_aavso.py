@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from tests.analysis.nights import night as made_night
@@ -38,6 +39,15 @@ def test_differential_magnitudes(night, tmp_path):
     assert set(rows["MTYPE"]) == {"DIF"}
     assert set(rows["CNAME"]) == {"ENSEMBLE"}
     assert set(rows["CMAG"]) == set(rows["CHART"]) == {"na"}
+
+
+def test_another_star_has_its_own_name(night, tmp_path):
+    night.attrs["target"] = "HAT-P-32"
+    for source, name in ((None, "HAT-P-32"), ("c1", "c1")):
+        _, _, rows = read(export(night, tmp_path / "a.txt", "aavso", source=source, aperture=5, sky=0, observer="TST01"))
+        assert set(rows["NAME"]) == {name}
+        with fits.open(export(night, tmp_path / "a.fits", "fits", source=source, aperture=5, sky=0)) as units:
+            assert units["LIGHTCURVE"].header["OBJECT"] == name
 
 
 def test_frames_without_a_flux_are_left_out_and_one_star_is_named(tmp_path):

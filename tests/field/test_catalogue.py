@@ -89,11 +89,11 @@ def test_files_that_are_no_catalogue(tmp_path):
     with pytest.raises(ConfigError, match="expected a table of stars"):
         read(tmp_path / "stars.fits")
     (tmp_path / "stars.docx").write_text("")
-    with pytest.raises(ConfigError, match=r"ending '.docx'"):
+    with pytest.raises(ConfigError, match=r"ending '\.docx'"):
         read(tmp_path / "stars.docx")
     with pytest.raises(ConfigError, match="ra and dec, or x and y"):
         tsogrid.Config.from_mapping({"sources": {"catalogue": "a.csv", "ra": "ra"}})
-    with pytest.raises(ConfigError, match=r"sources.0.detect.treshold: unknown key; did you mean threshold"):
+    with pytest.raises(ConfigError, match=r"sources\.0\.detect\.treshold: unknown key; did you mean threshold"):
         tsogrid.Config.from_mapping({"sources": [{"detect": {"treshold": 3}}]})
 
 

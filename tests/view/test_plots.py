@@ -160,3 +160,36 @@ def test_a_wild_point_does_not_flatten_the_rest():
     place, middle = middles(np.arange(100.0), np.where(np.arange(100) % 2, np.nan, 3.0), 10)
     np.testing.assert_array_equal(middle, np.full(10, 3.0))
     assert len(place) == 10
+
+
+def test_single_wild_points_lie_outside_a_light_curve():
+    flux = np.random.default_rng(1).normal(1, 1e-3, 60)
+    flux[20:24] -= 0.05  # an eclipse, however short and deep, is seen
+    curve = xr.Dataset({"flux": ("time", flux)}, {"time": np.arange(60)})
+    axes = curve.tso.plot.light_curve(new_axes())
+    assert axes.get_ylim()[0] < 0.95
+    flux[[5, 40]] = 0.2, 7.0
+    axes = curve.tso.plot.light_curve(new_axes())
+    assert 0.9 < axes.get_ylim()[0] < 0.95
+    assert axes.get_ylim()[1] < 1.1
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["frames", "2 outside"]
+    check(axes.figure)
+    assert curve.tso.bin(count=2).tso.plot.light_curve(new_axes()).get_legend().get_texts()[0].get_text() == "bins"
+
+
+def test_small_stamps_have_no_numbers(night):
+    result, frames = night
+    figure = pyplot.figure(figsize=(2.4, 2.0), layout="constrained")
+    panels = result.tso.plot.stamps(frames, figure)
+    assert all(not axes.get_xticks().size for axes in panels)
+    assert "pixels across" in figure.get_supxlabel()
+    check(figure)
+
+
+def test_the_frame_of_the_map_is_the_choice():
+    result = made_night(60, apertures=3, skies=2)
+    result["flux"][10:, 0, 0] = result["flux"][0, 0, 0]  # the quietest, and hardly measured
+    result["flux"][10:30, 0, 0] = np.nan
+    frame = next(patch for patch in result.tso.plot.scores().patches if isinstance(patch, Rectangle))
+    column = round(frame.get_x() + 0.5)
+    assert result.tso.best().aperture.item() == result.aperture.to_numpy()[column] != "r3"

@@ -12,6 +12,8 @@ import tsogrid
 from tests.analysis.nights import night as made_night
 from tsogrid.analysis.failures import failures, ranges
 from tsogrid.flags import SourceFlag
+from tsogrid.view.plot import time_axis
+from tsogrid.view.report_frames import find_frames
 from tsogrid.view.report_page import Section, facts, page, paragraph, table
 
 EMPTY = {"meta", "link", "img", "br", "hr"}
@@ -100,7 +102,7 @@ def test_frames_are_found_beside_the_store(night, tsogrid_command, shapes_folder
     try:
         status, out = tsogrid_command("report", shapes_folder / "night.zarr", "--output", "page.html")
         assert status == 0
-        assert "missing: star map (not drawn: none of its files lies beside the store; give them: --frames FILES" in out
+        assert "missing: star map (not drawn: none of its files was found; give them: --frames FILES" in out
         reader, text = read(tmp_path / "page.html")
         assert len(reader.images) == 7
         assert "star map, stamps, bad pixels: not drawn" in text
@@ -109,6 +111,32 @@ def test_frames_are_found_beside_the_store(night, tsogrid_command, shapes_folder
         assert (status, "missing" in out) == (0, False)
     finally:
         (shapes_folder / ".away.zarr").rename(hidden)
+
+
+def test_frames_are_found_where_a_configuration_beside_the_store_says(night, shapes_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = tsogrid.open_result(shapes_folder / "night.zarr")
+    result.encoding["source"] = str(tmp_path / "moved.zarr")
+    assert find_frames(result).frames is None
+    (tmp_path / "broken.yaml").write_text("a: [")
+    for text in (
+        f"input: {{files: ['{shapes_folder}/frames']}}", f"input: {{files: '{shapes_folder}/fr*/*.fits'}}",
+        f"procFiles: {shapes_folder}/frames/*.fits",
+    ):  # fmt: skip
+        (tmp_path / "moved.yaml").write_text(text)
+        found = find_frames(result)
+        assert (found.said, found.frames.sizes["time"]) == ("the files of the run", 12)
+
+
+def test_times_are_shown_from_a_day_that_is_told_later(shapes_folder, tsogrid_command, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("tsogrid.view.series.time_axis", lambda time, day: said.append(day) or time_axis(time, day))
+    status, _ = tsogrid_command(
+        "report", shapes_folder / "night.zarr", "--output", tmp_path / "p.html", "--time-reference", 2460000
+    )
+    assert (status, set(said)) == (0, {2460000.0})
+    text = (shapes_folder / "night.zarr" / "zarr.json").read_text()
+    assert "time_reference" not in json.loads(text)["attributes"]
 
 
 @pytest.fixture

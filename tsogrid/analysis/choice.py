@@ -14,7 +14,7 @@ from tsogrid.analysis.binning import duration
 from tsogrid.analysis.lightcurve import light_curve
 from tsogrid.analysis.reference import relative as relative_curve
 from tsogrid.analysis.scatter import clipped_point_to_point, deviation, mad, median, over_time, point_to_point
-from tsogrid.analysis.select import require_result, roles_of, source_number
+from tsogrid.analysis.select import require_result, roles_of, source_number, with_text
 from tsogrid.errors import ConfigError
 
 CRITERIA = ("clipped", "point_to_point", "mad", "std", "binned")
@@ -130,6 +130,8 @@ def score_curves(curves: xr.Dataset, timescale: Any = None) -> xr.Dataset:
         "points": (flux.notnull().sum("time"), "number of points"),
     }
     scores = xr.Dataset({name: array.assign_attrs(units="1", long_name=said) for name, (array, said) in content.items()})
+    for name in scores.coords:
+        scores[name].attrs = curve[name].attrs
     scores.attrs = {key: curve.attrs[key] for key in ("choice", "rejection") if key in curve.attrs}
     scores.attrs["frames"] = frames
     return scores
@@ -165,15 +167,15 @@ def best_cell(scores: xr.Dataset, by: str = "clipped") -> tuple[int, int, str]:
     Raises
     ------
     ConfigError
-        An unknown criterion, or no light curve that has a scatter.
+        No light curve that has a scatter.
     """
-    if by not in CRITERIA:
-        raise ConfigError(f"best: expected one of {', '.join(CRITERIA)}, found {by!r}.")
     values = scores[by].transpose("aperture", "sky").to_numpy()
     points = scores["points"].transpose("aperture", "sky").to_numpy()
     usable = np.isfinite(values) & (points >= FEWEST_POINTS * points.max())
     if not usable.any():
-        raise ConfigError("best: expected a light curve with at least three finite points, found none.")
+        raise ConfigError(
+            "best: expected a light curve with at least three finite points, found none; name an aperture and a sky."
+        )
     ranked = np.where(usable, values, np.inf)
     aperture, sky = (int(index) for index in np.unravel_index(ranked.argmin(), ranked.shape))
     cell = scores.isel(aperture=aperture, sky=sky)
@@ -215,15 +217,22 @@ def best(
     -------
     Dataset
         As from `tsogrid.analysis.reference.relative`, or from `light_curve` normalised by its median. The attribute
-        ``choice`` tells what was chosen and why.
+        ``choice`` tells what was chosen and why. Where there is one aperture and one sky, these are taken whatever it is.
 
     Raises
     ------
     ConfigError
-        As `score`, or no light curve that has a scatter.
+        As `score`, or none of several light curves has a scatter.
     """
+    if by not in CRITERIA:
+        raise ConfigError(f"best: expected one of {', '.join(CRITERIA)}, found {by!r}.")
     curves = every_cell(result, source, relative, **options)
-    aperture, sky, reason = best_cell(score_curves(curves, timescale), by)
-    curve = curves.isel(aperture=aperture, sky=sky)
+    try:
+        aperture, sky, reason = best_cell(score_curves(curves, timescale), by)
+    except ConfigError:
+        if curves.sizes["aperture"] * curves.sizes["sky"] > 1:
+            raise
+        aperture, sky, reason = 0, 0, f"aperture {curves['aperture'].item(0)} over sky {curves['sky'].item(0)}: the only one"
+    curve = with_text(curves.isel(aperture=aperture, sky=sky))
     curve.attrs = curves.attrs | {"choice": f"{curves.attrs['choice']}; {reason}"}
     return curve

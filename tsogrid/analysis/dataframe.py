@@ -1,10 +1,12 @@
-"""A result as one flat table: a row a frame and source, a column a radius."""
+"""A result as one flat table: a row a frame and source, a column a radius; a light curve: a row a frame or bin."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from tsogrid.analysis.table import to_table
 
 # Column of the table → variable of the result.
 _COLUMNS = {
@@ -64,3 +66,23 @@ def to_dataframe(result: xr.Dataset, sky: Any = None) -> pd.DataFrame:
     for values, radius, label in zip(flux, plane["radius"].to_numpy(), plane["aperture"].to_numpy(), strict=True):
         table[float(radius) if np.isfinite(radius) else str(label)] = values.ravel()
     return pd.DataFrame(table)
+
+
+def curve_dataframe(curve: xr.Dataset) -> pd.DataFrame:
+    """Make a table of a light curve.
+
+    Parameters
+    ----------
+    curve : Dataset
+        One light curve (of one aperture and sky), a binned or a detrended one.
+
+    Returns
+    -------
+    DataFrame
+        ``time`` (days), then every series over time alone, as in `tsogrid.analysis.table.to_table`; what was said of the
+        light curve stands in ``attrs``.
+    """
+    table = to_table(curve)
+    frame = pd.DataFrame({name: np.asarray(getattr(table[name], "value", table[name])) for name in table.colnames})
+    frame.attrs = dict(table.meta)
+    return frame

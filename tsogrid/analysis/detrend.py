@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from tsogrid.analysis.averaging import FEWEST_BINS, means
 from tsogrid.analysis.baseline import Problem
 from tsogrid.analysis.binning import require_light_curve
 from tsogrid.analysis.model_choice import choose as choose_regressors
+from tsogrid.analysis.model_choice import only, with_choice
 from tsogrid.analysis.regression import Baseline, fit_baseline
 from tsogrid.analysis.regressors import Regressor, given, named, of_time
 from tsogrid.analysis.scatter import deviation, median, point_to_point
@@ -74,7 +76,8 @@ def detrend(
         Points whose residuals lie beyond so many 1.4826 MAD take no part in the fit (they stay in the light curve); of
         the transit only single ones. None: all take part.
     choose : {None, "bic"}
-        Keep the combination of regressors with the least Bayesian information criterion.
+        Keep the combination of regressors with the least Bayesian information criterion; the error of the depth holds
+        what others that are nearly as good find.
     red_noise : bool
         Errors that hold noise which is correlated in time.
 
@@ -124,18 +127,16 @@ def detrend(
     problem, kept = _problem(curve, time, wanted, shape, notes)
     problem = replace(problem, mask=signal == "mask", ramp=ramp, clip=clip, red_noise=red_noise)
     try:
-        fit = fit_baseline(problem)
-        selection = "all that were asked for"
-        if choose is not None:
-            labels = [each.name for each in kept] + ["ramp"] * ramp
-            best, selection = choose_regressors(problem, fit, labels)
-            kept = [each for index, each in enumerate(kept) if index in best]
-            problem = replace(
-                problem,
-                columns=problem.columns[:, [index for index in best if index < problem.columns.shape[1]]],
-                ramp=ramp and problem.columns.shape[1] in best,
-            )
+        # The matrices are small: threads of BLAS would only wait for each other, for seconds where processors are busy.
+        with threadpool_limits(limits=1, user_api="blas"):
             fit = fit_baseline(problem)
+            selection = "all that were asked for"
+            if choose is not None:
+                labels = [each.name for each in kept] + ["ramp"] * ramp
+                best, selection, likely = choose_regressors(problem, fit, labels)
+                kept = [each for index, each in enumerate(kept) if index in best]
+                whole, problem = problem, only(problem, best)
+                fit = with_choice(whole, fit_baseline(problem), likely)
     except ConfigError:
         raise
     except ValueError as error:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from tsogrid.analysis import ensemble
 from tsogrid.analysis.scatter import median, point_to_point
-from tsogrid.analysis.select import cells, light_curve_attributes, require_result, roles_of, source_number
+from tsogrid.analysis.select import cells, light_curve_attributes, require_result, roles_of, source_number, with_text
 from tsogrid.analysis.veto import against_others, check, vetoed
 from tsogrid.errors import ConfigError
 
@@ -89,7 +89,7 @@ def relative(
     tested = check(np.asarray(result["time"], float), *made.against_others)
     rejected = (np.isfinite(made.normal) & ~made.kept & made.used[:, None]).sum(axis=0)
 
-    curve = ordered.isel(source=0).drop_vars(["flux", "flux_err"])
+    curve = with_text(ordered.isel(source=0).drop_vars(["flux", "flux_err"]))
     curve = curve.assign_coords(reference=("reference", np.array(names, dtype=object), {"long_name": "reference star"}))
     for name, own, values, long_name in (
         ("flux", ("time",), value, "relative flux"),

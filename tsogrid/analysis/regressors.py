@@ -89,17 +89,43 @@ def _series(name: str, result: xr.Dataset, curve: xr.Dataset) -> Regressor:
         if variable in result.variables and "time" in result[variable].dims and variable != "time":
             break
     else:
-        raise ConfigError(f"regressors: expected one of {', '.join(_known(result))}; found {name!r}.")
+        raise ConfigError(f"regressors: expected one of {', '.join(_known(result))}; found {name!r}.{_elsewhere(result)}")
     array = result[variable]
     for dim in ("source", "aperture", "sky"):
         if dim in array.dims:
             if dim not in curve.coords or curve[dim].ndim:
                 raise ConfigError(f"regressors: {name!r} is of one {dim}, and the light curve does not say of which it is.")
             array = array.isel({dim: int(np.flatnonzero(result[dim].to_numpy() == curve[dim].item())[0])})
+    if "time" in array.dims:
+        array = _at(array, curve, name)
     if array.dims != ("time",) or array.dtype.kind not in "fiub":
         raise ConfigError(f"regressors: expected numbers over time, found {name!r} over {', '.join(map(str, array.dims))}.")
     unit, words = str(array.attrs.get("units", "1")), str(array.attrs.get("long_name", variable))
     return Regressor(name, array.to_numpy().astype(float), unit, words)
+
+
+def _at(array: xr.DataArray, curve: xr.Dataset, name: str) -> xr.DataArray:
+    """Take the frames of the light curve, which may be some of the result's."""
+    own, wanted = array["time"].to_numpy(), curve["time"].to_numpy()
+    if np.array_equal(own, wanted):
+        return array
+    place = np.searchsorted(own, wanted)
+    if not np.array_equal(own[np.minimum(place, len(own) - 1)], wanted):
+        raise ConfigError(
+            f"regressors: {name!r} is known at the frames of the result, and the light curve has other times. Detrend "
+            "first, then bin."
+        )
+    return array.isel(time=place)
+
+
+def _elsewhere(data: xr.Dataset) -> str:
+    """Say where positions are, if they are asked of a light curve."""
+    if "source" in data.dims:
+        return ""
+    return (
+        " A light curve does not hold what was measured beside it: result.tso.detrend(...), or give result=...; "
+        "regressors=[] takes none."
+    )
 
 
 def _known(result: xr.Dataset) -> list[str]:

@@ -25,7 +25,7 @@ def require_result(data: xr.Dataset) -> None:
     if missing:
         raise ConfigError(
             "expected a result of tsogrid (from measure, run or open_result), found a Dataset without "
-            f"{', '.join(missing)}; a light curve that was taken from one has nothing left to choose from."
+            f"{', '.join(missing)}. A light curve that was taken out of a result has none of them: ask the result itself."
         )
 
 
@@ -171,8 +171,15 @@ def cells(result: xr.Dataset, aperture: Any = None, sky: Any = None) -> tuple[xr
             result = result.isel({dim: 0})
             words.append(f"{dim} {result[dim].item()} (the only one)")
             continue
-        words.append(f"{result.sizes[dim]} {'apertures' if dim == 'aperture' else 'skies'}")
-    return result, ", ".join(words)
+        many = "apertures" if dim == "aperture" else "skies"
+        words.append(f"{result.sizes[dim]} {many}" if result.sizes[dim] > 1 else f"{dim} {result[dim].item(0)}")
+    return with_text(result), ", ".join(words)
+
+
+def with_text(data: xr.Dataset) -> xr.Dataset:
+    """Give labels of one source, aperture or sky as objects: the zarr 3 specification has no text of a fixed width."""
+    fixed = {name: value.astype(object) for name, value in data.coords.items() if value.dtype.kind == "U"}
+    return data.assign_coords(fixed) if fixed else data
 
 
 def light_curve_attributes(result: xr.Dataset) -> dict[str, Any]:

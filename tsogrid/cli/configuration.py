@@ -3,6 +3,7 @@
 The file is a configuration, or a parameter file of tshirt, which may hold a batch of runs.
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tsogrid.config import Config
 
 SUFFIXES = (".yaml", ".yml")
+_ADVISED = re.compile(r"--set ([\w.]+)=")  # the key that a warning names as the other way
 
 
 def is_configuration(name: str) -> bool:
@@ -140,7 +142,8 @@ def _read(path: Path, over: dict[str, Any]) -> "list[Config]":
             "(srcNameShort and nightName name them), or write them apart with `tsogrid convert --output`."
         )
     for words in conversion.differences:
-        warnings.warn(f"tshirt: {words}", TsogridWarning, stacklevel=2)
+        if not any(key in over for key in _ADVISED.findall(words)):  # who has set the key has decided
+            warnings.warn(f"tshirt: {words}", TsogridWarning, stacklevel=2)
     return [Config.from_mapping(overridden(deepcopy(run.content), over, Config), where=run.where) for run in conversion.runs]
 
 

@@ -82,7 +82,8 @@ def times_line(frames: "xr.Dataset") -> str:
 
 def _standing(path: Path, plan: "Plan", mode: "Mode") -> tuple[str, "Store | None"]:
     """What stands where the store will be, refused as the run would refuse it."""
-    from tsogrid.engine.identity import check_extension, check_identity, identity_of
+    from tsogrid.engine.extension import extension
+    from tsogrid.engine.identity import check_identity, identity_of
     from tsogrid.engine.store import existing, pending
     from tsogrid.errors import StoreError
 
@@ -93,14 +94,15 @@ def _standing(path: Path, plan: "Plan", mode: "Mode") -> tuple[str, "Store | Non
     if mode == "overwrite":
         return "exists and would be replaced", None
     if mode == "extend":
-        check_extension(path, plan)
+        kept = extension(path, plan)
     else:
         check_identity(path, plan)
     found = existing(path)
     assert found is not None
     missing = len(pending(found, found.passes - 1))
-    if mode == "extend" and plan.n_frames > found.n_frames:
-        return f"exists with {found.n_frames} frames, {plan.n_frames - found.n_frames} would be added", found
+    if mode == "extend" and kept.added:
+        again = f", {found.n_frames - kept.frames} measured again" if kept.frames < found.n_frames else ""
+        return f"exists with {found.n_frames} frames, {plan.n_frames - found.n_frames} would be added{again}", found
     return (f"exists, {missing} of {found.n_shards} shards are missing" if missing else "exists and is complete"), found
 
 

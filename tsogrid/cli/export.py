@@ -29,7 +29,7 @@ def export(
     band: Annotated[str | None, typer.Option(help="aavso: the filter's letters [default: header].", metavar="BAND")] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The file [default: STORE with .ecsv, .nc, .tbl …, after .drift or .eureka].", metavar="PATH"),
+        typer.Option(help="The file [default: STORE with .ecsv, .nc, .tbl …; .jwst.ecsv …].", metavar="PATH"),
     ] = None,
 ) -> None:
     """Write a result as a file for other programs.
@@ -44,8 +44,7 @@ def export(
 
     if to not in FORMATS:
         raise typer.BadParameter(f"expected {', '.join(FORMATS)}; found {to!r}", param_hint="--to")
-    # A drift file is an input of other runs, and Eureka's names are not the whole result: neither takes its place.
-    own = f".{profile}" if profile in ("drift", "eureka") else ""
+    own = f".{profile}" if profile else ""  # no profile's file takes the place of the plain form's
     path = output or store.with_suffix(own + SUFFIXES[to])
     with reading(store):
         write(

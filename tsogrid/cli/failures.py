@@ -5,6 +5,7 @@ missing package, no memory) get their words here; anything else is called a defe
 """
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -158,6 +159,7 @@ def _warnings_in_lines(debug: bool) -> Iterator[None]:
         text = " ".join(str(message).split())
         if text not in shown:
             shown.add(text)
+            logging.getLogger("tsogrid").warning(text)
             _say(f"warning: {text}" if issubclass(category, TsogridWarning) else f"{category.__name__}: {text}")
 
     # Worker processes warn on their own; they inherit this.

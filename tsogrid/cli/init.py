@@ -142,7 +142,7 @@ output:
   store: {_quoted(store)}
 
 cluster:
-  kind: auto                 # none, local, or address with address: tcp://host:8786
+  kind: auto                 # none, local, slurm, pbs, kubernetes, or address with address: tcp://host:8786
 """
 
 

@@ -34,7 +34,7 @@ def inspect(
     if named and len(files) > 1:
         raise ConfigError(f"inspect: expected frames or one configuration, found {', '.join(files[:3])} together.")
     configs = configured(Path(files[0])) if named else []
-    sources = [config.input for config in configs] or [InputConfig(files=files)]
+    sources = [config.observed for config in configs] or [InputConfig(files=files)]
     found = [_inspected(source) for source in sources]
     for content, config in zip(found, configs, strict=False):
         content["calibration"] = _calibration(config, content["sections"], content["shape"])
@@ -85,7 +85,7 @@ def contents(frames: "xr.Dataset", source: "InputConfig", notes: list[str]) -> d
     time, attributes = frames["time"], frames.attrs
     known = {
         "units": "1",
-        **{key: time.attrs[key] for key in ("units", "scale", "format", "time_origin") if key in time.attrs},
+        **{key: time.attrs[key] for key in ("units", "scale", "format", "time_origin", "source") if key in time.attrs},
     }
     first, last = (float(value) for value in time.to_numpy()[[0, -1]])
     names = list(dict.fromkeys(str(name) for name in frames["file"].to_numpy())) if "file" in frames.coords else []
@@ -97,6 +97,7 @@ def contents(frames: "xr.Dataset", source: "InputConfig", notes: list[str]) -> d
         "time": {"first": first, "last": last, **known},
         "camera": {key: attributes[key] for key in _CAMERA if key in attributes},
         "target": attributes.get("target"),
+        "site": attributes.get("site"),
         "units": attributes.get("units"),
         "error": _error_source(frames, source),
         "data_quality": "dq" in frames,
@@ -149,6 +150,8 @@ def in_lines(content: dict[str, Any]) -> list[str]:
         ("files", f"{len(names)}: {shown}" if names else None),
         ("frames", f"{content['frames']} of {ny} × {nx} pixels (y × x), {content['dtype']}"),
         ("times", when),
+        ("told by", time.get("source")),
+        ("site", content["site"]),
         ("exposure", f"{content['integration_time']:g} s" if content["integration_time"] else None),
         ("camera", ", ".join(f"{value}" for value in content["camera"].values()) or None),
         ("target", content["target"]),

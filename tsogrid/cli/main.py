@@ -26,6 +26,8 @@ from tsogrid.cli.simulate import simulate
 from tsogrid.cli.stats import stats
 from tsogrid.cli.status import status
 from tsogrid.cli.submit import submit
+from tsogrid.cli.verify import verify
+from tsogrid.cli.watch import watch
 
 DEBUG = "--debug"  # taken by every subcommand
 EPILOG = (
@@ -40,7 +42,25 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _command in (demo, init, inspect, detect, run, submit, status, convert, stats, detrend, report, jwst, export, simulate):
+COMMANDS = (
+    demo,
+    init,
+    inspect,
+    detect,
+    run,
+    watch,
+    submit,
+    status,
+    verify,
+    convert,
+    stats,
+    detrend,
+    report,
+    jwst,
+    export,
+    simulate,
+)
+for _command in COMMANDS:
     app.command()(_command)
 
 

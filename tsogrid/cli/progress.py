@@ -3,12 +3,14 @@
 Both count for the summary at the end what was measured and how long it took; what an earlier run had measured is left out.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+LOG = logging.getLogger("tsogrid")  # the log file holds what is said
 PAUSE = 10.0  # seconds between two lines of a log
 STEP = 0.01  # share of the run between two lines of a log: no run writes more than a hundred
 
@@ -70,6 +72,7 @@ class Lines(Counted):
         self.say(f"{self.done} of {self.total} frames ({share:.0f} %), {rate:.0f} frames/s, {duration(left)} left")
 
     def say(self, message: str) -> None:
+        LOG.info(message)
         print(f"{time.strftime('%H:%M:%S')} {message}", file=self._stream, flush=True)
 
     def _plan_next(self) -> None:
@@ -95,6 +98,7 @@ class Bar(Counted):
         self._bar.update(self._task, completed=self.done, rate=rate)
 
     def say(self, message: str) -> None:
+        LOG.info(message)
         self._bar.console.print(message, markup=False, highlight=False)
 
 

@@ -13,8 +13,11 @@ def report(
     frames: Annotated[
         list[str] | None,
         typer.Option(
-            help="The frames: files, folder or pattern [default: looked for beside the store].", metavar="FILES..."
+            help="Files, folder or pattern [default: looked for beside the store and in its YAML].", metavar="FILES..."
         ),
+    ] = None,
+    time_reference: Annotated[
+        float | None, typer.Option(help="Days that plots take off the times, as 2460000.", metavar="DAYS")
     ] = None,
 ) -> None:
     """Show everything there is to say of a result on one page.
@@ -28,7 +31,7 @@ def report(
 
     path = output or store.with_suffix(".html")
     with reading(store):
-        written = write(open_result(store), path, [*(frames or []), *(more or [])] or None)
+        written = write(open_result(store), path, [*(frames or []), *(more or [])] or None, time_reference)
     typer.echo(f"{written.path}: written from {store}")
     for each in written.missing:
         typer.echo(f"missing: {each}")

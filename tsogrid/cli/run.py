@@ -1,6 +1,7 @@
 """``tsogrid run``: measure the frames of a configuration into a store."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,12 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and its cost; write nothing.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; the store must exist.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the store holds.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Also measure files added at the end.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Also measure files added since.")] = False,
+    log: Annotated[Path | None, typer.Option(help="The log file [default: STORE with .log].", metavar="PATH")] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="The log as JSON, a line an event.")] = False,
+    performance_report: Annotated[
+        Path | None, typer.Option(help="Write dask's report of the run, an HTML page.", metavar="PATH")
+    ] = None,
 ) -> None:
     """Measure frames into light curves.
 
@@ -48,7 +54,7 @@ def run(
         raise typer.BadParameter(f"choose one of --{' and --'.join(chosen)}")
     mode: Any = chosen[0] if chosen else "run"
     each = configured(config, files or (), given or (), store=store, cluster=cluster, workers=workers, block=block)
-    do = _forecast if dry_run else _measure
+    do = _forecast if dry_run else partial(_measure, log=log, log_json=log_json, performance_report=performance_report)
     if len(each) == 1:
         do(each[0], mode)
     else:
@@ -80,11 +86,13 @@ def _forecast(config: "Config", mode: "Mode") -> None:
     typer.echo("\n".join(forecast(config, mode)))
 
 
-def _measure(config: "Config", mode: "Mode") -> None:
+def _measure(config: "Config", mode: "Mode", *, log: Path | None, log_json: bool, performance_report: Path | None) -> None:
     from tsogrid import run as measure
+    from tsogrid.cli.run_log import logged
 
-    with progress_on(sys.stdout) as progress:
-        result = measure(config, mode=mode, progress=progress)
+    file = log or Path(str(config.output.store)).with_suffix(".jsonl" if log_json else ".log")
+    with progress_on(sys.stdout) as progress, logged(file, log_json):
+        result = measure(config, mode=mode, progress=progress, performance_report=performance_report)
     path = _shown(Path(str(config.output.store)))
     typer.echo("\n".join(summary(result, path, progress)))
     if config.output.diagnostics:
@@ -120,7 +128,7 @@ def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
     list of str
     """
     sizes = result.sizes
-    counts = ", ".join(f"{sizes[dim]} {dim}{'s' if sizes[dim] > 1 and dim != 'sky' else ''}" for dim in _DIMS)
+    counts = ", ".join(f"{sizes[dim]} {_MANY[dim] if sizes[dim] > 1 else dim}" for dim in _MANY)
     lines = [f"{path}: {sizes['time']} frames; {counts}"]
     if progress.measured:
         passes = max(1, progress.total // sizes["time"])
@@ -132,7 +140,7 @@ def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
     return lines
 
 
-_DIMS = ("source", "aperture", "sky")
+_MANY = {"source": "sources", "aperture": "apertures", "sky": "skies"}
 
 
 def flagged(result: "xr.Dataset") -> str:

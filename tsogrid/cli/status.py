@@ -58,7 +58,7 @@ def lines(found: "Status") -> list[str]:
         )
     if found.began is not None:
         rows.append(f"began     {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found.began))}")
-    if found.error and found.state in ("failed", "stopped"):
+    if found.error and found.state == "failed":
         rows.append(f"ended by  {found.error.splitlines()[0]}")
     for item in found.failed[:10]:
         rows.append(f"failed    frames {item['frames'][0]} … {item['frames'][1]}: {' '.join(item['error'].split())}")

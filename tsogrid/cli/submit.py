@@ -25,6 +25,8 @@ def submit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on; the store must exist.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the store holds.")] = False,
     extend: Annotated[bool, typer.Option("--extend", help="Also measure files added at the end.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="As for `tsogrid run`.")] = False,
+    performance_report: Annotated[Path | None, typer.Option(help="As for `tsogrid run`.", metavar="PATH")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the job's script; write and submit nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
@@ -46,6 +48,8 @@ def submit(
     options = [f"--set={setting}" for setting in given or ()]
     options += [f"--cluster={jobs.kind}"] + ([f"--workers={workers}"] if workers else [])
     options += ([f"--block={block}"] if block else []) + [f"--{name}" for name in chosen]
+    options += ["--log-json"] if log_json else []
+    options += [f"--performance-report={performance_report}"] if performance_report else []
     result = Path(str(each[0].output.store))
     if len(each) == 1:
         options.append(f"--store={result}")

@@ -116,6 +116,15 @@ class CalibrateConfig(Section):
     saturation: Saturation | None = None
     nan: Literal["mask", "leave"] | float = "mask"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _elsewhere(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in ("gain", "read_noise"):
+                if key in data:
+                    raise ValueError(f"{key} stands under input: write input.{key}, or that of each amplifier in overscan")
+        return data
+
     @field_validator("overscan", "cosmic_rays", mode="before")
     @classmethod
     def _switched_off(cls, value: Any) -> Any:

@@ -56,6 +56,10 @@ class CenterConfig(Section):
     def _consistent(self) -> "CenterConfig":
         if self.position == "file" and self.position_file is None:
             raise ValueError("position: file needs position_file: a table with frame, source, x, y, or another result")
+        if self.position != "file" and self.position_file is not None:
+            raise ValueError(f"position_file is read with position: file, found position: {self.position}: give that too")
+        if self.repair is not None and self.method == "none":
+            raise ValueError("repair mends measured centres, and method: none measures none: leave repair out")
         if isinstance(self.sky, list) and any(getattr(step, "scaled", None) for step in self.sky):
             raise ValueError(
                 "center.sky: scaled needs the FWHM, which is measured after the sky is taken off: give fixed sizes"

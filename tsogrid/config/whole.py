@@ -40,7 +40,7 @@ class InputConfig(Section):
     """``input``: which frames, and how to read them."""
 
     files: Names = []
-    reader: Literal["auto", "jwst", "fits"] = "auto"
+    reader: Literal["auto", "jwst", "tpf", "fits"] = "auto"
     extension: int | str | None = None
     exclude: Names = []
     error: Literal["auto", "err", "none"] = "auto"
@@ -59,6 +59,12 @@ class InputConfig(Section):
     time_offset: Annotated[float | None, BeforeValidator(clock_offset)] = None  # hours of a local clock ahead of UTC
     site: str | SiteConfig | None = None  # None: of the header; none: no site
     target: str | TargetConfig | None = None  # None: the first source with ra and dec, else of the header
+
+    @model_validator(mode="after")
+    def _whose_format(self) -> "InputConfig":
+        if self.time_format != "auto" and self.time_keyword is None:
+            raise ValueError(f"time_format: {self.time_format} says what a time_keyword holds, and none is given: name it")
+        return self
 
 
 class Source(Section):

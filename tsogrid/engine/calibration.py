@@ -139,7 +139,9 @@ def _scaled(
         error = np.require(error, data.dtype, ["C", "W"])
     elif np.isfinite(recipe.electrons_per_unit):
         electrons = recipe.electrons_per_unit
-        error = (np.sqrt(photon_variance(data * electrons, recipe.read_noise)) / electrons).astype(data.dtype, copy=False)
+        error = data * electrons  # and on in place: making arrays would take longer than the numbers
+        np.sqrt(photon_variance(error, float(recipe.read_noise), out=error), out=error)
+        error /= electrons
     return data, error
 
 

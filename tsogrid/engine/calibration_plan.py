@@ -4,6 +4,7 @@ Everything that headers and calibration files decide is decided here, once, befo
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +18,10 @@ from tsogrid.config import Config, Dark, Flat, Master
 from tsogrid.engine.detector import Detector, Masters
 from tsogrid.engine.electronics import electronics_of, less_electronics, with_bias
 from tsogrid.engine.masters import Made, combined, digest, kept_or_made, made, ready_master
-from tsogrid.errors import ConfigError, InputError
+from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.io.calibration_frames import CalibrationFile, calibration_files, is_raw, require_shape
 
+LEVEL = 2.0  # data units: the overscan of a master that is less it
 SAME_EXPOSURE = 1e-3  # relative difference up to which exposure times are one
 
 
@@ -112,19 +114,19 @@ class _Series:
                 self.bad |= ~np.isfinite(image.data)
         named = {"bias": self.bias, "dark": dark, **{f"flat{index or ''}": flat for index, flat in enumerate(flats)}}
         hashes = dict(self.electronics.hashes) | {name: each.hash for name, each in named.items() if each is not None}
-        masters = Masters(
-            self.bias and self.bias.data, self.bias and self.bias.error, dark and dark.data, dark and dark.error
-        )
+        every = calibrate.errors == "all"  # else the errors of masters need not travel
+        bias_image, bias_error = _images(self.bias, every)
+        dark_image, dark_error = _images(dark, every)
         return Detector(
             self.shape,
             self.electronics.strips,
             self.electronics.statistic,
             self.electronics.order,
-            masters,
-            tuple((flat.data, flat.error) for flat in flats),
+            Masters(bias_image, bias_error, dark_image, dark_error),
+            tuple((flat.data, flat.error if every else None) for flat in flats),
             which,
             factor,
-            calibrate.errors == "all",
+            every,
             tuple(lines),
             hashes,
         )
@@ -143,10 +145,27 @@ class _Series:
             require_shape(files, self.shape, what)
         return files
 
+    def _ready(self, file: CalibrationFile, what: str) -> Made:
+        """A master as it is, with a warning if its own overscan shows that it is not ready."""
+        found = ready_master(file, self.shape, self.trim, what)
+        for y0, y1, x0, x1 in [strip.section for strip in self.electronics.strips] if file.shape == self.shape else []:
+            pixels = found.data[y0:y1, x0:x1]
+            pixels = pixels[np.isfinite(pixels)]
+            level, scatter = (float(np.median(pixels)), float(np.std(pixels))) if pixels.size else (0.0, 0.0)
+            if abs(level) > max(LEVEL, 10 * scatter):
+                warnings.warn(
+                    f"calibrate.{what}: {file.name} seems to hold its overscan still (a level of {level:.6g} "
+                    "there), which is "
+                    "taken off the frames: say raw: true if it is as read out, or leave the overscan's columns out of it.",
+                    TsogridWarning,
+                    stacklevel=2,
+                )
+        return found
+
     def _bias(self, master: Master) -> Made:
         files = self._files(master, "bias")
         if not is_raw(master):
-            return ready_master(_only(files, "bias"), self.shape, self.trim, "bias")
+            return self._ready(_only(files, "bias"), "bias")
         depends = [master.combine, master.clip, self.electronics.hashes, self.electronics.statistic, self.electronics.order]
         return kept_or_made(
             self._folder,
@@ -206,7 +225,7 @@ class _Series:
             files = matched or files
         if not is_raw(dark):
             file = _only(files, "dark")
-            return ready_master(file, self.shape, self.trim, "dark"), seconds[file.path]
+            return self._ready(file, "dark"), seconds[file.path]
         known = [own for file in files if (own := seconds[file.path]) is not None]
         scaled = len(known) == len(files) and not _same(known)
         if scaled and not self._has_level:
@@ -268,7 +287,7 @@ class _Series:
                     "do not say theirs. Say calibrate.flat.filter."
                 )
             return self._raw_flat(flat, fitting)
-        found = ready_master(_only(fitting, "flat"), self.shape, self.trim, "flat")
+        found = self._ready(_only(fitting, "flat"), "flat")
         data, error = self._normalised(found.data.astype(np.float64), found.error, flat, found.label)
         return made(data, error, found.label)
 
@@ -343,6 +362,12 @@ class _Series:
         with np.errstate(invalid="ignore"):
             data = np.where(data / level >= max(flat.minimum, 1e-6), data / level, np.nan)
         return data, None if error is None else error / level
+
+
+def _images(master: Made | None, with_error: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+    if master is None:
+        return None, None
+    return master.data, master.error if with_error else None
 
 
 def _only(files: Sequence[CalibrationFile], what: str) -> CalibrationFile:

@@ -121,19 +121,15 @@ def _widths_at(
 ) -> Arrays:
     """Widths and height of the sources, by a Gaussian without offset that stays where each was found."""
     center = recipe.center
-    fits = []
-    for source in range(level.shape[1]):
-        one = slice(source, source + 1)
-        fits.append(
-            gaussian.gaussian_fit(
-                data - level[:, source, None, None].astype(data.dtype),
-                error,
-                found.x[:, one],
-                found.y[:, one],
-                center.fit_box,
-                weights=center.weights,
-                fixed_center=True,
-                fit_offset=False,
-            )
-        )
-    return {name: np.concatenate([getattr(fit, name) for fit in fits], axis=1) for name in _WIDTHS}
+    fit = gaussian.gaussian_fit(
+        data,
+        error,
+        found.x,
+        found.y,
+        center.fit_box,
+        weights=center.weights,
+        fixed_center=True,
+        fit_offset=False,
+        level=level,
+    )
+    return {name: getattr(fit, name) for name in _WIDTHS}

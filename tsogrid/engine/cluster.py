@@ -80,7 +80,7 @@ def n_workers(config: ClusterConfig, kind: str | None = None) -> int:
     int
     """
     if kind == ACTIVE:
-        return max(1, len(active_client().scheduler_info(n_workers=-1)["workers"]))  # type: ignore[union-attr]
+        return max(1, len(active_client().nthreads()))  # type: ignore[union-attr]
     if config.workers:
         return config.workers
     adaptive = getattr(config, "adaptive", None)
@@ -240,7 +240,7 @@ def told_of(client: Any, config: ClusterConfig) -> list[str]:
     list of str
     """
     lines = [f"scheduler: {client.scheduler.address}"]
-    port = client.scheduler_info(n_workers=0).get("services", {}).get("dashboard")
+    port = client.scheduler_info().get("services", {}).get("dashboard")
     if port is None or importlib.util.find_spec("bokeh") is None:
         return lines
     # dask's own link has the scheduler's host, where the dashboard does not listen if it is on loopback.

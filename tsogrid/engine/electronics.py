@@ -105,7 +105,7 @@ def less_electronics(detector: Detector, file: CalibrationFile, row: int, rows: 
     Returns
     -------
     ndarray, shape (rows, nx)
-        In double precision.
+        In double precision; overscan pixels are NaN.
     """
     region = (rows.start, rows.stop, 0, detector.shape[1])
     pixels = file.read(row, rows=rows)
@@ -113,4 +113,7 @@ def less_electronics(detector: Detector, file: CalibrationFile, row: int, rows: 
     correction = detector.for_block(region, strips, 0, 1)
     for each in correction.levels:
         pixels[each.rows, each.columns] -= each.level[0][:, None] if each.axis == 1 else each.level[0]
+    for strip in detector.strips:  # whose own pixels are no data
+        y0, y1, x0, x1 = strip.section
+        pixels[max(y0 - rows.start, 0) : max(y1 - rows.start, 0), x0:x1] = np.nan
     return pixels if correction.masters.bias is None else pixels - correction.masters.bias

@@ -5,24 +5,46 @@ shard. On a cluster the plan is one task on which all blocks depend, so that it 
 when a worker dies.
 """
 
+import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tsogrid.engine.log import tell
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.store import Store, write
+from tsogrid.engine.worker_watch import watched
 from tsogrid.errors import RunError, TsogridError
 
 Given = Callable[[int, int], Arrays | None]
-Advance = Callable[[int], None]
 Failed = Callable[[int, int, BaseException], None]
 
 
 def unnoted(index: int, shard: int, error: BaseException) -> None:
     """The listener to failures that keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of what happens.
+
+    Parameters
+    ----------
+    advance : callable
+        Told the number of frames of each block that is measured.
+    say : callable
+        Told what the user should know.
+    failed : callable
+        Told the pass, the shard and what was wrong with it.
+    """
+
+    advance: Callable[[int], None]
+    say: Callable[[str], None]
+    failed: Failed = unnoted
 
 
 Timing = tuple[float, float, float]  # see `tsogrid.engine.store.TIMINGS`
@@ -47,8 +69,7 @@ def execute(
     shards: list[int],
     given: Given,
     client: Any | None,
-    advance: Advance,
-    failed: Failed,
+    listener: Listener,
 ) -> None:
     """Measure and write shards.
 
@@ -66,18 +87,16 @@ def execute(
         (start, stop) → positions from earlier passes, or None.
     client : distributed.Client or None
         None: in this process.
-    advance : callable
-        Told the number of frames of each block that is measured.
-    failed : callable
-        Told the pass, the shard and what was wrong with it.
+    listener : Listener
+        Who is told of what happens.
 
     Raises
     ------
     TsogridError
-        A block could not be measured or a shard not written; the other shards are finished first.
+        A block could not be measured or a shard not written; the other shards are finished first. Or there were no workers.
     """
     run = _execute_here if client is None else _execute_on
-    failures = run(plan, store, index, shards, given, client, advance, failed)
+    failures = run(plan, store, index, shards, given, client, listener)
     if not failures:
         return
     if len(failures) == 1 and isinstance(failures[0], TsogridError):
@@ -90,7 +109,7 @@ def execute(
 
 
 def _execute_here(
-    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: None, advance: Advance, failed: Failed
+    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: None, listener: Listener
 ) -> list[BaseException]:
     failures: list[BaseException] = []
     for shard in shards:
@@ -98,12 +117,26 @@ def _execute_here(
             blocks = []
             for start, stop in store.blocks(shard):
                 blocks.append(measure_and_time(plan, start, stop, index, given(start, stop)))
-                advance(stop - start)
+                listener.advance(stop - start)
             write_blocks(store, index, shard, blocks)
+            _tell_written(store, index, shard)
         except TsogridError as error:
             failures.append(error)
-            failed(index, shard, error)
+            _tell_failed(store, index, shard, error, listener)
     return failures
+
+
+def _tell_written(store: Store, index: int, shard: int) -> None:
+    start, stop = store.bounds(shard)
+    fields: dict[str, Any] = {"pass": index, "shard": shard, "frames": [start, stop - 1]}
+    tell("shard", f"frames {start} … {stop - 1} are on disk", **fields)
+
+
+def _tell_failed(store: Store, index: int, shard: int, error: BaseException, listener: Listener) -> None:
+    start, stop = store.bounds(shard)
+    fields: dict[str, Any] = {"pass": index, "shard": shard, "frames": [start, stop - 1], "error": type(error).__name__}
+    tell("failed", f"frames {start} … {stop - 1} could not be measured: {error}", logging.ERROR, **fields)
+    listener.failed(index, shard, error)
 
 
 def _identity(value: Any) -> Any:
@@ -111,7 +144,7 @@ def _identity(value: Any) -> Any:
 
 
 def _execute_on(
-    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any, advance: Advance, failed: Failed
+    plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any, listener: Listener
 ) -> list[BaseException]:
     from distributed import as_completed
 
@@ -131,12 +164,21 @@ def _execute_on(
     failures: list[BaseException] = []
     with client.as_current():
         waiting = as_completed([*frames, *writes])
-    for future in waiting:
-        if future in frames:
-            if future.status == "finished":
-                advance(frames[future])
-            del frames[future]  # its result stays only until its shard is written
-        elif future.status != "finished":
-            failures.append(future.exception() or RunError(f"shard {writes[future]} was {future.status}"))
-            failed(index, writes[future], failures[-1])
+
+    def call_off() -> None:
+        client.cancel([*writes, *frames])
+
+    with watched(client, plan.config.cluster.worker_timeout, listener.say, call_off) as watch:
+        for future in waiting:
+            if future in frames:
+                if future.status == "finished":
+                    listener.advance(frames[future])
+                del frames[future]  # its result stays only until its shard is written
+            elif future.status == "finished":
+                _tell_written(store, index, writes[future])
+            elif watch.reason is None:
+                failures.append(future.exception() or RunError(f"shard {writes[future]} was {future.status}"))
+                _tell_failed(store, index, writes[future], failures[-1], listener)
+    if watch.reason is not None:
+        raise RunError(watch.reason)
     return failures

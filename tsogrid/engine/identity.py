@@ -49,7 +49,7 @@ def check_identity(path: Path, plan: Plan) -> None:
             f"{path} holds another run; nothing was changed. It differs in:\n"
             + "\n".join(f"  {line}" for line in differences)
             + "\nChoose another --store, or replace it with --overwrite"
-            + (" (--extend measures files that were added at the end)." if _grew(found, plan) else ".")
+            + (" (--extend measures files that were added)." if _grew(found, plan) else ".")
         )
 
 
@@ -87,27 +87,3 @@ def _changed_inputs(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> lis
         if names
     ]
     return lines or ["input files in another order, or one of them more than once"]
-
-
-def check_extension(path: Path, plan: Plan) -> None:
-    """Refuse an extension whose new frames do not all come after the old ones.
-
-    Raises
-    ------
-    IdentityError
-        With what differs, or the new files that are not at the end.
-    """
-    found = identity_of(path)
-    old, new = (found or {})["identity"], plan.identity()
-    lines = difference(old["config"], new["config"], "config")
-    whole = old["frames"] // 100
-    lines += difference(old["positions"][:whole], new["positions"][:whole], "positions")
-    if lines:
-        raise IdentityError(f"{path} holds another run; --extend adds files only. It differs in:\n  " + "\n  ".join(lines))
-    if new["inputs"][: len(old["inputs"])] != old["inputs"] or new["frames"] < old["frames"]:
-        known = {item["name"]: item for item in old["inputs"]}
-        added = [item["name"] for item in new["inputs"] if known.get(item["name"]) != item]
-        raise IdentityError(
-            f"{path}: --extend expects the new files after the old ones in time; new or changed: {', '.join(added[:5])}"
-            f"{' …' if len(added) > 5 else ''}. Measure everything with --overwrite, or into another --store."
-        )

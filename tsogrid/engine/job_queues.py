@@ -8,9 +8,11 @@ import math
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -104,12 +106,15 @@ def walltime_text(config: QueueCluster, walltime: str | None = None) -> str:
 
 
 def _cluster_class(config: QueueCluster) -> Any:
+    before = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError:
         raise ConfigError(
             f'kind: {config.kind} needs the package dask-jobqueue, found none: python -m pip install "tsogrid[hpc]"'
         ) from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)  # which the import replaced: Ctrl-C would end a run as if all were well
     return _CLASSES[type(config)](dask_jobqueue)
 
 

@@ -129,7 +129,9 @@ class Plan:
             str(name): variable[first:last, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
             for name, variable in self.frames.variables.items()
         }
-        regions = [] if self.detector is None else self.detector.needed(window.region)
+        if self.detector is None or window.region == (0, self.shape[0], 0, self.shape[1]):
+            return self.pixels(window, arrays, start, stop)
+        regions = self.detector.needed(window.region)
         strips = [self.frames["data"].variable[first:last, a:b, c:d].to_numpy() for a, b, c, d in regions]
         return self.pixels(window, arrays, start, stop, strips)
 
@@ -355,8 +357,10 @@ def make_plan(
     wcs = frames["wcs"].to_numpy() if "wcs" in frames.coords else None
     files = [str(name) for name in frames["file"].to_numpy()] if "file" in frames.coords else []
     sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs, files)
+    # Of a packed frame everything is unpacked for any window: one window is read, and overscans out of a whole frame.
+    single_window = single_window or "packed" in frames["data"].attrs
     windows = plan_windows(recipe, sources.planned, shape, single=single_window)
-    if single_window and detector is not None and detector.strips:  # pixels that come as dask arrays bring their overscan
+    if single_window and detector is not None and detector.strips:
         windows = (Window(0, shape[0], 0, shape[1], windows[0].sources),)
     pixels = frames[[name for name in ("data", "error", "dq") if name in frames]]
     if not recipe.dq_mask | recipe.center_dq_mask:

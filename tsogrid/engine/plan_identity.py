@@ -25,8 +25,8 @@ def identity_of(plan: "Plan") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``config``, ``inputs``, ``frames`` (their number) and ``positions`` (hashes); the same for two plans whose results
-        are the same.
+        ``config``, ``inputs``, ``frames`` (their number), ``positions`` (hashes) and ``reading``; the same for two plans
+        whose results are the same.
     """
     config = plan.config.scientific()
     recipe, sources, detector = plan.recipe, plan.sources, plan.detector
@@ -46,7 +46,8 @@ def identity_of(plan: "Plan") -> dict[str, Any]:
         config["calibrate"]["hashes"] = dict(detector.hashes)
     inputs = json.loads(plan.coordinates.attrs.get("inputs", "[]"))
     inputs = [item | {"name": input_name(plan.config, item["name"])} for item in inputs]
-    return {"config": config, "inputs": inputs, "frames": plan.n_frames, "positions": _position_hashes(plan)}
+    hashes, reading = position_hashes(plan), _reading(plan)
+    return {"config": config, "inputs": inputs, "frames": plan.n_frames, "positions": hashes, "reading": reading}
 
 
 def input_name(config: Config, name: str) -> str:
@@ -59,12 +60,20 @@ def _moves(plan: "Plan") -> bool:
     return plan.config.center.position == "file" or len(plan.sources.planned) > 1
 
 
-def _position_hashes(plan: "Plan") -> list[str]:
-    """Hashes of planned positions that move."""
+def position_hashes(plan: "Plan", frames: int | None = None) -> list[str]:
+    """Hash planned positions that move, of the first `frames`; whole hashes stay when more come."""
     if not _moves(plan):
         return []
-    planned = plan.sources.planned
+    planned = plan.sources.planned[:frames]
     return [_hash(planned[start : start + FRAMES_A_HASH]) for start in range(0, len(planned), FRAMES_A_HASH)]
+
+
+def _reading(plan: "Plan") -> dict[str, str]:
+    """What the headers make of the configuration: how pixels are read, and what their numbers mean."""
+    recipe = plan.recipe
+    said = {str(name): str(variable.dtype) for name, variable in plan.frames.variables.items()}
+    names = ("scale", "electrons_per_unit", "read_noise", "unit", "fast_axis", "dq_mask", "center_dq_mask")
+    return said | {name: str(getattr(recipe, name)) for name in names} | {"amplifiers": _hash(recipe.amplifiers)}
 
 
 def _hash(values: np.ndarray) -> str:

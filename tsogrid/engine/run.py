@@ -5,7 +5,8 @@
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,9 +18,12 @@ from tsogrid.engine import cluster, store
 from tsogrid.engine.block_size import BLOCK_BYTES
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
-from tsogrid.engine.execute import Failed, execute, unnoted
-from tsogrid.engine.identity import check_extension, check_identity
+from tsogrid.engine.execute import Failed, Listener, execute, unnoted
+from tsogrid.engine.extension import Extension, extended, extension
+from tsogrid.engine.identity import check_identity
 from tsogrid.engine.lock import locked
+from tsogrid.engine.log import tell
+from tsogrid.engine.performance import reported, require_workers
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
@@ -70,7 +74,14 @@ class Estimate:
     workers: int
 
 
-def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None) -> xr.Dataset:
+def run(
+    config: Config,
+    *,
+    mode: Mode = "run",
+    progress: Progress | None = None,
+    performance_report: str | Path | None = None,
+    changed: Collection[str] = (),
+) -> xr.Dataset:
     """Measure the frames of a configuration and keep the result in a store.
 
     Parameters
@@ -79,9 +90,13 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         With ``input.files`` and ``output.store``.
     mode : {"run", "resume", "overwrite", "extend"}
         ``run`` makes the store, or goes on with a store of the same run; ``resume`` demands that it exists; ``overwrite``
-        replaces it; ``extend`` also measures frames that were added at the end.
+        replaces it; ``extend`` also measures frames that were added.
     progress : Progress, optional
         Who is told how far the run is.
+    performance_report : path-like, optional
+        Where dask's report of the run is written, an HTML page; the work is then done on a cluster.
+    changed : collection of str
+        For ``extend``: base names of files whose pixels have changed since they were measured, under the same header.
 
     Returns
     -------
@@ -100,9 +115,11 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         progress.say(f"calibration: {line}")
     with locked(path):
         store.recover(path)
-        found = _existing(path, plan, mode)
+        found, kept = _existing(path, plan, mode, changed)
         estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
-        target = _laid_out(path, plan.with_block(estimate.block), found, mode, progress)
+        if performance_report is not None:
+            estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
+        target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
         if not any(store.pending(target, index) for index in range(target.passes)):
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
@@ -110,7 +127,7 @@ def run(config: Config, *, mode: Mode = "run", progress: Progress | None = None)
         with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
             for line in cluster.told_of(client, config.cluster) if client else []:
                 progress.say(line)
-            with noted(target, estimate.kind) as course:
+            with noted(target, estimate.kind) as course, reported(client, performance_report):
                 measure_missing(plan.with_block(target.block), target, client, progress, course.failed)
     return store.open_result(path)
 
@@ -148,27 +165,32 @@ def store_path(config: Config) -> Path:
     return path
 
 
-def _existing(path: Path, plan: Plan, mode: Mode) -> store.Store | None:
-    """The store that is there, if this run may go on with it."""
+def _existing(path: Path, plan: Plan, mode: Mode, changed: Collection[str]) -> tuple[store.Store | None, Extension | None]:
+    """The store that is there, if this run may go on with it, and what of it an extension takes over."""
     found = store.existing(path)
     if mode == "resume" and found is None:
         raise StoreError(f"{path}: --resume expects a store, found nothing. Run without it to begin.")
     if mode == "extend" and found is not None:
-        check_extension(path, plan)
-    elif mode != "overwrite" and found is not None:
+        return found, extension(path, plan, changed)
+    if mode != "overwrite" and found is not None:
         check_identity(path, plan)
-    return found
+    return found, None
 
 
-def _laid_out(path: Path, plan: Plan, found: store.Store | None, mode: Mode, progress: Progress) -> store.Store:
+def _laid_out(
+    path: Path, plan: Plan, found: store.Store | None, kept: Extension | None, mode: Mode, progress: Progress
+) -> store.Store:
     """The store that the run writes into: the one that is there, or a new one."""
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
     store.tidy(found)
+    store.show_as(found, plan.config.plot.model_dump(exclude_none=True))
     for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
-    if mode == "extend" and found.n_frames < plan.n_frames:
-        return store.prepare(path, plan, keep=found)
+    if kept is not None and (kept.frames < found.n_frames or kept.added):
+        for note in kept.notes:
+            progress.say(note)
+        return extended(found, plan, kept.frames)
     return found
 
 
@@ -178,7 +200,15 @@ def measure_missing(
     """Measure and write every shard that is not marked, pass by pass."""
     missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
-    progress.begin(target.passes * target.n_frames, target.passes * target.n_frames - sum(lengths))
+    total = target.passes * target.n_frames
+    progress.begin(total, total - sum(lengths))
+    fields: dict[str, Any] = {
+        "store": str(target.path),
+        "frames": target.n_frames,
+        "passes": target.passes,
+        "block": target.block,
+    }
+    tell("begin", f"{sum(lengths)} of {total} frames are to be measured", missing=sum(lengths), shard=target.shard, **fields)
     for index, shards in enumerate(missing):
         if not shards:
             continue
@@ -192,7 +222,7 @@ def measure_missing(
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        execute(plan, target, index, shards, part, client, progress.advance, failed)
+        execute(plan, target, index, shards, part, client, Listener(progress.advance, progress.say, failed))
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:

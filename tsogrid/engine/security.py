@@ -6,6 +6,7 @@ the cluster.
 
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from tsogrid.config import AddressCluster, QueueCluster, TlsFiles
 from tsogrid.config.cluster import PATH_CHARACTERS
-from tsogrid.errors import ConfigError
+from tsogrid.errors import ConfigError, TsogridWarning
 
 
 def from_files(files: TlsFiles) -> Any:
@@ -90,6 +91,11 @@ def of_jobs(config: QueueCluster, folder: Path) -> Iterator[dict[str, Any]]:
         On entering: a file is missing, or its path cannot stand in a job's script, or a package is missing.
     """
     if config.security == "none":
+        warnings.warn(
+            "cluster.security: none: scheduler and workers speak plain TCP; whoever reaches this host can run code as you.",
+            TsogridWarning,
+            stacklevel=4,
+        )
         yield {"protocol": "tcp://"}
         return
     if isinstance(config.security, TlsFiles):

@@ -80,7 +80,7 @@ def noted(store: Store, cluster: str) -> Iterator[Course]:
     course.save()
     try:
         yield course
-    except BaseException as error:
+    except Exception as error:
         course.content["error"] = f"{type(error).__name__}: {error}"
         raise
     finally:
@@ -121,7 +121,7 @@ class Status:
     began : float or None
         When the last run did, in seconds since 1970.
     error : str or None
-        What ended the last run.
+        What ended the last run; None also where a signal did.
     failed : list of dict
         Of the last run: ``pass``, ``shard``, ``frames`` (first and last), ``error``.
     """
@@ -214,7 +214,7 @@ def _state(whole: bool, running: str | None, course: dict[str, Any]) -> str:
         return "complete"
     if running is not None:
         return "running"
-    return "failed" if course.get("error") and not course["error"].startswith("KeyboardInterrupt") else "stopped"
+    return "failed" if course.get("error") else "stopped"
 
 
 def _times(store: Store, done: np.ndarray) -> np.ndarray:

@@ -12,10 +12,12 @@ import json
 import math
 import os
 import shutil
+import threading
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended i
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
+_ALONE = threading.Lock()  # zarr has one configuration for all threads: the first to leave would take it from the others
 KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
 
 
@@ -116,7 +119,9 @@ def recover(path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
+def prepare(
+    path: Path, plan: Plan, layout: tuple[int, int] | None = None, fill: Callable[[Store], None] | None = None
+) -> Store:
     """Lay out a store for a plan; what stood under its name is replaced in one step.
 
     Parameters
@@ -125,8 +130,10 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
         Where; its folder must exist.
     plan : Plan
         What will be written, with its block size.
-    keep : Store, optional
-        A store of the same configuration whose whole shards begin this series: they are taken over.
+    layout : (int, int), optional
+        Frames in a block and in a shard, where they are not to be chosen.
+    fill : callable, optional
+        Takes the new store before it appears under its name, and writes what is known already.
 
     Returns
     -------
@@ -137,15 +144,15 @@ def prepare(path: Path, plan: Plan, keep: "Store | None" = None) -> Store:
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    block, shard = (keep.block, keep.shard) if keep else (plan.block, shard_length(plan, plan.block))
+    block, shard = layout or (plan.block, shard_length(plan, plan.block))
     store = Store(path, plan.n_frames, block, shard, len(plan.passes))
     making, old = _beside(path, "making"), _beside(path, "old")
     try:
         for leftover in (making, old):
             shutil.rmtree(leftover, ignore_errors=True)
         _lay_out(making, plan, store)
-        if keep is not None:
-            _take_over(keep, making, store, plan.halo)
+        if fill is not None:
+            fill(replace(store, path=making))
         _flush_tree(making)
         if path.exists():
             path.rename(old)
@@ -188,28 +195,6 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
             "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
         )
         timings.attrs["columns"] = list(TIMINGS)
-
-
-def _take_over(keep: Store, making: Path, store: Store, halo: int) -> None:
-    """Link the whole, marked shards of an older store into a new one; more than one pass depends on all frames.
-
-    The last ``halo`` frames of the old series had no later ones beside them, and are measured again.
-    """
-    if store.passes > 1:
-        return
-    done = np.asarray(keep.marks()[:])
-    whole = [shard for shard in range(max(0, keep.n_frames - halo) // keep.shard) if done[0, shard]]
-    variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
-    for shard in whole:
-        for name, array in variables.items():
-            chunk = _chunk(keep.path / name, shard, array.ndim)
-            try:
-                os.link(chunk, making / name / chunk.name)
-            except OSError:  # a file system without hard links
-                shutil.copy2(chunk, making / name / chunk.name)
-        for name in (f"done/c.0.{shard}", f"blocks/c.0.{shard}.0"):
-            with suppress(FileNotFoundError):  # timings: an older version kept others
-                shutil.copy2(keep.path / "progress" / name, making / "progress" / name)
 
 
 def pending(store: Store, index: int) -> list[int]:
@@ -259,19 +244,19 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
     if found != stop - start:
         raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
     try:
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-            with ThreadPoolExecutor(1) as pool:  # a notebook's thread has an event loop of its own already
-                pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
-            chunks = [_chunk(store.path / name, shard, array.ndim) for name, array in values.items()]
-            _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
-            if timings is not None:
-                with suppress(FileNotFoundError):  # a store of an older version
-                    first = start // store.block
-                    store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
-            store.marks("done", "r+")[index, shard] = 1
-            mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
-            _flush_all([mark, mark.parent])
+        values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+        with _ALONE, zarr.config.set({"array.write_empty_chunks": True}), ThreadPoolExecutor(1) as pool:
+            # A thread of its own: a notebook's has an event loop already.
+            pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
+        chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
+        _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
+        if timings is not None:
+            with suppress(FileNotFoundError):  # a store of an older version
+                first = start // store.block
+                store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
+        store.marks("done", "r+")[index, shard] = 1
+        mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
+        _flush_all([mark, mark.parent])
     except OSError as error:
         raise StoreError(
             f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
@@ -286,7 +271,7 @@ async def _write_chunks(path: Path, frames: slice, values: Arrays) -> None:
     await asyncio.gather(*(array.setitem(frames, new) for array, new in zip(arrays, values.values(), strict=True)))
 
 
-def _chunk(folder: Path, shard: int, ndim: int) -> Path:
+def chunk_path(folder: Path, shard: int, ndim: int) -> Path:
     """The file of a shard's chunk of a variable."""
     return folder / ".".join(["c", str(shard), *["0"] * (ndim - 1)])
 
@@ -316,6 +301,19 @@ def tidy(store: Store) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def show_as(store: Store, attributes: dict[str, Any]) -> None:
+    """Put attributes that decide no number, such as what plots take off the times, into a store that is there."""
+    path = store.path / "zarr.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if attributes.items() <= content["attributes"].items():
+        return
+    content["attributes"] |= attributes
+    part = path.with_name("zarr.json.part")
+    part.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    _flush(part)
+    part.replace(path)
+
+
 def verify(store: Store, plan: Plan) -> list[str]:
     """Read back every marked shard, and take the mark off those that cannot be read.
 
@@ -339,7 +337,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
         start, stop = store.bounds(shard)
         for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard])))):
             array = arrays[name]
-            chunk = _chunk(store.path / name, shard, array.ndim)
+            chunk = chunk_path(store.path / name, shard, array.ndim)
             try:
                 if not chunk.exists():
                     raise FileNotFoundError("missing")

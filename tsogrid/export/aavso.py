@@ -111,7 +111,7 @@ def _observations(
     single = len(compared.names) == 1
     airmass = np.asarray(result["airmass"], float) if "airmass" in result.coords else np.full(days.shape, np.nan)
     constant = {
-        "NAME": _plain(str(result.attrs.get("target") or chosen.labels["source"]))[: _LONGEST["NAME"]],
+        "NAME": _plain(chosen.name(result))[: _LONGEST["NAME"]],
         "FILT": band,
         "TRANS": "NO",
         "MTYPE": "DIF",

@@ -17,7 +17,7 @@ import xarray as xr
 
 from tsogrid.analysis.select import roles_of
 from tsogrid.errors import ConfigError, TsogridWarning
-from tsogrid.export.chosen import Chosen, choose
+from tsogrid.export.chosen import Chosen
 from tsogrid.export.columns import Comparison, centre, over_references, values
 from tsogrid.export.provenance import known_times, provenance
 from tsogrid.flags import SourceFlag
@@ -107,7 +107,7 @@ def _compared(result: xr.Dataset, chosen: Chosen) -> Comparison | None:
 
 def _of_star(plane: xr.Dataset) -> dict[str, np.ndarray]:
     flux, error = values(plane, "flux"), values(plane, "flux_err")
-    x, y = centre(plane) if {"x", "y"} <= set(plane.data_vars) else ("x", "y")
+    x, y = centre(plane)
     widths = [seen_fwhm(values(plane, name)) for name in ("sigma_x", "sigma_y")]
     return {
         "Source-Sky": flux,
@@ -154,20 +154,9 @@ def _origin(result: xr.Dataset, chosen: Chosen, named: dict[str, int]) -> str:
     return " | ".join(f"{key}={' '.join(str(value).split())}" for key, value in words.items())
 
 
-def write_aij(result: xr.Dataset, path: Path, source: Any = None, aperture: Any = None, sky: Any = None) -> None:
-    """Write a measurements table of AstroImageJ.
-
-    Parameters
-    ----------
-    result : Dataset
-        A result.
-    path : Path
-        Written, or written over.
-    source, aperture, sky : optional
-        As in `tsogrid.export.chosen.choose`; the source is T1.
-    """
-    table = aij_table(result, choose(result, source, aperture, sky))
-    table.to_csv(path, sep="\t", index=False, na_rep="NaN", lineterminator="\n")
+def write_aij(result: xr.Dataset, chosen: Chosen, path: Path) -> None:
+    """Write a measurements table of AstroImageJ (`aij_table`), the chosen source as T1; what is there is written over."""
+    aij_table(result, chosen).to_csv(path, sep="\t", index=False, na_rep="NaN", lineterminator="\n")
 
 
 def _warn(message: str) -> None:

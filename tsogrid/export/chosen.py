@@ -32,6 +32,11 @@ class Chosen:
     labels: dict[str, str]
     reason: str
 
+    def name(self, result: xr.Dataset) -> str:
+        """Name the star: as the header does if it is the first target, else as the configuration does."""
+        first = self.numbers["source"] == source_number(result)[0]
+        return str((result.attrs.get("target") if first else None) or self.labels["source"])
+
     def plane(self, result: xr.Dataset) -> xr.Dataset:
         """Take what belongs to them out of the result, and load it."""
         return result.isel(self.numbers).compute()

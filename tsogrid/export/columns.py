@@ -16,7 +16,7 @@ _CENTRES = (("x_fit", "y_fit"), ("x_quadratic", "y_quadratic"), ("x_com", "y_com
 
 def centre(plane: xr.Dataset) -> tuple[str, str]:
     """Name the variables that hold the best measured centre: of the fit, else of mass, else where the apertures stood."""
-    return next(names for names in _CENTRES if set(names) <= set(plane.data_vars))
+    return next((names for names in _CENTRES if set(names) <= set(plane.data_vars)), ("x", "y"))
 
 
 def values(plane: xr.Dataset, name: str) -> np.ndarray:

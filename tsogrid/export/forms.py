@@ -18,6 +18,7 @@ from tsogrid.compat.jwst import jwst_table
 from tsogrid.errors import ConfigError
 from tsogrid.export.aavso import write_aavso
 from tsogrid.export.aij import write_aij
+from tsogrid.export.chosen import Chosen, choose
 from tsogrid.export.files import check_folder, write_whole
 from tsogrid.export.hdf5 import write_dataset, write_eureka
 from tsogrid.export.light_curve_fits import write_light_curve
@@ -77,6 +78,15 @@ def _jwst_table(result: xr.Dataset, source: Any = None, aperture: Any = None, sk
     )
 
 
+def _of_one(write: Callable[[xr.Dataset, Chosen, Path], None]) -> Callable[..., None]:
+    """Choose the one light curve that a form holds."""
+
+    def chosen(result: xr.Dataset, path: Path, source: Any = None, aperture: Any = None, sky: Any = None) -> None:
+        write(result, choose(result, source, aperture, sky), path)
+
+    return chosen
+
+
 def _as(to: str, make: Callable[..., Table]) -> Callable[..., None]:
     def write(result: xr.Dataset, path: Path, **options: Any) -> None:
         table = make(result, **options)
@@ -95,13 +105,13 @@ FORMS: dict[tuple[str, str | None], Form] = {
     **{(to, None): Form(_as(to, _plain_table)) for to in FORMATS},
     **{(to, "jwst"): Form(_as(to, _jwst_table)) for to in FORMATS},
     **{(to, "drift"): Form(_as(to, drift_table), ()) for to in FORMATS},
-    ("fits", None): Form(write_light_curve),
+    ("fits", None): Form(_of_one(write_light_curve)),
     ("fits", "tshirt"): Form(_write_tshirt, ("aperture", "sky")),
     ("hdf5", None): Form(_write_dataset),
-    ("hdf5", "eureka"): Form(write_eureka),
+    ("hdf5", "eureka"): Form(_of_one(write_eureka)),
     ("netcdf", None): Form(_write_dataset),
     ("aavso", None): Form(write_aavso, (*SELECTED, "observer", "band")),
-    ("aij", None): Form(write_aij),
+    ("aij", None): Form(_of_one(write_aij)),
 }
 
 
@@ -192,26 +202,5 @@ def export(
 
 
 def write_table(table: Table, path: str | Path, to: str = "ecsv") -> Path:
-    """Write a table in one step: whole or not at all.
-
-    Parameters
-    ----------
-    table : Table
-        Any.
-    path : path-like
-        The file.
-    to : {"ecsv", "csv"}
-        The format.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    StoreError
-        The folder is missing or cannot be written, or the disk is full.
-    """
-    check_folder(path)
+    """Write a table as ``ecsv`` or ``csv``, whole or not at all, as `tsogrid.export.files.write_whole`."""
     return write_whole(path, lambda temporary: FORMATS[to](table, temporary))

@@ -7,7 +7,7 @@ stage 3: ``lib/apphot.py`` and ``S3_data_reduction``), over time alone.
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import dask
 import numpy as np
@@ -15,9 +15,9 @@ import xarray as xr
 
 from tsogrid.ephemeris import MJD_ZERO
 from tsogrid.errors import ConfigError
-from tsogrid.export.chosen import Chosen, choose
+from tsogrid.export.chosen import Chosen
 from tsogrid.export.columns import centre, values
-from tsogrid.export.provenance import known_times, provenance
+from tsogrid.export.provenance import best_times, provenance
 from tsogrid.flags import ApertureFlag, SourceFlag
 
 ENGINE: Final = "h5netcdf"
@@ -60,10 +60,8 @@ def eureka_dataset(result: xr.Dataset, chosen: Chosen) -> xr.Dataset:
 
     Parameters
     ----------
-    result : Dataset
-        A result.
-    chosen : Chosen
-        Its source, aperture and sky.
+    result, chosen
+        As in `tsogrid.export.columns.over_references`.
 
     Returns
     -------
@@ -77,11 +75,10 @@ def eureka_dataset(result: xr.Dataset, chosen: Chosen) -> xr.Dataset:
     """
     plane = chosen.plane(result)
     unit = str(result["flux"].attrs.get("units", "") or "1")
-    times = known_times(result)
-    standard = next(iter(times), None)
-    days = times[standard] - MJD_ZERO if standard else np.asarray(result["time"].to_numpy(), float)
+    standard, days = best_times(result)
+    days = days - MJD_ZERO if standard else days
     time_units = _TIME_UNITS[standard] if standard else "frame number"
-    x, y = centre(plane) if {"x", "y"} <= set(plane.data_vars) else ("x", "y")
+    x, y = centre(plane)
     scaled = values(plane, "aperture_radius") if "aperture_radius" in plane else np.zeros(days.shape)
     columns = {
         "aplev": (values(plane, "flux"), unit, "flux: aperture sum less sky"),
@@ -122,25 +119,16 @@ def _status(plane: xr.Dataset) -> np.ndarray:
     return status.astype(float)
 
 
-def write_eureka(result: xr.Dataset, path: Path, source: Any = None, aperture: Any = None, sky: Any = None) -> None:
-    """Write one light curve under Eureka's names.
-
-    Parameters
-    ----------
-    result : Dataset
-        A result.
-    path : Path
-        Written, or written over.
-    source, aperture, sky : optional
-        As in `tsogrid.export.chosen.choose`.
+def write_eureka(result: xr.Dataset, chosen: Chosen, path: Path) -> None:
+    """Write one light curve under Eureka's names (`eureka_dataset`); a file that is there is written over.
 
     Raises
     ------
     ConfigError
-        A package of the extra ``hdf5`` is not installed, or there is no such source, aperture or sky.
+        A package of the extra ``hdf5`` is not installed.
     """
     _require_packages()
-    eureka_dataset(result, choose(result, source, aperture, sky)).to_netcdf(path, engine=ENGINE)
+    eureka_dataset(result, chosen).to_netcdf(path, engine=ENGINE)
 
 
 def _require_packages() -> None:

@@ -16,7 +16,7 @@ from astropy.io import fits
 from tsogrid.errors import ConfigError
 from tsogrid.export.chosen import Chosen, choose
 from tsogrid.export.columns import centre, over_references, quality, values
-from tsogrid.export.provenance import known_times, provenance
+from tsogrid.export.provenance import best_times, provenance
 
 JD_REFERENCE = 2457000  # as TESS; a multiple of days keeps the fraction exact
 _SCALES = {"BJD_TDB": ("TDB", "BARYCENTER"), "JD_UTC": ("UTC", "TOPOCENTER")}
@@ -31,10 +31,8 @@ def light_curve_columns(result: xr.Dataset, chosen: Chosen) -> dict[str, Column]
 
     Parameters
     ----------
-    result : Dataset
-        A result.
-    chosen : Chosen
-        Its source, aperture and sky.
+    result, chosen
+        As in `tsogrid.export.columns.over_references`.
 
     Returns
     -------
@@ -43,7 +41,7 @@ def light_curve_columns(result: xr.Dataset, chosen: Chosen) -> dict[str, Column]
     """
     plane = chosen.plane(result)
     unit = str(result["flux"].attrs.get("units", ""))
-    x, y = centre(plane) if {"x", "y"} <= set(plane.data_vars) else ("x", "y")
+    x, y = centre(plane)
     number = np.arange(plane.sizes["time"])
     if "integration" in plane.coords and len(np.unique(plane["integration"])) == len(number):
         number = plane["integration"].to_numpy()  # of one exposure; files of one frame each are all number 1
@@ -73,10 +71,8 @@ def light_curve_units(result: xr.Dataset, chosen: Chosen) -> fits.HDUList:
 
     Parameters
     ----------
-    result : Dataset
-        A result.
-    chosen : Chosen
-        Its source, aperture and sky.
+    result, chosen
+        As in `tsogrid.export.columns.over_references`.
 
     Returns
     -------
@@ -84,9 +80,8 @@ def light_curve_units(result: xr.Dataset, chosen: Chosen) -> fits.HDUList:
         An empty primary unit, and LIGHTCURVE: TIME (days since JDREF; NaN where unknown), then `light_curve_columns`.
         Headers hold source, aperture, sky and why they were chosen, camera, version, identities and the configuration.
     """
-    times = known_times(result)
-    standard = next(iter(times), None)
-    days = times[standard] - JD_REFERENCE if standard else np.asarray(result["time"].to_numpy(), float)
+    standard, days = best_times(result)
+    days = days - JD_REFERENCE if standard else days
     columns = {"TIME": (days, "d" if standard else "", standard or "frame number")} | light_curve_columns(result, chosen)
     table = fits.BinTableHDU.from_columns(
         [
@@ -108,7 +103,7 @@ def light_curve_units(result: xr.Dataset, chosen: Chosen) -> fits.HDUList:
         table.header[f"{stem}REFF"] = (0.0, "and the fraction")
     primary = fits.PrimaryHDU()
     for header in (primary.header, table.header):
-        header["OBJECT"] = (_card(result.attrs.get("target", chosen.labels["source"])), "target")
+        header["OBJECT"] = (_card(chosen.name(result)), "target")
         header["SOURCE"] = (_card(chosen.labels["source"]), "source of the result")
         header["APERTURE"] = (_card(chosen.labels["aperture"]), "aperture of the result")
         header["SKY"] = (_card(chosen.labels["sky"]), "sky of the result")
@@ -149,19 +144,9 @@ def fits_unit(unit: str) -> str:
         return unit
 
 
-def write_light_curve(result: xr.Dataset, path: Path, source: Any = None, aperture: Any = None, sky: Any = None) -> None:
-    """Write one light curve as a FITS table.
-
-    Parameters
-    ----------
-    result : Dataset
-        A result.
-    path : Path
-        Written, or written over.
-    source, aperture, sky : optional
-        As in `tsogrid.export.chosen.choose`.
-    """
-    light_curve_units(result, choose(result, source, aperture, sky)).writeto(path, overwrite=True)
+def write_light_curve(result: xr.Dataset, chosen: Chosen, path: Path) -> None:
+    """Write one light curve as a FITS table (`light_curve_units`); a file that is there is written over."""
+    light_curve_units(result, chosen).writeto(path, overwrite=True)
 
 
 def to_lightkurve(result: xr.Dataset, source: Any = None, aperture: Any = None, sky: Any = None) -> Any:
@@ -194,10 +179,9 @@ def to_lightkurve(result: xr.Dataset, source: Any = None, aperture: Any = None, 
     from astropy.time import Time
 
     chosen = choose(result, source, aperture, sky)
-    times = known_times(result)
-    if not times:
+    standard, days = best_times(result)
+    if standard is None:
         raise ConfigError("to_lightkurve: expected frames whose times are known, found frame numbers only.")
-    standard, days = next(iter(times.items()))
     good = np.isfinite(days)
     columns = {
         name.lower(): array[good] * u.Unit(unit, parse_strict="silent") if unit not in ("", "1") else array[good]

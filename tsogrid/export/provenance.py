@@ -48,6 +48,26 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
+def best_times(result: xr.Dataset) -> tuple[str | None, np.ndarray]:
+    """Give the times of the frames in the best standard in which they are known.
+
+    Parameters
+    ----------
+    result : Dataset
+        A result or a light curve.
+
+    Returns
+    -------
+    standard : str or None
+        ``BJD_TDB`` or else ``JD_UTC``; None where only the frames' numbers are known.
+    days : ndarray, shape (n_frames,)
+        Full Julian dates of mid-exposure, or the numbers.
+    """
+    times = known_times(result)
+    standard = next(iter(times), None)
+    return standard, times[standard] if standard else np.asarray(result["time"].to_numpy(), float)
+
+
 def known_times(result: xr.Dataset) -> dict[str, np.ndarray]:
     """Collect the standards of time in which the frames' times are known.
 

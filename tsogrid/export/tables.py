@@ -77,15 +77,7 @@ def _add(table: Table, name: str, values: np.ndarray, attributes: dict[str, Any]
 
 
 def to_ecsv(table: Table, path: Path) -> None:
-    """Write a table as ECSV.
-
-    Parameters
-    ----------
-    table : Table
-        Any.
-    path : Path
-        Written, or written over.
-    """
+    """Write a table as ECSV; a file that is there is written over."""
     table.write(path, format="ascii.ecsv", overwrite=True)
 
 

@@ -24,7 +24,11 @@ TRIAL_SIGMA, TRIAL_STARS, TRIAL_BOX = 1.5, 80, 31  # the first look, from which 
 TRIAL_THRESHOLD = 20.0
 NARROWEST = 1.2  # pixels: a star's FWHM is no smaller
 FLAT, FLAT_PIXELS = 0.98, 8  # so many joined pixels above this part of the frame's maximum are full ones
+TWICE = 0.5  # FWHM within which two are one
+LIT = 0.1  # of a patch of full pixels: as much light is beside it if it is a star
 SHARP = 0.55  # of the stars' FWHM: narrower ones are hot pixels and cosmic rays
+THIN = 0.6  # of the light that a star has beside its brightest pixel: so much is missing of cosmic rays
+TRAIL = 0.4  # of the peak: as much light on both sides, at one and a half and at three FWHM, is a trail
 LONG = 2.5  # axis ratio of what is a trail
 FLUX_RADIUS = 1.5  # FWHM: of the circle that a star's flux is taken in
 
@@ -100,7 +104,12 @@ def find_stars(
     x, y = _away_from(x, y, centres, width)
     stars = _measured(flat, noise, np.append(x, centres[:, 0]), np.append(y, centres[:, 1]), len(centres), width)
     stars = stars.chosen((stars.snr > threshold) | stars.saturated)
-    return stars.chosen(np.argsort(-np.where(stars.artefact, -np.inf, stars.flux), kind="stable"))
+    stars = stars.chosen(np.argsort(-np.where(stars.artefact, -np.inf, stars.flux), kind="stable"))
+    if not stars.x.size:
+        return stars
+    # Several candidates on a flat top end in one place.
+    again = cKDTree(np.stack([stars.x, stars.y], axis=-1)).query_pairs(TWICE * width, output_type="ndarray")
+    return stars.chosen(np.setdiff1d(np.arange(stars.x.size), again.max(axis=1, initial=-1)))
 
 
 def _none() -> Stars:
@@ -181,13 +190,19 @@ def _candidates(
 
 
 def _full_stars(full: np.ndarray, flat: np.ndarray) -> np.ndarray:
-    """Centres (x, y) of the patches of full pixels; shape (n, 2). Single full pixels are hot ones."""
-    labels, count = ndimage.label(ndimage.binary_dilation(full), np.ones((3, 3)))
-    sizes = ndimage.sum_labels(full, labels, np.arange(1, count + 1)) if count else np.zeros(0)
-    which = np.flatnonzero(np.asarray(sizes) >= 3) + 1
+    """Centres (x, y) of the patches of full pixels that are stars, and not hot pixels; shape (n, 2)."""
+    labels, count = ndimage.label(full, np.ones((3, 3)))
+    if not count:
+        return np.zeros((0, 2))
+    number = np.arange(1, count + 1)
+    wide = ndimage.grey_dilation(labels, footprint=ndimage.generate_binary_structure(2, 1))
+    # Beside the full pixels of a star there is light, on every side; beside a hot pixel there is none.
+    inside = ndimage.mean(flat, labels, number)
+    beside = ndimage.median(flat, np.where(full, 0, wide), number)
+    which = number[np.asarray(beside) > LIT * np.asarray(inside)]
     if not which.size:
         return np.zeros((0, 2))
-    centres = np.array(ndimage.center_of_mass(np.maximum(flat, 0.0) * full + full, labels, which))
+    centres = np.array(ndimage.center_of_mass(np.maximum(flat, 0.0), np.where(flat > 0, wide, 0), which))
     return centres[:, ::-1]
 
 
@@ -217,9 +232,42 @@ def _measured(flat: np.ndarray, noise: np.ndarray, x: np.ndarray, y: np.ndarray,
     flux, area = sums.sum[0, :, 0], sums.area[0, :, 0]
     peak = ndimage.maximum_filter(flat, 3)[row, column]
     sharp = fits.converged & (FWHM_OF_SIGMA * fits.sigma_y < SHARP * width)
-    # Of a hot pixel the four neighbours hold next to nothing, whatever the fit says.
-    cross = ndimage.convolve(flat, np.array([[0, 0.25, 0], [0.25, 0, 0.25], [0, 0.25, 0]]), mode="nearest")
-    alone = cross[row, column] < 0.5 * math.exp(-4 * math.log(2) / width**2) * flat[row, column]
-    artefact = ~saturated & (sharp | alone | (fitted & (elongation > LONG)))
+    artefact = ~saturated & (
+        sharp | _thin(flat, noise, row, column, width) | _in_trail(flat, x, y, width) | (fitted & (elongation > LONG))
+    )
     snr = flux / (noise[row, column] * np.sqrt(np.maximum(area, 1.0)))
     return Stars(x, y, flux, peak, snr, fwhm, elongation, saturated, artefact, width)
+
+
+def _thin(flat: np.ndarray, noise: np.ndarray, row: np.ndarray, column: np.ndarray, width: float) -> np.ndarray:
+    """Whether pixels fall off too soon on both sides, in any of four directions: in hot pixels and tracks of cosmic rays.
+
+    Of a Gaussian the mean of two opposite neighbours is at least exp(−4 ln 2 d²/FWHM²) of the pixel, wherever its centre is.
+    """
+    ny, nx = flat.shape
+    thin = np.zeros(row.shape, bool)
+    around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    values = np.stack([flat[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)] for dy, dx in around])
+    place = np.argmax(values, axis=0)  # the brightest pixel may be the next one
+    row = np.clip(row + place // 3 - 1, 0, ny - 1)
+    column = np.clip(column + place % 3 - 1, 0, nx - 1)
+    peak = flat[row, column]
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        sides = [flat[np.clip(row + sign * dy, 0, ny - 1), np.clip(column + sign * dx, 0, nx - 1)] for sign in (1, -1)]
+        expected = peak * math.exp(-4 * math.log(2) * (dy * dy + dx * dx) / width**2)
+        missing = expected - 0.5 * (sides[0] + sides[1])
+        thin |= (missing > THIN * expected) & (missing > 3.0 * noise[row, column])
+    return thin
+
+
+def _in_trail(flat: np.ndarray, x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
+    """Whether light goes on along a line to both sides, farther than a star reaches."""
+    peak = ndimage.map_coordinates(flat, [y, x], order=1, mode="nearest")
+    found = np.zeros(x.shape, bool)
+    for angle in np.deg2rad(np.arange(0.0, 180.0, 15.0)):
+        least = np.full(x.shape, np.inf)
+        for step in (-3.0, -1.5, 1.5, 3.0):
+            place = [y + step * width * math.sin(angle), x + step * width * math.cos(angle)]
+            least = np.minimum(least, ndimage.map_coordinates(flat, place, order=1, mode="constant"))
+        found |= least > TRAIL * peak
+    return found

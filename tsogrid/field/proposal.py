@@ -18,7 +18,7 @@ from tsogrid.errors import ConfigError, InputError
 from tsogrid.field.detection import Stars, find_stars
 from tsogrid.field.wcs import celestial_wcs, pixels_to_sky, sky_to_pixels
 
-FIRST_FRAMES = 3  # of these the one with most stars is taken: more frames, added later, must not change the choice
+FIRST_FRAMES = 3  # of these the one with most clear stars is taken: more frames, added later, must not change the choice
 ALONE = 4.0  # FWHM in which a star should have no neighbour
 BORDER = 2.0  # FWHM
 LONG, WIDE = 1.6, 1.5  # axis ratio, and FWHM over that of the others, of a star that is blended
@@ -79,13 +79,19 @@ def find_on_frame(frames: xr.Dataset, settings: Detection) -> Found:
         image = frames["data"].isel(time=number).to_numpy()
         fwhm = None if settings.fwhm == "auto" else float(settings.fwhm)
         stars = find_stars(image, fwhm, settings.threshold, settings.saturation)
-        if best is None or (~stars.artefact).sum() > (~best[1].artefact).sum():
+        if best is None or _clear(stars) > _clear(best[1]):
             best = number, stars
     assert best is not None
     number, stars = best
     reasons, neighbour = judged(stars, (frames.sizes["y"], frames.sizes["x"]), settings)
     wcs = str(frames["wcs"].to_numpy()[number]) if "wcs" in frames.coords else ""
     return Found(stars, tuple(reasons), neighbour, number, wcs if celestial_wcs(wcs) is not None else "")
+
+
+def _clear(stars: Stars) -> tuple[int, float]:
+    """How well the stars of a frame are seen: how many stand well above the noise, and how far."""
+    high = stars.snr[~stars.artefact & (stars.snr > SIGNAL)]
+    return high.size, float(np.log(high).sum())
 
 
 def _frame_numbers(frames: xr.Dataset, asked: int | str) -> list[int]:

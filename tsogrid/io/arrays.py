@@ -8,7 +8,7 @@ import xarray as xr
 
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
-from tsogrid.io.axis import JD_ATTRS, NUMBER_ATTRS, choose_index
+from tsogrid.io.axis import INTEGRATION_ATTRS, JD_ATTRS, NUMBER_ATTRS, choose_index
 from tsogrid.io.series import DIMS
 
 _FLOAT32_KINDS = {"f2", "f4", "i1", "u1", "i2", "u2", "b1"}
@@ -83,7 +83,7 @@ def from_arrays(arrays: Sequence[Any], config: InputConfig) -> xr.Dataset:
     number = np.arange(data.shape[0])
     coords = {
         "time": xr.Variable("time", number, dict(NUMBER_ATTRS)),
-        "integration": xr.Variable("time", number + 1),
+        "integration": xr.Variable("time", number + 1, dict(INTEGRATION_ATTRS)),
     }
     return xr.Dataset({"data": xr.Variable(DIMS, data)}, coords, attrs)
 

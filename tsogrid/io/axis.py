@@ -33,6 +33,7 @@ MJD_ATTRS = {
     "time_origin": "observer; JD − 2400000.5",
 }
 NUMBER_ATTRS = {"units": "1", "long_name": "frame number"}
+INTEGRATION_ATTRS = {"units": "1", "long_name": "number of the integration"}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 A master that is made is kept as a FITS file, written under another name and renamed, so that no reader sees half of one.
 """
 
+import glob
 import os
 import tempfile
 from collections.abc import Sequence
@@ -78,7 +79,8 @@ def is_raw(master: Master) -> bool:
     """Whether frames as read out are meant: as the user says, else if there are several files or a pattern."""
     if master.raw is not None:
         return master.raw
-    return len(master.files) > 1 or os.path.isdir(master.files[0]) or any(mark in master.files[0] for mark in "*?[")
+    first = os.path.expanduser(master.files[0])
+    return len(master.files) > 1 or os.path.isdir(first) or (glob.has_magic(first) and not os.path.lexists(first))
 
 
 def calibration_files(master: Master, config: InputConfig, what: str) -> list[CalibrationFile]:

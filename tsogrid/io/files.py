@@ -10,7 +10,8 @@ from pathlib import Path
 from tsogrid.errors import InputError
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".ftt")
-_COMPRESSED_SUFFIXES = (".gz", ".fz", ".bz2", ".z", ".xz")
+_PACKED_SUFFIXES = tuple(f"{suffix}{packed}" for suffix in FITS_SUFFIXES for packed in (".gz", ".fz", ".bz2", ".xz"))
+_NOT_READ = (".z", ".zip")
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -96,10 +97,10 @@ def _frames_in(folder: str) -> list[str]:
         names = sorted(os.listdir(folder), key=natural_key)
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from None
-    frames = [n for n in names if n.lower().endswith(FITS_SUFFIXES) and not n.startswith(".")]
+    frames = [n for n in names if n.lower().endswith((*FITS_SUFFIXES, *_PACKED_SUFFIXES)) and not n.startswith(".")]
     if not frames:
-        packed = [n for n in names if n.lower().endswith(_COMPRESSED_SUFFIXES)]
-        hint = f"; {len(packed)} compressed files are there, which are not read yet: unpack them" if packed else ""
+        packed = [n for n in names if n.lower().endswith(_NOT_READ)]
+        hint = f"; {len(packed)} compressed files are there of a kind that is not read: unpack them" if packed else ""
         raise InputError(f"{folder}: expected FITS files ({', '.join(FITS_SUFFIXES)}) in this folder, found none{hint}")
     return [os.path.join(folder, n) for n in frames]
 

@@ -16,13 +16,14 @@ from astropy.io import fits
 
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards
+from tsogrid.io.packed import Unpacked, packing
 
 BLOCK = 2880
 FIRST_READ = 5 * BLOCK  # holds the primary header of most files: one system call
 PIXEL_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _TABLE_DTYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _END = re.compile(rb"END {77}")
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"PK": "zip", b"\xfd7": "xz", b"\x1f\x9d": "compress"}
+_COMPRESSED = {b"PK": "zip", b"\x1f\x9d": "compress"}
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,22 @@ class PixelFormat:
     scale: float = 1.0
     zero: float = 0.0
     blank: int | None = None  # the stored integer that means "no value"
+    stride: int = 0  # bytes from frame to frame; 0: they follow each other
+    packed: bool = False  # whether the file has to be unpacked as a whole
+    extension: int | None = None  # of a tile-compressed image: where it is
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether a byte range of the file is no range of pixels."""
+        return self.packed or self.extension is not None
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a file: ``shape`` is (rows of the cube, ny, nx), ``offset`` that of its first pixel in bytes."""
+    """An image of a file: ``shape`` is (rows of the cube, ny, nx), ``offset`` that of its first pixel in bytes.
+
+    Of a tile-compressed image ``offset`` is the first of its planes.
+    """
 
     offset: int
     pixels: PixelFormat
@@ -60,12 +72,14 @@ class Unit:
     @property
     def axes(self) -> tuple[int, ...]:
         """Lengths of the axes in numpy's order."""
-        return tuple(int(self.header[f"NAXIS{n}"]) for n in range(int(self.header["NAXIS"]), 0, -1))
+        z = "Z" if self.is_compressed else ""
+        return tuple(int(self.header[f"{z}NAXIS{n}"]) for n in range(int(self.header[f"{z}NAXIS"]), 0, -1))
 
     @property
     def is_image(self) -> bool:
         """Whether it holds an image (not a table, not an empty header)."""
-        return str(self.header.get("XTENSION", "IMAGE")).strip() == "IMAGE" and self.nbytes > 0
+        plain = str(self.header.get("XTENSION", "IMAGE")).strip() == "IMAGE"
+        return self.nbytes > 0 and (plain or self.is_compressed)
 
     @property
     def is_compressed(self) -> bool:
@@ -80,6 +94,7 @@ class FitsFile:
     size: int
     hash: str
     units: list[Unit] = field(default_factory=list)
+    packing: str | None = None  # gzip, bzip2 or xz if the file is packed as a whole
 
     @property
     def name(self) -> str:
@@ -99,11 +114,9 @@ class FitsFile:
         Raises
         ------
         InputError
-            The unit is no image, is tile-compressed, or is not 2-D or 3-D.
+            The unit is no image, or is not 2-D or 3-D.
         """
         what = f"extension {unit.index}" + (f" ({unit.name})" if unit.name else "")
-        if unit.is_compressed:
-            raise InputError(f"{self.path}: {what} is tile-compressed, which is not read yet: unpack it with funpack first")
         if not unit.is_image:
             raise InputError(f"{self.path}: expected an image in {what}, found none{self.contents()}")
         if len(unit.axes) not in (2, 3):
@@ -114,12 +127,15 @@ class FitsFile:
             )
         rows, ny, nx = (1, *unit.axes)[-3:]
         header = unit.header
+        if unit.is_compressed:
+            return Image(0, PixelFormat(PIXEL_DTYPES[int(header["ZBITPIX"])], extension=unit.index), (rows, ny, nx))
         blank = header.get("BLANK") if int(header["BITPIX"]) > 0 else None
         pixels = PixelFormat(
             PIXEL_DTYPES[int(header["BITPIX"])],
             float(header.get("BSCALE", 1.0)),
             float(header.get("BZERO", 0.0)),
             None if blank is None else int(blank),
+            packed=self.packing is not None,
         )
         return Image(unit.offset, pixels, (rows, ny, nx))
 
@@ -133,7 +149,7 @@ class FitsFile:
         """
         if not unit.nbytes:
             return None
-        with open_checked(self.path) as descriptor:
+        with open_source(self.path) as descriptor:
             data = descriptor.read(unit.offset, unit.nbytes)
         dtype = _row_dtype(unit.header)
         if dtype is not None:
@@ -212,7 +228,21 @@ class open_checked:  # noqa: N801 (used as a function, like open)
             done += got
 
 
-def _read_header(file: open_checked, offset: int, chunk: int, what: str) -> bytes:
+def open_source(path: str) -> "open_checked | Unpacked":
+    """Open a file for reading by byte ranges, one that is packed by unpacking it."""
+    file = open_checked(path)
+    try:
+        if packing(file.read(0, 8)) is None:
+            return file
+        content = file.read(0, file.size)
+    except BaseException:
+        file.__exit__()
+        raise
+    file.__exit__()
+    return Unpacked(path, content)
+
+
+def _read_header(file: "open_checked | Unpacked", offset: int, chunk: int, what: str) -> bytes:
     raw = b""
     while True:
         piece = file.read(offset + len(raw), chunk)
@@ -256,9 +286,9 @@ def scan(path: str) -> FitsFile:
     Raises
     ------
     InputError
-        The file is missing, unreadable, compressed, not FITS, or shorter than its headers say.
+        The file is missing, unreadable, damaged, not FITS, or shorter than its headers say.
     """
-    with open_checked(path) as file:
+    with open_source(path) as file:
         try:
             size = file.size
             start = file.read(0, FIRST_READ)
@@ -267,6 +297,8 @@ def scan(path: str) -> FitsFile:
         if not start.startswith(b"SIMPLE  ="):
             raise InputError(f"{path}: expected a FITS file, found {_what_it_is(start)}")
         result = FitsFile(path, size, "")
+        if isinstance(file, Unpacked):
+            result.packing, result.size = file.kind, file.packed_size
         digest = hashlib.sha256()
         offset = 0
         while offset < size:
@@ -300,5 +332,5 @@ def _what_it_is(start: bytes) -> str:
         return "an empty file"
     for magic, kind in _COMPRESSED.items():
         if start.startswith(magic):
-            return f"a {kind}-compressed file, which is not read yet: unpack it first"
+            return f"a {kind}-compressed file, which is not read: unpack it first"
     return "something else (it does not begin with SIMPLE =)"

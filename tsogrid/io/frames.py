@@ -22,8 +22,17 @@ from tsogrid.io.fits import FitsFile, scan
 from tsogrid.io.ground import GroundReader
 from tsogrid.io.jwst import JWSTReader, is_jwst
 from tsogrid.io.series import assemble
+from tsogrid.io.target_pixels import TargetPixelReader, is_target_pixels
 
-READERS: dict[str, type[JWSTReader] | type[GroundReader]] = {"jwst": JWSTReader, "fits": GroundReader}
+Reader = JWSTReader | TargetPixelReader | GroundReader
+READERS: dict[str, type[JWSTReader] | type[TargetPixelReader] | type[GroundReader]] = {
+    "jwst": JWSTReader,
+    "tpf": TargetPixelReader,
+    "fits": GroundReader,
+}
+
+
+_CLAIMS = {"jwst": is_jwst, "tpf": is_target_pixels}
 
 
 def open_frames(source: Any, **overrides: Any) -> xr.Dataset:
@@ -91,14 +100,17 @@ def _kind(file: FitsFile, config: InputConfig) -> str:
     """Choose the reader of a file; what says how single frames are read and timed is not meant for whole exposures."""
     asked = [key for key in ("plane", "header_extension", "time_keyword") if getattr(config, key) is not None]
     asked += ["timing"] if config.timing != "auto" else []
-    if config.reader == "jwst" and asked:
+    if config.reader in ("jwst", "tpf") and asked:
         raise ConfigError(
-            f"input.{asked[0]} says how single frames are read, and reader: jwst reads exposures with their own times. "
+            f"input.{asked[0]} says how single frames are read, and reader: {config.reader} reads exposures with "
+            "their own times. "
             f"Expected one of them: leave out {asked[0]}, or use reader: fits."
         )
     if config.reader != "auto":
         return config.reader
-    return "jwst" if is_jwst(file) and not asked else "fits"
+    if asked:
+        return "fits"
+    return next((name for name, claims in _CLAIMS.items() if claims(file)), "fits")
 
 
 def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
@@ -106,7 +118,7 @@ def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
     with warnings.catch_warnings():
         # Headers of cameras seldom keep to the standard in full; what cannot be read counts as missing.
         warnings.simplefilter("ignore", AstropyWarning)
-        reader: JWSTReader | GroundReader | None = None
+        reader: Reader | None = None
         for path in paths:
             file = scan(path)
             kind = _kind(file, config)

@@ -1,5 +1,6 @@
 """Single frames and cubes of any camera: the image, its error if there is an ERR extension, and the time in the header."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards, first_number, first_value
+from tsogrid.io.cubes import is_slope, plane_times
 from tsogrid.io.fits import FitsFile, Image, Unit, scan
 from tsogrid.io.instruments import ATTRIBUTES, attributes, first_celestial_wcs
 from tsogrid.io.mid_times import mid_times, start_times
@@ -19,6 +21,11 @@ from tsogrid.io.series import FileFrames, header_number, integration_seconds, re
 from tsogrid.io.times import DAY, EXPOSURE_KEYS, FrameStamps, read_stamps
 from tsogrid.io.told_times import LENGTH_KEYS, NUMBER_KEYS, Step, integration_step, read_told
 
+# What stands beside a science image: errors, quality, weights, exposure and background maps.
+_COMPANION = re.compile(
+    r"^(ERR|UNC|SIGMA|STD|RMS|VAR|IVAR|WHT|WEIGHT|DQ|MASK|BPM|FLAG|QUAL|NSAMP|SAMP|TIME|EXP|BKG|BACK|SKY|AREA|CON|CTX|COV|PSF|CAT)"
+)
+
 
 def science_unit(file: FitsFile, extension: int | str | None) -> Unit:
     """Find the unit that holds the frames: the one that is named, else SCI, else the first image.
@@ -26,21 +33,31 @@ def science_unit(file: FitsFile, extension: int | str | None) -> Unit:
     Raises
     ------
     InputError
-        There is no such extension, or no image at all.
+        There is no such extension, no image at all, or several of one size that nothing tells apart.
     """
     if extension is not None:
         return named_unit(file, extension, "extension")
-    named = file.find("SCI")
-    if named is not None:
-        return named
-    for unit in file.units:
-        if unit.is_image or unit.is_compressed:
-            return unit
-    raise InputError(f"{file.path}: expected an image, found none{file.contents()}")
+    images = [unit for unit in file.units if unit.is_image]
+    named = [unit for unit in images if unit.name == "SCI"]
+    if not images:
+        raise InputError(f"{file.path}: expected an image, found none{file.contents()}")
+    alike = [unit for unit in named or images if unit.axes == (named or images)[0].axes and not _COMPANION.match(unit.name)]
+    if len(alike) > 1:
+        names = ", ".join(_called(unit) for unit in alike)
+        raise InputError(
+            f"{file.path}: expected one image, found {len(alike)} of one size, such as amplifiers or chips: {names}. "
+            "Choose one with input.extension; each is measured in a run of its own."
+        )
+    return (named or images)[0]
+
+
+def _called(unit: Unit) -> str:
+    version = unit.header.get("EXTVER")
+    return f"{unit.index}" + (f" ({unit.name}{'' if version is None else f',{version}'})" if unit.name else "")
 
 
 def named_unit(file: FitsFile, extension: int | str, what: str) -> Unit:
-    """Find the unit that a key of ``input`` names, by EXTNAME or by number.
+    """Find the unit that a key of ``input`` names, by EXTNAME (with EXTVER: ``SCI,2``) or by number.
 
     Raises
     ------
@@ -48,7 +65,11 @@ def named_unit(file: FitsFile, extension: int | str, what: str) -> Unit:
         There is no such extension.
     """
     if isinstance(extension, str) and not extension.lstrip("-").isdigit():
-        named = file.find(extension.strip().upper())
+        name, _, version = extension.strip().upper().partition(",")
+        fitting = [unit for unit in file.units if unit.name == name.strip()]
+        if version.strip():
+            fitting = [unit for unit in fitting if str(unit.header.get("EXTVER", 1)) == version.strip()]
+        named = fitting[0] if fitting else None
         if named is not None:
             return named
         if extension.strip().upper() == "PRIMARY":
@@ -72,7 +93,8 @@ def plane_of(file: FitsFile, image: Image, plane: int | None) -> Image:
     if plane >= rows:
         what = "a 2-D frame" if rows == 1 else f"{rows} planes"
         raise InputError(f"{file.path}: expected a cube with a plane {plane} (input.plane, counted from 0), found {what}")
-    step = ny * nx * np.dtype(image.pixels.dtype).itemsize
+    tiled = image.pixels.extension is not None
+    step = 1 if tiled else image.pixels.stride or ny * nx * np.dtype(image.pixels.dtype).itemsize
     return replace(image, offset=image.offset + plane * step, shape=(1, ny, nx))
 
 
@@ -97,8 +119,11 @@ class GroundReader:
         """Take in a scanned file."""
         unit = science_unit(file, self.config.extension)
         whole = file.image(unit)
-        science = plane_of(file, whole, self.config.plane)
+        slope = self.config.plane is None and is_slope(file, unit)
+        science = plane_of(file, whole, 0 if slope else self.config.plane)
         images = {"SCI": science}
+        if slope and self.config.error == "err":  # a formal error of the fit, too small: only for who asks for it
+            images["ERR"] = plane_of(file, whole, 1)
         error = file.find("ERR")
         if error is not None and error is not unit and self.config.error != "none":
             images["ERR"] = file.image(error)
@@ -107,7 +132,7 @@ class GroundReader:
         headers = self._headers(file, unit)
         rows = science.shape[0]
         unknown = np.full(rows, np.nan)
-        units = unit.header.get("BUNIT")
+        units = unit.header.get("BUNIT", "DN/s" if slope else None)
         seconds, key = integration_seconds(file, headers, self.config, str(units or ""))
         wcs = first_celestial_wcs(headers)
         self.parts.append(
@@ -144,6 +169,9 @@ class GroundReader:
                     f"{file.path}: expected files of one frame each (input.{key} is {value}), found a cube of {rows}. "
                     f"Choose its frame with input.plane, or leave out {key}."
                 )
+            if (known := plane_times(headers, rows)) is not None:
+                part = self.parts[-1]
+                part.mjd_utc[:], part.bjd_tdb[:], part.origin = known
             self.stamps.append(FrameStamps({}, float("nan"), "utc"))
             self.counted.append(None)
             return
@@ -205,8 +233,9 @@ class GroundReader:
         unit = science_unit(file, self.config.extension)
         headers = self._headers(file, unit)
         sections = sections_text(headers)
-        found = attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
-        return found | self.observed.attributes
+        told = attributes(headers, file.image(unit).shape[1:]) | ({"sections": sections} if sections else {})
+        told |= self.observed.attributes
+        return {"units": "DN/s"} | told if self.config.plane is None and is_slope(file, unit) else told
 
     def _headers(self, file: FitsFile, unit: Unit) -> list[Cards]:
         """Where keywords are looked for, in order: where the user says, with the image, in the first header."""

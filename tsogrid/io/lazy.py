@@ -7,6 +7,7 @@ pieces that fit the cache.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from tsogrid.io.fits import PixelFormat, open_checked
+from tsogrid.io.fits import PixelFormat, open_checked, open_source
+from tsogrid.io.tiles import TileReader
 
 PAGE = 4096  # a gap of less than this between two wanted ranges costs less to read than to skip
 PIECE = 1 << 18  # bytes read at once: stays in the second-level cache until it is swapped
@@ -111,17 +113,19 @@ class FrameArray(BackendArray):
         scratch = np.empty(PIECE, np.uint8)
         for first, last in _blocks_of(file):
             index = int(file[first])
-            with open_checked(self.paths[index]) as source:
-                reader = _Reader(
-                    source.read_into,
-                    int(self.offsets[index]),
-                    self.formats[self.format_index[index]],
-                    self.shape[1:],
-                    scratch,
-                )
+            with self._open(index, scratch) as reader:
                 for a, b in _stretches(row[first:last]):
                     for top, bottom in bands:
                         reader.read(out[first + a : first + b, top:bottom], int(row[first + a]), int(rows[top]), left)
+
+    @contextmanager
+    def _open(self, index: int, scratch: np.ndarray) -> "Iterator[_Reader | TileReader]":
+        path, offset, pixels = self.paths[index], int(self.offsets[index]), self.formats[self.format_index[index]]
+        if pixels.extension is not None:
+            yield TileReader(path, pixels.extension, offset)
+            return
+        with open_source(path) if pixels.packed else open_checked(path) as source:
+            yield _Reader(source.read_into, offset, pixels, self.shape[1:], scratch)
 
 
 class RootSumArray(BackendArray):
@@ -147,7 +151,29 @@ class RootSumArray(BackendArray):
             return np.asarray(np.sqrt(total))
 
 
-def _index(array: FrameArray | RootSumArray, key: indexing.ExplicitIndexer) -> Any:
+class WordArray(BackendArray):
+    """One word of bits a frame, (frames,), as if it stood in every pixel."""
+
+    def __init__(self, words: np.ndarray, shape: tuple[int, int, int]) -> None:
+        self.words = words
+        self.shape = shape
+        self.dtype = np.dtype(np.uint32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return _index(self, key)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (type(self).__name__, self.words, self.shape)
+
+    def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Read as `FrameArray.read`."""
+        words = np.asarray(self.words[key[0]], np.uint32)
+        lengths = [np.arange(n)[each].shape for each, n in zip(key[1:], self.shape[1:], strict=True)]
+        shape = tuple(length for each in (words.shape, *lengths) for length in each)
+        return np.ascontiguousarray(np.broadcast_to(words.reshape(words.shape + (1,) * (len(shape) - words.ndim)), shape))
+
+
+def _index(array: "FrameArray | RootSumArray | WordArray", key: indexing.ExplicitIndexer) -> Any:
     if isinstance(key, indexing.VectorizedIndexer):  # its bounding box is read, the points are picked in memory
         return indexing.explicit_indexing_adapter(key, array.shape, indexing.IndexingSupport.OUTER, array.read)
     return array.read(key.tuple)
@@ -165,14 +191,15 @@ class _Reader:
         self.dtype = np.dtype(pixels.dtype)
         self.ny, self.nx = shape
         self.scratch = scratch
+        self.stride = pixels.stride or self.ny * self.nx * self.dtype.itemsize
 
     def read(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
         """Fill `out` (frames, rows, columns) from the box that begins at (frame, top, left)."""
         count, height, width = out.shape
         size = self.dtype.itemsize
         row_gap = (self.nx - width) * size
-        frame_gap = (self.ny * self.nx - (height - 1) * self.nx - width) * size
-        frame_bytes = self.ny * self.nx * size
+        frame_bytes = self.stride
+        frame_gap = frame_bytes - ((height - 1) * self.nx + width) * size
         if row_gap > PAGE:
             step = max(1, self.scratch.size // (width * size * height))
             for i in range(0, count, step):
@@ -197,7 +224,7 @@ class _Reader:
         at = 0
         for i in range(frame, frame + count):
             for j in range(top, top + height):
-                offset = self.offset + ((i * self.ny + j) * self.nx + left) * self.dtype.itemsize
+                offset = self.offset + i * self.stride + (j * self.nx + left) * self.dtype.itemsize
                 self.read_into(buffer[at : at + length], offset)
                 at += length
         decode(np.ndarray(out.shape, self.dtype, buffer), self.pixels, out)
@@ -206,12 +233,12 @@ class _Reader:
         """Read from the first to the last wanted pixel, gaps included."""
         count, height, width = out.shape
         size = self.dtype.itemsize
-        pixels = ((count - 1) * self.ny + height - 1) * self.nx + width
-        if pixels * size > self.scratch.size:  # one row that is longer than a piece
-            self.scratch = np.empty(pixels * size, np.uint8)
-        at = self.offset + ((frame * self.ny + top) * self.nx + left) * size
-        self.read_into(self.scratch.data[: pixels * size], at)
-        strides = (self.ny * self.nx * size, self.nx * size, size)
+        length = (count - 1) * self.stride + ((height - 1) * self.nx + width) * size
+        if length > self.scratch.size:  # one row that is longer than a piece
+            self.scratch = np.empty(length, np.uint8)
+        at = self.offset + frame * self.stride + (top * self.nx + left) * size
+        self.read_into(self.scratch.data[:length], at)
+        strides = (self.stride, self.nx * size, size)
         stored: np.ndarray = np.ndarray(out.shape, self.dtype, self.scratch.data, 0, strides)
         decode(stored, self.pixels, out)
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tsogrid.config import Overscan
 from tsogrid.errors import ConfigError, InputError
 from tsogrid.io.cards import Cards
@@ -122,12 +124,15 @@ def layout_of(overscan: Overscan, text: str, shape: tuple[int, int]) -> Layout:
             f'overscan: "[1:32,1:{shape[0]}]" (x1:x2,y1:y2, counted from 1, ends included).'
         )
     boxes = [box_of(section, shape, known, "calibrate.overscan") for section, *_ in named]
+    shares = _shared(boxes, shape) if len(named) > 1 and not any(data for _, data, *_ in named) else []
     amplifiers = []
-    for box, (_, data, gain, noise) in zip(boxes, named, strict=True):
+    for index, (box, (_, data, gain, noise)) in enumerate(zip(boxes, named, strict=True)):
         if data is not None:
             seen = box_of(data, shape, known, "calibrate.overscan.amplifiers.data")
         elif len(named) == 1:
             seen = _seen(box, shape, known)
+        elif shares:
+            seen = shares[index]
         else:
             raise ConfigError(
                 "calibrate.overscan: expected data: (the pixels that it reads) for each of several amplifiers, "
@@ -159,6 +164,20 @@ def _seen(box: Box, shape: tuple[int, int], known: dict[str, str]) -> Box:
         return Box(0, ny, 0 if left else box.x1, box.x0 if left else nx)
     low = box.y0 > ny - box.y1
     return Box(0 if low else box.y1, box.y0 if low else ny, 0, nx)
+
+
+def _shared(boxes: list[Box], shape: tuple[int, int]) -> list[Box]:
+    """Share the columns outside all overscans equally, from left to right; nothing where that is not clear."""
+    columns = np.ones(shape[1], bool)
+    for box in boxes:
+        columns[box.x0 : box.x1] = False
+    seen = np.flatnonzero(columns)
+    upright = all(box.y1 - box.y0 > box.x1 - box.x0 for box in boxes)
+    if not upright or not seen.size or seen[-1] - seen[0] + 1 != seen.size or seen.size % len(boxes):
+        return []
+    width, left = seen.size // len(boxes), int(seen[0])
+    order = sorted(range(len(boxes)), key=lambda index: boxes[index].x0)
+    return [Box(0, shape[0], left + order.index(i) * width, left + (order.index(i) + 1) * width) for i in range(len(boxes))]
 
 
 def _skipped(box: Box, data: Box, axis: int, skip: int) -> Box:

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from tsogrid import schema
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
-from tsogrid.io.axis import TimeAxis, time_axis
+from tsogrid.io.axis import INTEGRATION_ATTRS, TimeAxis, time_axis
 from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
 from tsogrid.io.instruments import ATTRIBUTES, identity
-from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, make_runs
+from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, WordArray, make_runs
 
 DIMS = ("time", "y", "x")
 _STAND_INS = ("EFFINTTM", "EXPTIME")  # where the keyword of the integration time is missing, as in tshirt
@@ -49,6 +49,9 @@ class FileFrames:
     filter: str = ""
     altitude: np.ndarray | None = None  # of the target, degrees; where site and target are known
     airmass: np.ndarray | None = None
+    chosen: np.ndarray | None = None  # rows of the file that are frames; None: all
+    quality: np.ndarray | None = None  # a word of bits for each frame, (rows,)
+    quality_bits: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,7 +59,12 @@ class FileFrames:
 
     @property
     def rows(self) -> int:
-        return self.images["SCI"].shape[0]
+        return self.images["SCI"].shape[0] if self.chosen is None else self.chosen.size
+
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Rows of the file that are frames, (rows,)."""
+        return np.arange(self.rows) if self.chosen is None else self.chosen
 
 
 def require_shape(file: FitsFile, name: str, image: Image, science: Image) -> None:
@@ -171,7 +179,7 @@ def assemble(
         A file has no ERR where it is asked for, or gain and read noise differ.
     """
     file = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
-    row = np.concatenate([np.arange(part.rows) for part in parts])
+    row = np.concatenate([part.row_numbers for part in parts])
     axis = time_axis(
         np.concatenate([part.mjd_utc for part in parts]),
         np.concatenate([part.bjd_tdb for part in parts]),
@@ -182,6 +190,11 @@ def assemble(
     shape = (row.size, *parts[0].images["SCI"].shape[1:])
     dtype = np.result_type(*{_dtype(part.images["SCI"]) for part in parts})
     variables = {"data": xr.Variable(DIMS, _lazy(_array(parts, "SCI", runs, shape, dtype)))}
+    packed = [
+        image.pixels for part in parts for image in part.images.values() if image.pixels.packed or image.pixels.extension
+    ]
+    if packed:  # whoever reads several windows had better read one
+        variables["data"].attrs["packed"] = "tiles" if packed[0].extension is not None else "file"
     error, notes = _error(parts, config.error, runs, shape, dtype)
     if error is not None:
         variables["error"] = xr.Variable(DIMS, _lazy(error), {"long_name": "1 sigma error of data"})
@@ -191,10 +204,20 @@ def assemble(
         if reader == "jwst":
             bits.attrs |= {"flag_masks": list(JWST_DQ.values()), "flag_meanings": " ".join(JWST_DQ)}
         variables["dq"] = bits
+    words = [part.quality for part in parts if part.quality is not None]
+    if len(words) == len(parts):
+        variables["dq"] = xr.Variable(DIMS, _lazy(WordArray(np.concatenate(words)[axis.order], shape)))
+        variables["dq"].attrs |= {"long_name": "data quality, one word a frame"} | {
+            "flag_masks": list(parts[0].quality_bits.values()),
+            "flag_meanings": " ".join(parts[0].quality_bits),
+        }
     names = np.array([part.name for part in parts], dtype=object)
     extra: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "integration": (np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64), {}),
-        "file": (names[file], {}),
+        "integration": (
+            np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64),
+            INTEGRATION_ATTRS,
+        ),
+        "file": (names[file], {"long_name": "file"}),
     }
     for name in ("altitude", "airmass"):
         values = [found for part in parts if (found := getattr(part, name)) is not None]
@@ -229,7 +252,7 @@ def coordinates(axis: TimeAxis, extra: dict[str, tuple[np.ndarray, dict[str, Any
     return {name: xr.Variable("time", values, attrs) for name, (values, attrs) in every.items()}
 
 
-def _lazy(array: FrameArray | RootSumArray) -> Any:
+def _lazy(array: FrameArray | RootSumArray | WordArray) -> Any:
     return indexing.LazilyIndexedArray(array)
 
 

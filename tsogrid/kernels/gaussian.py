@@ -63,6 +63,7 @@ def gaussian_fit(
     angle: bool = False,
     fixed_center: bool = False,
     fit_offset: bool = True,
+    level: ArrayLike | None = None,
     gain: float = math.nan,
     read_noise: float = math.nan,
     max_iterations: int = 50,
@@ -90,7 +91,9 @@ def gaussian_fit(
     fixed_center : bool
         Keep the centre where it was given.
     fit_offset : bool
-        Fit a constant level below the source; else it is 0.
+        Fit a constant level below the source; else it is `level`.
+    level : array_like, shape (n, ns), optional
+        The level below each source where none is fitted; 0 if not given.
     gain : float
         Electrons per unit of data.
     read_noise : float
@@ -121,6 +124,9 @@ def gaussian_fit(
         if not gain > 0 or electrons < 0:
             raise ValueError(f"gain must be positive and read noise not negative, found {gain} and {read_noise}")
         noise[:] = (electrons / gain) ** 2, 1 / gain, 0.25 * max(electrons**2, 1.0) / gain**2
+    known = np.zeros(columns.shape) if level is None else np.ascontiguousarray(level, np.float64)
+    if known.shape != columns.shape:
+        raise ValueError(f"expected levels of shape {columns.shape}, found {known.shape}")
     free = [0] + [1] * fit_offset + [2, 3] * (not fixed_center) + [4, 5] + [6] * angle
     values = np.full((len(GaussianFit._fields) - 1, *columns.shape), np.nan)
     converged = np.zeros(columns.shape, dtype=np.bool_)
@@ -136,7 +142,7 @@ def gaussian_fit(
         np.array(free, dtype=np.int64),
         True if angle else None,
         bool(fixed_center),
-        box_edge_level(data, columns, rows, width) if fit_offset else np.zeros(columns.shape),
+        box_edge_level(data, columns, rows, width) if fit_offset else known,
         weights == "none" or weighting == FIXED,
         int(max_iterations),
         np.empty((3, width + 1, padded)),  # rows are added up two at a time

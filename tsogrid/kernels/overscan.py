@@ -101,7 +101,10 @@ def _clipped(values: np.ndarray, good: np.ndarray) -> np.ndarray:
         count = np.maximum(good.sum(axis=2), 1)[..., None]
         mean = np.where(good, values, 0.0).sum(axis=2)[..., None] / count
         spread = np.sqrt(np.where(good, (values - mean) ** 2, 0.0).sum(axis=2)[..., None] / count)
-        good = good & (np.abs(values - _median(values, good)[..., None]) <= _CLIP * spread)
+        kept = good & (np.abs(values - _median(values, good)[..., None]) <= _CLIP * spread)
+        if np.array_equal(kept, good):  # nor would another pass change any
+            break
+        good = kept
     return good
 
 

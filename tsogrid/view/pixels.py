@@ -49,10 +49,19 @@ def matched(result: xr.Dataset, frames: xr.Dataset) -> tuple[xr.Dataset, xr.Data
             f"frames: expected {expected[0]} × {expected[1]} pixels (rows × columns) as in the result, found "
             f"{found[0]} × {found[1]}. Give the frames that were measured."
         )
-    shared = np.intersect1d(result["time"].to_numpy(), frames["time"].to_numpy())
-    if len(shared) == 0:
+    measured, opened = _same_clock(result, frames)
+    _, ours, theirs = np.intersect1d(measured, opened, return_indices=True)
+    if len(ours) == 0:
         raise ConfigError("frames: expected frames of the times of the result, found none. Give those that were measured.")
-    return result.sel(time=shared), frames.sel(time=shared)
+    return result.isel(time=ours), frames.isel(time=theirs)
+
+
+def _same_clock(result: xr.Dataset, frames: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The times of both by the observer's clock, which does not ask what star is meant; else their indices."""
+    clocks = [each["jd_utc"].to_numpy() for each in (result, frames) if "jd_utc" in each.coords]
+    if len(clocks) == 2 and all(np.isfinite(clock).all() and len(np.unique(clock)) == len(clock) for clock in clocks):
+        return clocks[0], clocks[1]
+    return result["time"].to_numpy(), frames["time"].to_numpy()
 
 
 def picture_plan(result: xr.Dataset, frames: xr.Dataset, config: Config | None = None) -> tuple[xr.Dataset, Plan]:

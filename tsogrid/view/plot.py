@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tsogrid.view.style import BINNED, LINE, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
+from tsogrid.view.style import BINNED, FARTHEST, LINE, MODEL, POINTS, few_ticks, legend_on_top, quantity, y_label
 
 FEW = 200  # points that are drawn with their errors
+FEWEST = 8  # points among which a wild one is told
+MOST_OUTSIDE = 0.1  # of the points; more are no exceptions
 
 
 def light_curve(
@@ -24,7 +26,7 @@ def light_curve(
     ----------
     curve : Dataset or DataArray, shape (n,)
         ``flux`` (and ``flux_err``) over time, or the flux alone; its own unit and name label the axis. Of up to 200 points
-        the errors are drawn.
+        the errors are drawn. Single points far from their neighbours are left outside, and counted in the legend.
     axes : matplotlib Axes
         Where to draw.
     bins : int
@@ -56,7 +58,9 @@ def light_curve(
         axes.errorbar(time, values, error, fmt="none", ecolor=POINTS, elinewidth=0.8, zorder=1)
     binned = bins > 0 and len(time) >= 2 * bins
     points = {"color": POINTS, "markersize": 2.5} if binned else {"color": LINE, "markersize": 4.0}
-    axes.plot(time, values, ".", label="frames", rasterized=len(time) > 5000, **points)
+    axes.plot(
+        time, values, ".", label="bins" if "binning" in curve.attrs else "frames", rasterized=len(time) > 5000, **points
+    )
     if binned:
         edges = np.linspace(time[0], time[-1], bins + 1)
         place = np.clip(np.digitize(time, edges) - 1, 0, bins - 1)
@@ -68,6 +72,9 @@ def light_curve(
                 mean.append(inside.mean())
                 spread.append(inside.std(ddof=1) / np.sqrt(len(inside)))
         axes.errorbar(centre, mean, spread, fmt="o", color=BINNED, markersize=3, linewidth=1, label="binned")
+    outside = _leave_out(axes, values, error if error is not None and len(time) <= FEW else None)
+    if outside:
+        axes.plot([], [], " ", label=f"{outside} outside")
     if model is not None:
         axes.plot(time, model, "-", color=MODEL, linewidth=1.2, label="model", zorder=3)
     axes.set_xlabel(label)
@@ -76,6 +83,29 @@ def light_curve(
     axes.ticklabel_format(useOffset=False)
     few_ticks(axes)
     return legend_on_top(axes)
+
+
+def _leave_out(axes: Any, values: np.ndarray, error: np.ndarray | None) -> int:
+    """Set the y axis to all points but single wild ones, and count these; what several neighbours share always stays."""
+    good = np.flatnonzero(np.isfinite(values))
+    if good.size < FEWEST:
+        return 0
+    known = values[good]
+    padded = np.pad(known, 2, mode="reflect")
+    near = np.stack([padded[step : step + known.size] for step in (0, 1, 3, 4)])
+    rest = known - np.median(near, axis=0)
+    far = np.pad(np.where(np.abs(rest) > FARTHEST * 1.4826 * np.median(np.abs(rest)), np.sign(rest), 0.0), 1)
+    wild = (far[1:-1] != 0) & (far[:-2] != far[1:-1]) & (far[2:] != far[1:-1])
+    if wild.any():  # only those that would flatten the rest
+        wild &= np.abs(rest) > 0.5 * np.ptp(known[~wild])
+    if not wild.any() or wild.sum() > MOST_OUTSIDE * known.size:
+        return 0
+    shown = good[~wild]
+    spread = np.zeros(len(values)) if error is None else np.where(np.isfinite(error), error, 0.0)
+    low, high = (values - spread)[shown].min(), (values + spread)[shown].max()
+    margin = 0.05 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    return int(wild.sum())
 
 
 def time_axis(time: xr.DataArray, reference: float | None = None) -> tuple[np.ndarray, str]:

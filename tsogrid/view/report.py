@@ -18,7 +18,7 @@ import tsogrid
 from tsogrid.analysis.choice import best_cell, every_cell, score_curves
 from tsogrid.analysis.failures import failures
 from tsogrid.analysis.flag_table import flag_table
-from tsogrid.analysis.select import require_result, roles_of
+from tsogrid.analysis.select import require_result, roles_of, source_number
 from tsogrid.analysis.stats import rows_of
 from tsogrid.errors import TsogridError
 from tsogrid.view.report_frames import Found, find_frames, inputs_of
@@ -68,7 +68,7 @@ class _Target:
     pictures: list[Picture]
 
 
-def report(result: xr.Dataset, path: str | Path, frames: Any = None) -> Written:
+def report(result: xr.Dataset, path: str | Path, frames: Any = None, time_reference: float | None = None) -> Written:
     """Write the report of a result.
 
     Parameters
@@ -80,6 +80,8 @@ def report(result: xr.Dataset, path: str | Path, frames: Any = None) -> Written:
     frames : Dataset, path or list of paths, optional
         The frames, for the pictures that need them. If not given, the files of the run are looked for beside its store and
         in the working folder.
+    time_reference : float, optional
+        Days that the plots take off the times; the result's own if not given.
 
     Returns
     -------
@@ -95,6 +97,9 @@ def report(result: xr.Dataset, path: str | Path, frames: Any = None) -> Written:
     """
     require_result(result)
     path = Path(path)
+    if time_reference is not None:
+        encoding, result = result.encoding, result.assign_attrs(time_reference=float(time_reference))
+        result.encoding = encoding
     found = find_frames(result, frames)
     targets = [_look(result, source, number < MOST_TARGETS) for number, source in enumerate(_targets(result))]
     pixels = list(of_frames(result, found))
@@ -129,7 +134,8 @@ def _look(result: xr.Dataset, source: int, pictures: bool) -> _Target:
     """Take the light curves of a target once, and make all of them that the report needs."""
     name = str(result["source"].to_numpy()[source])
     try:
-        curves = every_cell(result, source).compute()
+        default = source == source_number(result)[0]
+        curves = every_cell(result, None if default else source).compute()
         scored = score_curves(curves)
         aperture, sky, reason = best_cell(scored)
     except TsogridError as error:

@@ -1,5 +1,6 @@
-"""The files that a result was measured from: found again beside its store, or where the user says."""
+"""The files that a result was measured from: found again beside its store, by a configuration there, or told by the user."""
 
+import glob
 import json
 import os
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from typing import Any
 import xarray as xr
 
 from tsogrid.config import Config
+from tsogrid.config_file import load
 from tsogrid.errors import TsogridError
 from tsogrid.io.frames import open_frames
 
 MOST_FOLDERS = 200  # that are looked into
+MOST_CONFIGURATIONS = 20  # that are read
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def find_frames(result: xr.Dataset, frames: Any = None) -> Found:
         A result.
     frames : Dataset, path or list of paths, optional
         The frames, or where they are. If not given, files of the right names and sizes are looked for in the folder of the
-        store and in the working folder, and in the folders inside these.
+        store and in the working folder, in the folders inside these, and in those that a configuration beside the store
+        names.
 
     Returns
     -------
@@ -62,16 +66,18 @@ def find_frames(result: xr.Dataset, frames: Any = None) -> Found:
         paths = _beside(inputs, places)
         lost = len(inputs) - len(paths)
         if not paths:
-            where = "none of its files lies beside the store" if inputs else "it was not measured from files"
+            where = "none of its files was found" if inputs else "it was not measured from files"
             return Found(None, config, f"{where}; give them: --frames FILES, or frames=[...]")
-        said = f"{len(paths)} of {len(inputs)} files of the run, found beside the store" if lost else "the files of the run"
+        said = (
+            f"{len(paths)} of {len(inputs)} files of the run: the others were not found" if lost else "the files of the run"
+        )
     else:
         paths = [
             str(each) for each in (frames if isinstance(frames, Sequence) and not isinstance(frames, str) else [frames])
         ]
         said = "the files that were given"
     try:
-        opened = open_frames(config.input.model_copy(update={"files": paths}))
+        opened = open_frames(config.observed.model_copy(update={"files": paths}))
     except (TsogridError, OSError) as error:
         return Found(None, config, str(error))
     known = {tuple(sorted(item.items())) for item in inputs}
@@ -88,7 +94,7 @@ def inputs_of(result: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def _folders(result: xr.Dataset) -> list[Path]:
-    """The folder of the store and the working folder, each with the folders in it."""
+    """The folder of the store and the working folder, each with the folders in it; and those of configurations there."""
     source = result.encoding.get("source")
     roots = [*([Path(source).resolve().parent] if isinstance(source, str) else []), Path.cwd()]
     found: dict[Path, None] = {}
@@ -99,7 +105,26 @@ def _folders(result: xr.Dataset) -> list[Path]:
         except OSError:
             continue
         found |= dict.fromkeys(Path(path) for path in inside[:MOST_FOLDERS])
+        found |= dict.fromkeys(_named(root))
     return list(found)
+
+
+def _named(root: Path) -> list[Path]:
+    """Folders of the input files that configurations (also tshirt's parameters) in a folder name."""
+    folders: list[Path] = []
+    for path in sorted([*root.glob("*.yaml"), *root.glob("*.yml")])[:MOST_CONFIGURATIONS]:
+        try:
+            content = load(path)
+        except TsogridError:  # some other file
+            continue
+        section = content.get("input")
+        names = section.get("files") if isinstance(section, dict) else content.get("procFiles")
+        for name in names if isinstance(names, list) else [names]:
+            if isinstance(name, str):
+                place = os.path.join(root, os.path.expanduser(name))
+                places = [place] if os.path.isdir(place) else glob.glob(os.path.dirname(place))
+                folders += [Path(each) for each in places[:MOST_FOLDERS]]
+    return folders
 
 
 def _beside(inputs: list[dict[str, Any]], folders: list[Path]) -> list[str]:

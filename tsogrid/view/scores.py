@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tsogrid.analysis.choice import CRITERIA, best_cell
+from tsogrid.errors import ConfigError
 from tsogrid.view.style import MODEL
 
 LINE_LENGTH = 15  # characters of a sky's label in one line
@@ -29,8 +31,16 @@ def scores(scored: xr.Dataset, axes: Any, *, name: str = "clipped") -> Any:
     Returns
     -------
     matplotlib Axes
+        The least has a frame: what `tsogrid.analysis.choice.best` would take by this scatter.
+
+    Raises
+    ------
+    ConfigError
+        No light curve has such a scatter.
     """
     array = scored[name].transpose("sky", "aperture")
+    if not np.isfinite(array).any():
+        raise ConfigError(f"scores: expected a light curve that has a {array.attrs.get('long_name', name)}, found none.")
     scale, unit = (1.0, "") if name in ("ratio", "points") else (100.0, " (%)")
     values = scale * array.to_numpy().astype(float)
     image = axes.imshow(values, aspect="auto", cmap="cividis", interpolation="nearest")
@@ -44,10 +54,12 @@ def scores(scored: xr.Dataset, axes: Any, *, name: str = "clipped") -> Any:
     _skies([str(label) for label in scored["sky"].to_numpy()], axes, height)
     if width / max(values.shape[1], 1) > WIDTH_OF_NUMBER:
         _numbers(values, axes)
-    if np.isfinite(values).any():
+    if name != "points":
         from matplotlib.patches import Rectangle
 
-        row, column = np.unravel_index(np.nanargmin(values), values.shape)
+        row, column = (int(place) for place in np.unravel_index(np.nanargmin(values), values.shape))
+        if name in CRITERIA:  # of those that have enough points, as `best` chooses
+            column, row, _ = best_cell(scored, name)
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MODEL, linewidth=2, clip_on=False))
     return axes
 

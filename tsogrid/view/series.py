@@ -58,6 +58,7 @@ def widths(result: xr.Dataset, axes: Any, *, source: Any = None, time_reference:
     Returns
     -------
     matplotlib Axes
+        The widths along x and y.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def flux_position(result: xr.Dataset, curve: xr.Dataset, axes: Any, *, source: A
         offset = offset - _median(offset)
         good = np.isfinite(offset) & np.isfinite(flux)
         varies = good.sum() > 2 and np.ptp(offset[good]) > 0
-        correlation = f", r = {np.corrcoef(offset[good], flux[good])[0, 1]:+.2f}" if varies else ""
+        correlation = f", r = {_signed(np.corrcoef(offset[good], flux[good])[0, 1])}" if varies else ""
         many = number >= FEWEST_FOR_LINE
         _points(axes, offset, flux, index, None if many else f"{name}{correlation}", number, line=False)
         if many:
@@ -168,6 +169,11 @@ def _source(result: xr.Dataset, source: Any) -> xr.Dataset:
     one = result[names].isel(source=number).compute()
     one.attrs = dict(result.attrs)
     return one
+
+
+def _signed(value: float) -> str:
+    """Write a correlation with its sign, and nothing as nothing."""
+    return f"{value + 0.0 if abs(value) >= 0.005 else 0.0:+.2f}".replace("-", "−").replace("+0.00", "0.00")
 
 
 def _median(values: np.ndarray) -> float:

@@ -13,6 +13,8 @@ from tsogrid.view.star_map import grey, places
 
 MOST = 12  # sources
 SIDE = 36.0  # millimetres of a stamp
+LABELS = (0.35, 0.45)  # inches beside a stamp, and above and below it
+SMALL = 0.75  # inches: a smaller stamp has no room for numbers
 
 
 def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config: Config | None = None) -> np.ndarray:
@@ -23,7 +25,7 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
     result, frames, config
         As in `tsogrid.view.star_map.star_map`.
     figure : matplotlib Figure, optional
-        An empty one, which decides how many stamps stand side by side; one of 160 mm if not given.
+        An empty one, whose shape decides how many stamps stand side by side; one of 160 mm if not given.
 
     Returns
     -------
@@ -39,8 +41,7 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
     found = fewer(outlines(result, config))
     count = min(result.sizes["source"], MOST)
     figure = _figure(count) if figure is None else figure
-    width = figure.get_size_inches()[0] * 25.4
-    columns = max(1, min(count, int(width / SIDE)))
+    columns, side = _columns(count, *figure.get_size_inches())
     panels = figure.subplots(math.ceil(count / columns), columns, squeeze=False)
     drawn = [each for each in found if each.kind in (APERTURE, SKY)]
     half = 1.1 * max((each.reach for each in drawn), default=10.0)
@@ -54,7 +55,7 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
             continue
         axes.set_title(str(result["source"].to_numpy()[number]), fontsize="small")
         axes.tick_params(labelsize="x-small")
-        axes.locator_params(nbins=4)
+        axes.locator_params(nbins=4 if side > 1.5 * SMALL else 3)
         at_x, at_y = x[number], y[number]
         if not np.isfinite(at_x + at_y):
             axes.text(0.5, 0.5, "never found", ha="center", va="center", fontsize="small", transform=axes.transAxes)
@@ -67,7 +68,12 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
         draw_outlines(drawn, at_x, at_y, axes, width=0.8)
         axes.set_xlim(at_x - half, at_x + half)
         axes.set_ylim(at_y - half, at_y + half)
-    if count == 1:
+        if side < SMALL:
+            axes.set_xticks([])
+            axes.set_yticks([])
+    if side < SMALL:
+        figure.supxlabel(f"{2 * half:.0f} pixels across", fontsize="small")
+    elif count == 1:
         panels[0, 0].set_xlabel("x (pixel)", fontsize="small")
         panels[0, 0].set_ylabel("y (pixel)", fontsize="small")
     else:
@@ -79,10 +85,19 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
     return np.array(figure.axes, object)[:count]
 
 
+def _columns(count: int, width: float, height: float) -> tuple[int, float]:
+    """Columns with which the stamps of a figure become largest, each with room for its labels, and their side; inches."""
+    sides = {}
+    for columns in range(1, count + 1):
+        rows = math.ceil(count / columns)
+        sides[columns] = min((width - 0.3) / columns - LABELS[0], (height - 0.6) / rows - LABELS[1])
+    return max(sides.items(), key=lambda each: (round(each[1], 3), -each[0]))
+
+
 def _figure(count: int, width: float = 160.0) -> Any:
     from matplotlib import pyplot
 
-    columns = max(1, min(count, int(width / SIDE)))
+    columns = max(1, min(count, int(width / SIDE)))  # the figure is made for them
     width = width if count >= columns > 1 else 80.0
     height = math.ceil(count / columns) * (width - 10.0) / columns + 22.0
     return pyplot.figure(figsize=(width / 25.4, height / 25.4), layout="constrained")
