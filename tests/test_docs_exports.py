@@ -37,7 +37,7 @@ def test_the_page_on_exports_runs(tmp_path, monkeypatch, capsys):
     for name in ("everything", "stage3"):
         names[name].close()
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} == {
-        ".yaml", ".ecsv", ".csv", ".nc", ".h5", ".fits", ".txt", ".tbl",
+        ".yaml", ".ecsv", ".csv", ".nc", ".h5", ".fits", ".txt", ".tbl", ".log",
     }  # fmt: skip
     assert len(names["measured"]) == len(names["curve"]) == len(names["table"]) == 20
     assert "aperture r5" in str(names["stage3"].attrs["choice"]) or names["stage3"].attrs["aperture"] == "r5"

@@ -49,6 +49,9 @@ class ApertureFlag(IntFlag):
     NEIGHBOUR = 256  # another source of the run stands inside the aperture
 
 
+# What the field is like, not what went wrong: a star with a near neighbour has these in every frame.
+OF_THE_FIELD = ApertureFlag.OVERLAP | ApertureFlag.NEIGHBOUR
+
 # The data-quality bits of the JWST pipeline, for the frames whose reader knows no others
 # (jwst-pipeline.readthedocs.io, "Data Quality Flags").
 JWST_DQ = {

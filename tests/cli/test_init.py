@@ -70,7 +70,8 @@ def test_stars_are_guessed_by_detection(tsogrid, here, field):
     found = sources(here / "made.yaml")
     assert [star.get("role", "target") for star in found] == ["target", "reference"]
     for star, number in zip(found, (0, 2), strict=True):  # the pair is not isolated, the faint one too faint
-        assert np.hypot(star["x"] - field.x[:3, number].mean(), star["y"] - field.y[:3, number].mean()) < 0.3
+        on_frames = np.hypot(star["x"] - field.x[:3, number], star["y"] - field.y[:3, number])
+        assert on_frames.min() < 0.3  # of the first frames the one that shows the stars best is searched
     assert re.search(r"ref1 at x = .*guessed: isolated, 0\.\d+ times the target's flux", outcome.out)
     content = yaml.safe_load((here / "made.yaml").read_text())["input"]
     assert (content["gain"], content["read_noise"]) == ("GAIN", "RDNOISE")

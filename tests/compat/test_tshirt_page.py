@@ -35,7 +35,7 @@ def test_every_block_runs(tmp_path, monkeypatch, capsys):
             ran.append((words[0], captured.out))
     assert [name for name, _ in ran].count("run") == 4
     assert "measured" not in next(out for name, out in reversed(ran[:-1]) if name == "run")  # night.yaml is the same run
-    assert {"kic1255_UT2024_03_14.zarr", "kic1255_UT2024_03_14.fits", "night.yaml", "other.zarr"} <= {
+    assert {"kic1255_UT2024_03_14.zarr", "kic1255_UT2024_03_14.tshirt.fits", "night.yaml", "other.zarr"} <= {
         each.name for each in tmp_path.iterdir()
     }
 

@@ -202,3 +202,25 @@ def test_the_filter_along_time_is_refused_beside_it(night, chosen):
 
 def test_the_reason_is_a_bit_of_its_own():
     assert len({int(bit) for bit in RegistrationFlag}) == len(RegistrationFlag)
+
+
+def test_detected_stars_are_followed_from_the_frame_they_were_found_on(night, folder, tmp_path):
+    """The first frame shows fewer stars: another is searched, and the frames are registered to that one."""
+    paths = sorted(folder.iterdir())
+    first = fits.getdata(paths[0]).astype(float)
+    dim = np.random.default_rng(1).normal(200.0, 30.0, first.shape) + 0.1 * (first - 200.0)
+    fits.writeto(tmp_path / "n000.fits", np.rint(dim).astype(np.uint16), fits.getheader(paths[0]))
+    files = [str(tmp_path / "n000.fits"), *map(str, paths[1:])]
+    sources = {"detect": {"brightest": 6, "border": 20, "keep": "good"}}
+    result = tsogrid.measure(files, sources=sources, input=GAIN).compute()
+    frame = json.loads(result.attrs["config"])["center"]["registration"]["frame"]
+    assert frame in (1, 2)
+    x, y = result.x.to_numpy(), result.y.to_numpy()
+    stars = [int(np.argmin(np.hypot(night.x[frame] - x[frame, k], night.y[frame] - y[frame, k]))) for k in range(6)]
+    tx, ty = night.x[:, stars], night.y[:, stars]
+    inside = (tx > 10) & (tx < 309) & (ty > 10) & (ty < 289) & night.good[:, None]
+    inside[0] = False
+    assert np.hypot(x - tx, y - ty)[inside].max() < 0.5  # one has a faint star in its wing
+    by_hand = {"sources": [*stars_of(night, [0]), {"detect": {"brightest": 3, "reference_frame": 1}}], "input": GAIN}
+    with pytest.raises(ConfigError, match=r"detect.reference_frame: expected 0, on which the pixels of s0 are meant"):
+        tsogrid.measure(files, **by_hand)

@@ -146,7 +146,7 @@ def test_frames_that_do_not_belong(night, rows):
     with pytest.raises(ConfigError, match="110 × 120"):
         result.tso.plot.star_map(rows[1])
     with pytest.raises(ConfigError, match="of the times of the result, found none"):
-        result.tso.plot.stamps(frames.assign_coords(time=frames.time + 5))
+        result.tso.plot.stamps(frames.assign_coords(time=frames.time + 5, jd_utc=frames.jd_utc + 5))
     some = result.tso.plot.star_map(frames.isel(time=slice(3, 8)))
     assert some.texts
 

@@ -29,7 +29,7 @@ def detrend(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A table (.ecsv or .csv).", metavar="PATH")] = None,
 ) -> None:
-    """Take off what pointing, widths, sky and time explain, and keep the transit."""
+    """Take off what pointing, sky and time explain; keep the transit."""
     from tsogrid import open_result
     from tsogrid.analysis.detrended_table import detrended_table, said
     from tsogrid.cli.failures import reading

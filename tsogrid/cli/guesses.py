@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from tsogrid.io.hints import Hints
 
-FRAMES = 3  # the first ones, whose median is searched: cosmic rays are gone, and a drifting field is not yet smeared
+FRAMES = 3  # the first ones, whose median is searched: cosmic rays are gone
 BORDER, NEAREST_BORDER = 20, 8  # pixels to the edges of the frame, for the field may drift; less in small frames
-ISOLATION = 20.0  # pixels about a star in which no bright one may be
+ISOLATION = 20.0  # pixels about a star in which no bright one may be, or in a crowded field what `tsogrid detect` takes
+FEW = 3  # reference stars; a field where fewer stand so far from others is crowded
 POINTING = 25.0  # pixels by which a sky position may miss its star
 
 
@@ -43,6 +44,8 @@ class Guess:
         The target first.
     gain, read_noise : (str, float) or None
         Keyword of the header and its value in the first file.
+    frame : int
+        The frame on which the stars were found.
     lines : list of str
         For the terminal.
     """
@@ -50,6 +53,7 @@ class Guess:
     stars: list[GuessedStar]
     gain: tuple[str, float] | None = None
     read_noise: tuple[str, float] | None = None
+    frame: int = 0
     lines: list[str] = field(default_factory=list)
 
 
@@ -73,11 +77,14 @@ def guess(frames: "xr.Dataset", files: Sequence[str]) -> Guess:
     ny, nx = frames.sizes["y"], frames.sizes["x"]
     hints = _hints(frames, files)
     lines: list[str] = []
+    frame = 0
     if {"x_ref", "y_ref"} <= attributes.keys() and _inside(attributes["x_ref"], attributes["y_ref"], ny, nx):
         x, y = float(attributes["x_ref"]), float(attributes["y_ref"])
         stars = [GuessedStar("target", "target", x, y, "from the header (XREF_SCI, YREF_SCI)")]
     else:
-        stars = _found(frames, hints)
+        stars, frame = _found(frames, hints)
+        if frame:
+            lines.append(f"positions are those on frame {frame}, where the first frames show the stars best")
     lines += [f"{star.name} at x = {star.x:g}, y = {star.y:g}: {star.reason}" for star in stars]
     gain = read_noise = None
     if "error" not in frames:
@@ -88,7 +95,7 @@ def guess(frames: "xr.Dataset", files: Sequence[str]) -> Guess:
         for name, found in (("gain", gain), ("read noise", read_noise)):
             if found:
                 lines.append(f"{name} is the header's {found[0]}, {found[1]:g} in the first file")
-    return Guess(stars, gain, read_noise, lines)
+    return Guess(stars, gain, read_noise, frame, lines)
 
 
 def _inside(x: float, y: float, ny: int, nx: int) -> bool:
@@ -105,34 +112,45 @@ def _hints(frames: "xr.Dataset", files: Sequence[str]) -> "Hints":
     return header_hints(next((path for path in paths if Path(path).name == first), paths[0]))
 
 
-def _found(frames: "xr.Dataset", hints: "Hints") -> list[GuessedStar]:
-    """Search the first frames for stars; the header's sky position says which of them is the target."""
+def _found(frames: "xr.Dataset", hints: "Hints") -> "tuple[list[GuessedStar], int]":
+    """Search the first frames for stars; the header's sky position says which is the target. The frame comes second."""
     from tsogrid.config import Detection
     from tsogrid.field.detection import find_stars
-    from tsogrid.field.proposal import judged, like_target, nearest
+    from tsogrid.field.listing import are_single_images
+    from tsogrid.field.proposal import find_on_frame, judged, like_target, nearest
 
     ny, nx = frames.sizes["y"], frames.sizes["x"]
-    stars = find_stars(_median(frames), saturation=hints.saturation)
     border = max(NEAREST_BORDER, min(BORDER, min(ny, nx) // 6))
+    frame = 0
+    if are_single_images(frames) and "wcs" not in frames.attrs:  # a field may drift from image to image by many pixels
+        found = find_on_frame(frames, Detection(saturation=hints.saturation))
+        stars, frame = found.stars, found.frame
+    else:
+        stars = find_stars(_median(frames), saturation=hints.saturation)
     reasons, _ = judged(stars, (ny, nx), Detection(border=border, separation=ISOLATION))
     planned = _from_sky(frames.attrs, hints, ny, nx)
     if planned is not None:
         target = nearest(stars, *planned, within=POINTING)
         told = f"from the header ({hints.target_keys}) by its WCS"
         if target is None:
-            return [GuessedStar("target", "target", *_rounded(*planned), f"{told}; no star was found there")]
+            return [GuessedStar("target", "target", *_rounded(*planned), f"{told}; no star was found there")], frame
         reason = f"the star nearest to the position {told}"
     else:
         target = next((number for number, why in enumerate(reasons) if not why), None)
         reason = "guessed: the brightest star that is isolated and not saturated"
     if target is None:
         middle = ((nx - 1) / 2, (ny - 1) / 2)
-        return [GuessedStar("target", "target", *middle, "no star was found: the centre of the frame; put your star here")]
+        words = "no star was found: the centre of the frame; put your star here"
+        return [GuessedStar("target", "target", *middle, words)], frame
     guessed = [GuessedStar("target", "target", *_rounded(stars.x[target], stars.y[target]), reason)]
-    for number, star in enumerate(like_target(stars, reasons, target), 1):
+    references = like_target(stars, reasons, target)
+    if len(references) < FEW:
+        reasons, _ = judged(stars, (ny, nx), Detection(border=border))
+        references = like_target(stars, reasons, target)
+    for number, star in enumerate(references, 1):
         said = f"guessed: isolated, {stars.flux[star] / stars.flux[target]:.2g} times the target's flux"
         guessed.append(GuessedStar(f"ref{number}", "reference", *_rounded(stars.x[star], stars.y[star]), said))
-    return guessed
+    return guessed, frame
 
 
 def _rounded(x: float, y: float) -> tuple[float, float]:

@@ -107,6 +107,7 @@ def configuration_text(frames: "xr.Dataset", files: list[str], store: str, guess
     listed = "\n".join(f"    - {_quoted(name)}" for name in files)
     box, fit_box = _box(41, ny, nx), _box(25, ny, nx)
     camera = " ".join(str(attributes[key]) for key in ("instrument", "detector", "filter", "target") if key in attributes)
+    registration = f"{{frame: {guessed.frame}}}" if guessed.frame else "auto"
     about = f"{frames.sizes['time']} frames of {ny} × {nx} pixels{f', {camera}' if camera else ''}"
     amplifiers = attributes.get("amplifiers")
     columns = zip(amplifiers[::2], amplifiers[1::2], strict=True) if amplifiers else [("START", "STOP")]
@@ -126,6 +127,7 @@ sources:                     # positions in pixels: the centre of the first is x
 
 center:                      # where the star is in each frame
   search_box: {box:<14} # full width in which it is looked for; wider than it ever moves
+  registration: {registration:<12} # images without a WCS are followed by the pattern of their stars instead; or on, off
   method: gaussian           # or center-of-mass, none
   fit_box: {fit_box:<17} # full width of the fit
   position: frame            # apertures follow each frame; median: of all frames; fixed: as given in sources

@@ -76,8 +76,8 @@ def _root(
 ) -> None:
     """Time-series images become light curves.
 
-    Begin with `tsogrid demo`. For files of your own: `tsogrid init FILES...` writes night.yaml, and `tsogrid run night.yaml`
-    measures them into night.zarr, which `xarray.open_zarr` reads.
+    Begin with `tsogrid demo`. Your own files: `tsogrid init FILES...` writes night.yaml, `tsogrid run night.yaml` measures
+    them into night.zarr.
     """
 
 

@@ -12,7 +12,7 @@ def verify(
     store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`, finished or not.", metavar="STORE")],
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
-    """Read back every chunk that is marked as written, and name what is missing or damaged.
+    """Read back every chunk, and name what is missing or damaged.
 
     Nothing is changed. Exit status 1 if something is damaged: the same `tsogrid run` again measures it anew.
     """

@@ -52,6 +52,19 @@ class CenterConfig(Section):
             return {}
         return "auto" if value is None else "off" if value is False else value
 
+    @property
+    def own_ways(self) -> list[str]:
+        """What asks for another way to the places of sources than registering frames, in words."""
+        ways = {
+            "method: none": self.method == "none",
+            "predict: none": self.predict == "none",
+            "drift": self.drift is not None,
+            "guess: median": self.guess == "median",
+            "repair": self.repair is not None,
+            f"position: {self.position}": self.position not in ("frame", "common"),
+        }
+        return [what for what, there in ways.items() if there]
+
     @model_validator(mode="after")
     def _consistent(self) -> "CenterConfig":
         if self.position == "file" and self.position_file is None:

@@ -3,7 +3,6 @@
 The decision and the pattern belong to the plan: one frame is read before the work begins, and every block gets the same.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.registering import MOST_STARS, pattern_of
 from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.errors import ConfigError
+from tsogrid.field.listing import ENOUGH, are_single_images
 from tsogrid.kernels.pattern_match import Pattern
 from tsogrid.kernels.registration import LEAST
 from tsogrid.kernels.star_finder import star_field
@@ -25,7 +25,6 @@ from tsogrid.kernels.star_finder import star_field
 if TYPE_CHECKING:
     from tsogrid.engine.plan import Plan
 
-ENOUGH = 6  # stars of the reference frame from which frames are registered without being asked for
 MANY_STARS = 2000
 A_FEW = 6.0  # pixels by which a position may be off that was given by hand
 SAME_STAR = 1.5  # pixels between a source's centre and the star that was found
@@ -149,24 +148,12 @@ def _impossible(plan: "Plan") -> str:
 
 def _against(plan: "Plan") -> str:
     """Why frames are not registered unless asked for; empty if they are."""
-    config, attributes = plan.config, plan.coordinates.attrs
-    center = config.center
-    if attributes.get("reader") != "fits" or len(json.loads(attributes.get("inputs", "[]"))) != plan.n_frames:
+    config, center = plan.config, plan.config.center
+    if not are_single_images(plan.coordinates):
         return "not single frames of a night"
     if not config.sources or any(getattr(source, "x", None) is None for source in config.sources):
         return "sources are not given by pixels"
-    told = [
-        f"{KEY.partition('.')[0]}.{what}"
-        for what, there in {
-            "method: none": center.method == "none",
-            "predict: none": center.predict == "none",
-            "drift": center.drift is not None,
-            "guess: median": center.guess == "median",
-            "repair": center.repair is not None,
-            f"position: {center.position}": center.position not in ("frame", "common"),
-        }.items()
-        if there
-    ]
+    told = [f"center.{what}" for what in center.own_ways]
     return ", ".join(told) or ("calibrate.outliers" if plan.recipe.outliers is not None else "")
 
 

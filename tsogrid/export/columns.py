@@ -9,6 +9,7 @@ from tsogrid.analysis import ensemble
 from tsogrid.analysis.choice import has_references
 from tsogrid.analysis.reference import relative
 from tsogrid.export.chosen import Chosen
+from tsogrid.flags import OF_THE_FIELD
 
 APERTURE_FLAG_SHIFT = 16  # bits of aperture_flags stand above those of flags
 _CENTRES = (("x_fit", "y_fit"), ("x_quadratic", "y_quadratic"), ("x_com", "y_com"), ("x", "y"))  # the first that is there
@@ -27,11 +28,14 @@ def values(plane: xr.Dataset, name: str) -> np.ndarray:
 
 
 def quality(plane: xr.Dataset) -> np.ndarray:
-    """Give ``flags + 65536 aperture_flags`` of one source and aperture; int32, shape (n_frames,)."""
+    """Give ``flags + 65536 aperture_flags`` of one source and aperture, without overlaps; int32, shape (n_frames,).
+
+    Programs leave out points whose quality is not 0: of a star with a near neighbour nothing would remain.
+    """
     total = np.zeros(plane.sizes["time"], np.int32)
-    for name, shift in (("flags", 0), ("aperture_flags", APERTURE_FLAG_SHIFT)):
+    for name, shift, left_out in (("flags", 0, 0), ("aperture_flags", APERTURE_FLAG_SHIFT, int(OF_THE_FIELD))):
         if name in plane:
-            total |= plane[name].to_numpy().astype(np.int32) << shift
+            total |= (plane[name].to_numpy().astype(np.int32) & ~left_out) << shift
     return total
 
 

@@ -4,6 +4,7 @@ After this step a configuration holds stars alone, and these decide the numbers:
 catalogue that has changed is a different run.
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,15 @@ import xarray as xr
 from tsogrid.config import Catalogue, Config, Detect, Detection, Registration, Source
 from tsogrid.errors import ConfigError
 from tsogrid.field.catalogue import read_catalogue
-from tsogrid.field.proposal import detected_sources
+from tsogrid.field.proposal import detected_sources, find_on_frame
 from tsogrid.field.region_files import is_region_file, read_region_file
+
+ENOUGH = 6  # stars of the reference frame from which frames are registered without being asked for
+
+
+def are_single_images(frames: xr.Dataset) -> bool:
+    """Whether frames are images of a night, each a file of its own."""
+    return frames.attrs.get("reader") == "fits" and len(json.loads(frames.attrs.get("inputs", "[]"))) == frames.sizes["time"]
 
 
 def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
@@ -48,6 +56,7 @@ def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
             listed.append(entry)
     for entry in config.sources:  # last: they leave out what is listed already
         if isinstance(entry, Detect):
+            config = _with_reference(config, frames, entry.detect, listed)
             listed += detected_sources(frames, _on_reference(entry.detect, config), listed)
     twice = sorted(name for name, count in Counter(star.name for star in listed).items() if count > 1)
     if twice:
@@ -77,6 +86,24 @@ def _rows(catalogue: Catalogue, frames: xr.Dataset) -> list[dict[str, Any]]:
             f"{path}: expected stars of this file in only (sources: catalogue), found {', '.join(strangers[:5])}."
         )
     return [row for row in rows if row["name"] in catalogue.only]
+
+
+def _with_reference(config: Config, frames: xr.Dataset, settings: Detection, listed: list[Source]) -> Config:
+    """Register frames to the one on which stars are found by their pixels: the first, if sources are given by theirs."""
+    center = config.center
+    if center.registration != "auto" or center.own_ways or config.calibrate.outliers or not are_single_images(frames):
+        return config
+    found = find_on_frame(frames, settings)
+    by_pixel = [source.name for source in listed if source.x is not None]
+    if found.wcs or (~found.stars.artefact).sum() < ENOUGH:
+        return config
+    if by_pixel and settings.reference_frame not in ("auto", 0, "0") and found.frame != 0:
+        raise ConfigError(
+            f"sources: detect.reference_frame: expected 0, on which the pixels of {by_pixel[0]} are meant, found "
+            f"{settings.reference_frame}. Give them on that frame and say center.registration: {{frame: {found.frame}}}."
+        )
+    frame = 0 if by_pixel else found.frame
+    return config.model_copy(update={"center": center.model_copy(update={"registration": Registration(frame=frame)})})
 
 
 def _on_reference(settings: Detection, config: Config) -> Detection:
