@@ -221,6 +221,6 @@ def test_detected_stars_are_followed_from_the_frame_they_were_found_on(night, fo
     inside = (tx > 10) & (tx < 309) & (ty > 10) & (ty < 289) & night.good[:, None]
     inside[0] = False
     assert np.hypot(x - tx, y - ty)[inside].max() < 0.5  # one has a faint star in its wing
-    by_hand = {"sources": [*stars_of(night, [0]), {"detect": {"brightest": 3, "reference_frame": 1}}], "input": GAIN}
+    by_hand = {"sources": [*stars_of(night, [0]), {"detect": {"brightest": 3, "reference_frame": frame}}], "input": GAIN}
     with pytest.raises(ConfigError, match=r"detect.reference_frame: expected 0, on which the pixels of s0 are meant"):
         tsogrid.measure(files, **by_hand)
