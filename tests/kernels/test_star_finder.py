@@ -73,6 +73,19 @@ def test_a_trail_is_no_row_of_stars():
     assert found.number[0] < 1.5 * len(x)
 
 
+def test_a_trail_that_outshines_all_stars_hides_but_those_under_it():
+    """Its noise makes hundreds of peaks, each higher than any star."""
+    rng = np.random.default_rng(3)
+    frame, x, y = grid_of_stars(flux=8e3, shape=(700, 700))
+    j, i = np.mgrid[:700, :700]
+    across = (i - 350) * np.sin(0.25) - (j - 350) * np.cos(0.25)
+    trail = 3000 * np.exp(-0.5 * (across / 2.0) ** 2)
+    found = star_field((frame + rng.poisson(trail))[None], 600)
+    beside = np.abs((x - 350) * np.sin(0.25) - (y - 350) * np.cos(0.25)) > 15
+    assert distances(found, 0, x[beside], y[beside]).max() < 0.2
+    assert found.number[0] < 1.2 * len(x)
+
+
 def test_stars_out_of_focus_are_found_whole():
     frame, x, y = grid_of_stars(flux=4e5, sigma=4.5)
     found = star_field(frame[None])

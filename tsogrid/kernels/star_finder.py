@@ -28,6 +28,7 @@ LARGE = 3.0  # pixels (1 sigma) from which larger pixels are taken, and
 FINE = 1.5  # the width that the stars then have in them
 LARGEST_BIN = 16
 TRIED = 150  # peaks that tell the width of the stars
+FEW = 5  # of them: more peaks are tried where fewer are left
 PEAKS = 20000  # that are looked at, at most
 SMALL, BROAD = 0.6, 1.8  # second moment under the window, in that of a star, of what may be a star
 LONG = 0.12  # ellipticity from which a peak may belong to a trail, and
@@ -154,13 +155,16 @@ def _stars(
     )
     order = np.argsort(-smooth[row, column], kind="stable")
     peaks, height = peaks[order], np.minimum(height[order], ENOUGH)
-    tried = np.empty((min(count, TRIED), 6))
-    measure_peaks(rest, peaks[:TRIED], 0.0, tried)
-    real = np.isfinite(tried[:, 3]) & (tried[:, 3] >= NARROWEST)
-    real[real] = ~_on_a_line(tried[real], rest.shape)
+    for most in (TRIED, 3 * TRIED, 9 * TRIED):  # the highest peaks may all be those of a bright trail
+        tried = np.empty((min(count, most), 6))
+        measure_peaks(rest, peaks[:most], 0.0, tried)
+        real = np.isfinite(tried[:, 3]) & (tried[:, 3] >= NARROWEST)
+        real[real] = ~_on_a_line(tried[real], rest.shape)
+        if real.sum() >= FEW or most >= count:
+            break
     if not real.any():
         return none
-    width = _typical_width(tried[real, 3], height[:TRIED][real])
+    width = _typical_width(tried[real, 3], height[: len(tried)][real])
     if lonely is not None and width <= LARGE:  # the width tells better what stands alone
         take_off_alone(rest, noise, min(ALONE, 1.6 * math.exp(STEEPEST / width**2)), lonely)
     measured = np.empty((count, 6))
