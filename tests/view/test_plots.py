@@ -6,9 +6,11 @@ import xarray as xr
 from matplotlib import pyplot
 from matplotlib.patches import Ellipse, Rectangle
 
+import tsogrid
 from tests.analysis.nights import night as made_night
 from tests.view.boxes import check
 from tsogrid.errors import ConfigError
+from tsogrid.simulate.wandering import simulate_wandering
 from tsogrid.view.outlines import fewer, outlines
 from tsogrid.view.pixels import sweep
 from tsogrid.view.style import middles, new_axes, new_picture, within
@@ -117,10 +119,28 @@ def test_a_star_map_has_every_source_where_it_is(night):
     np.testing.assert_allclose(median, np.median(frames["data"].values, axis=0), rtol=1e-6)
 
 
+def test_of_a_field_that_moves_frames_at_one_place_are_shown():
+    """The median of all would show no star."""
+    moving = simulate_wandering(9, (200, 220), stars=40, faintest=1e4, jump=0.1, flip=False, seed=3)
+    inside = (moving.x > 30) & (moving.x < 190) & (moving.y > 30) & (moving.y < 170)
+    star = int(np.argmax(np.where(inside.all(axis=0), moving.flux, 0)))
+    place = {"x": float(moving.x[0, star]), "y": float(moving.y[0, star])}
+    frames = tsogrid.open_frames(moving.data)
+    result = tsogrid.measure(
+        frames, center={"registration": "on"}, sources=[{"name": "s", **place}], input={"gain": 1.0}
+    ).load()
+    seen = sweep(result, frames)
+    assert seen.attrs["still"] < 4
+    row, column = round(float(seen["y"][0])), round(float(seen["x"][0]))
+    assert seen["median"][row, column] > 0.5 * float(result.amplitude.median())
+    centre = result.tso.plot.star_map(seen).patches[0].get_center()
+    np.testing.assert_allclose(centre, (seen["x"][0], seen["y"][0]))
+
+
 def test_bad_pixels_are_counted(rows):
     result, frames = rows
     seen = sweep(result, frames)
-    assert seen.attrs == {"frames": 25, "of": 30}
+    assert seen.attrs == {"frames": 25, "of": 30, "still": 25}
     bad = (frames["dq"].values & 1) != 0
     bad |= ~np.isfinite(frames["data"].values)
     chosen = np.unique(np.linspace(0, 29, 25).round().astype(int))

@@ -19,6 +19,7 @@ from tsogrid.engine.windows import Window
 from tsogrid.errors import ConfigError, TsogridWarning
 
 MOST_FRAMES = 25  # in a median
+STILL = 1.5  # pixels by which stars may move in it: the median of a drifting field shows no star
 MOST_PIXELS = 1e8  # that are read for it, those of the filter's neighbours included
 
 
@@ -130,7 +131,9 @@ def sweep(result: xr.Dataset, frames: xr.Dataset, config: Config | None = None, 
     -------
     Dataset
         ``median`` (y, x), in the result's unit, of the pixels that are good; ``bad`` (y, x), in how many of the frames a
-        pixel is bad, from 0 to 1. The attribute ``frames`` is their number, ``of`` that of the series.
+        pixel is bad, from 0 to 1; ``x``, ``y`` (source), where the sources are in the median, NaN for one that was never
+        found. The attribute ``frames`` is the number of frames, ``of`` that of the series, ``still`` how many are in the
+        median: where the field moves, those in which it stands as in the one nearest to its median place.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def sweep(result: xr.Dataset, frames: xr.Dataset, config: Config | None = None, 
     """
     if {"median", "bad"} <= set(frames.data_vars):
         return frames
-    _, plan = picture_plan(result, frames, config)
+    result, plan = picture_plan(result, frames, config)
     ny, nx = plan.shape
     count = max(1, min(most, plan.n_frames, int(MOST_PIXELS / (ny * nx * (2 * plan.halo + 1)))))
     chosen = np.unique(np.linspace(0, plan.n_frames - 1, count).round().astype(int))
@@ -152,17 +155,36 @@ def sweep(result: xr.Dataset, frames: xr.Dataset, config: Config | None = None, 
         bad += ~np.isfinite(ready.data[0])
         if ready.outliers is not None:  # repaired, perhaps, and yet bad
             bad += ready.outliers[0] & np.isfinite(ready.data[0])
+    x, y = (result[name].transpose("time", "source").to_numpy().astype(float)[chosen] for name in ("x", "y"))
+    still = _standing_still(x, y)
     return xr.Dataset(
         {
-            "median": (("y", "x"), _median(stack), {"units": plan.recipe.unit, "long_name": "median of the frames"}),
+            "x": ("source", _middle(x[still], np.isfinite(x[still]), np.nan)),
+            "y": ("source", _middle(y[still], np.isfinite(y[still]), np.nan)),
+            "median": (("y", "x"), _median(stack[still]), {"units": plan.recipe.unit, "long_name": "median of the frames"}),
             "bad": (
                 ("y", "x"),
                 bad / len(chosen),
                 {"units": "1", "long_name": "part of the frames in which a pixel is bad"},
             ),
         },
-        attrs={"frames": len(chosen), "of": plan.n_frames},
+        attrs={"frames": len(chosen), "of": plan.n_frames, "still": int(still.sum())},
     )
+
+
+def _standing_still(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """In which frames the sources are where they are in the frame nearest to their median place; (n,)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of sources that were never found
+        middle = np.nanmedian(x, axis=0), np.nanmedian(y, axis=0)
+        off = np.nanmedian(np.hypot(x - middle[0], y - middle[1]), axis=1)
+        if not np.isfinite(off).any():
+            return np.ones(len(x), bool)
+        anchor = int(np.nanargmin(off))
+        moved = np.nanmedian(np.hypot(x - x[anchor], y - y[anchor]), axis=1)
+    if not (moved >= STILL).any():  # where nothing moves, frames in which nothing was found are as the others
+        return np.ones(len(x), bool)
+    return np.asarray(moved < STILL)
 
 
 def _median(stack: np.ndarray) -> np.ndarray:

@@ -95,6 +95,15 @@ def of_target(
         )
 
 
+def _what_is_shown(seen: Any) -> str:
+    """What `sweep` has made of the frames, in words."""
+    if isinstance(seen, Exception) or seen.attrs["still"] == seen.attrs["frames"]:
+        return "the median frame"
+    if seen.attrs["still"] == 1:
+        return "one frame, since the field moves"
+    return f"the median of {seen.attrs['still']} frames between which the field hardly moves"
+
+
 def of_frames(result: xr.Dataset, found: Found) -> Iterator[Picture]:
     """Draw what needs the frames.
 
@@ -127,17 +136,19 @@ def of_frames(result: xr.Dataset, found: Found) -> Iterator[Picture]:
             return Picture(name, f"not drawn: {seen}", None)
         return _drawn(name, caption, draw, figure, wide)
 
+    what = _what_is_shown(seen)
     yield picture(
         "star map",
-        "Median frame with apertures and sky regions.",
+        f"{what[0].upper()}{what[1:]}, with apertures and sky regions.",
         lambda figure: star_map(result, seen, figure.subplots(), config=config),
         lambda: _fitting(shape, wide),
     )
     count = min(result.sizes["source"], MOST)
     side = WIDTH / max(min(count, 3), 2)
+    first = f"The first {MOST} sources" if result.sizes["source"] > MOST else "Each source"
     yield picture(
         "stamps",
-        "Each source in the median frame" + (f" (the first {MOST})." if result.sizes["source"] > MOST else "."),
+        f"{first} in {what}.",
         lambda figure: stamps(result, seen, figure, config=config),
         lambda: _figure(WIDTH, math.ceil(count / 3) * side + 18.0),
         False,

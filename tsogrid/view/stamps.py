@@ -37,7 +37,8 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
     ConfigError, InputError
         As `tsogrid.view.pixels.picture_plan`.
     """
-    seen = sweep(result, frames, config)["median"]
+    swept = sweep(result, frames, config)
+    seen = swept["median"]
     found = fewer(outlines(result, config))
     count = min(result.sizes["source"], MOST)
     figure = _figure(count) if figure is None else figure
@@ -48,7 +49,7 @@ def stamps(result: xr.Dataset, frames: xr.Dataset, figure: Any = None, *, config
     ny, nx = seen.shape
     half = min(half, max(ny, nx) / 2)
     image = seen.to_numpy()
-    x, y = places(result)
+    x, y = places(swept)
     for number, axes in enumerate(panels.flat):
         if number >= count:
             axes.remove()

@@ -40,7 +40,7 @@ def star_map(result: xr.Dataset, frames: xr.Dataset, axes: Any, *, config: Confi
     show(seen["median"], axes)
     found = fewer(outlines(result, config))
     reach = max((each.reach for each in found), default=3.0)
-    x, y = places(result)
+    x, y = places(seen)
     names = [str(name) for name in result["source"].to_numpy()]
     for at_x, at_y in zip(x, y, strict=True):
         if np.isfinite(at_x + at_y):
@@ -56,13 +56,15 @@ def places(result: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     result : Dataset
-        A result.
+        A result, or what `tsogrid.view.pixels.sweep` has seen.
 
     Returns
     -------
     x, y : ndarray, shape (n_sources,)
         In pixels, NaN for a source that was never found.
     """
+    if "time" not in result["x"].dims:
+        return result["x"].to_numpy(), result["y"].to_numpy()
     columns = [result[name].transpose("time", "source").to_numpy().astype(float) for name in ("x", "y")]
     found = [[np.median(one[np.isfinite(one)]) if np.isfinite(one).any() else np.nan for one in each.T] for each in columns]
     return np.array(found[0]), np.array(found[1])
