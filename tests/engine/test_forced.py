@@ -72,7 +72,8 @@ def test_sums_are_those_of_photutils_at_the_places_of_the_wcs(night):
     for number in (0, 7):
         data = fits.getdata(folder / f"f{number}.fits").astype(float)
         for index, radius in enumerate(RADII):
-            peer, _ = CircularAperture(places[number], radius).do_photometry(data)
+            masks = CircularAperture(places[number], radius).to_mask(method="exact")
+            peer = np.array([0.0 if (seen := mask.multiply(data)) is None else seen.sum() for mask in masks])
             inside = (result["aperture_flags"][number, :, index] & int(ApertureFlag.OFF_FRAME)) == 0
             np.testing.assert_allclose(result["aperture_sum"][number, :, index][inside], peer[inside], rtol=1e-6)
     lonely = ((result["aperture_flags"] & 0x1FF) == 0).all("time").sel(aperture="r6").to_numpy()
