@@ -7,6 +7,7 @@ when a worker dies.
 
 import logging
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,10 @@ def _execute_on(
     from distributed import as_completed
 
     # A task, not scattered data: the scheduler can make it again wherever a worker has died.
-    shared = client.submit(_identity, plan.travelling(), pure=False, key=f"plan-{id(plan):x}-{time.time_ns():x}")
+    with warnings.catch_warnings():
+        # With thousands of moving sources it is tens of megabytes, sent once.
+        warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+        shared = client.submit(_identity, plan.travelling(), pure=False, key=f"plan-{id(plan):x}-{time.time_ns():x}")
     frames: dict[Any, int] = {}
     writes: dict[Any, int] = {}
     for order, shard in enumerate(shards):
