@@ -211,6 +211,19 @@ def test_a_store_that_grew_frame_by_frame_has_few_shards(growing, monkeypatch):
     growing.is_fresh()
 
 
+def test_a_store_that_grew_has_shards_that_fit_in_memory(growing, monkeypatch):
+    monkeypatch.setattr("tsogrid.engine.store.MOST_SHARDS", 1)
+    monkeypatch.setattr("tsogrid.engine.extension.MOST_SHARDS", 1)
+    monkeypatch.setattr("tsogrid.engine.store.SHARD_BYTES", 1.0)
+    plain = growing.config
+    growing.config = lambda name="a.zarr", block=2: plain(name, block)
+    for number in range(6):
+        growing.add(number)
+        growing.extend()
+        assert store.existing(growing.folder / "a.zarr").shard <= 2
+    growing.is_fresh()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("growing", [SETTINGS["each frame by itself"], SETTINGS["median and filter"]], indirect=True)
 def test_killed_in_the_midst_of_an_extension(growing, tmp_path, monkeypatch):

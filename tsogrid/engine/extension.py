@@ -22,7 +22,7 @@ from tsogrid import schema
 from tsogrid.engine.identity import difference, identity_of
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_identity import FRAMES_A_HASH, input_name, position_hashes
-from tsogrid.engine.store import MOST_SHARDS, Store, chunk_path, prepare, write
+from tsogrid.engine.store import MOST_SHARDS, Store, chunk_path, prepare, shard_length, write
 from tsogrid.errors import IdentityError
 
 # What the frames say and not the user: where it differs nothing can stay, but nothing is wrong.
@@ -179,13 +179,14 @@ def extended(keep: Store, plan: Plan, frames: int) -> Store:
         if store.passes == 1:
             _take_over(keep, store, reach)
 
-    return prepare(keep.path, plan, _layout_of(keep, plan.n_frames), fill)
+    return prepare(keep.path, plan, _layout_of(keep, plan), fill)
 
 
-def _layout_of(keep: Store, n_frames: int) -> tuple[int, int]:
+def _layout_of(keep: Store, plan: Plan) -> tuple[int, int]:
     """Block and shard of a store that goes on: its own, until frame after frame has made it many small shards."""
-    shards = math.ceil(n_frames / keep.shard)
-    return keep.block, keep.shard * (1 if shards <= 2 * MOST_SHARDS else math.ceil(shards / MOST_SHARDS))
+    if math.ceil(plan.n_frames / keep.shard) <= 2 * MOST_SHARDS:
+        return keep.block, keep.shard
+    return keep.block, keep.shard * max(1, shard_length(plan, keep.block) // keep.shard)
 
 
 def _take_over(keep: Store, store: Store, frames: int) -> None:
