@@ -107,6 +107,7 @@ class Client:
             while jobs:
                 of, place, ranges = jobs.popleft()
                 if not await self._answers_several(session, place, of, ranges):
+                    self._several[_server(of.wanted.path)] = False
                     jobs.extend((of, place, [each]) for each in ranges)
 
         tasks = [asyncio.create_task(work()) for _ in range(min(self.storage.connections, len(jobs)))]

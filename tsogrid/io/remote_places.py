@@ -78,23 +78,18 @@ class _ObjectStore:
         MissingError, ForbiddenError, SourceFailingError
         """
         bucket, _, key = path.partition("://")[2].partition("/")
+        if not bucket or _MAGIC.search(bucket):
+            raise InputError(f"{path}: expected {self.scheme}://bucket/…, with a pattern within one bucket only")
+        fixed = _MAGIC.split(key)[0]
+        folder = f"{bucket}/{fixed if fixed == key else fixed.rpartition('/')[0]}".rstrip("/")
         try:
-            if _MAGIC.search(bucket):
-                raise InputError(f"{path}: expected a pattern within one bucket, found one in the bucket's name")
-            if _MAGIC.search(key):
-                found = self.system.glob(f"{bucket}/{key}")
-            else:
-                found = [
-                    each["name"]
-                    for each in self.system.ls(f"{bucket}/{key}".rstrip("/"), detail=True, refresh=True)
-                    if each["type"] == "file" and not each["name"].endswith("/")
-                ]
+            found = self.system.glob(f"{bucket}/{key}") if fixed != key else []
+            if not found:  # for a pattern too: whether its folder is there
+                inside = self.system.ls(folder, detail=True, refresh=True)
+                files = [each["name"] for each in inside if each["type"] == "file" and not each["name"].endswith("/")]
+                found = files if fixed == key else []
         except FileNotFoundError:
-            if _MAGIC.search(key):
-                return []
-            raise MissingError(f"{path}: no such file, folder or bucket") from None
-        except InputError:
-            raise
+            raise MissingError(f"{path}: no such bucket or folder ({self.scheme}://{folder})") from None
         except Exception as error:  # each provider's library has its own
             raise _worded(path, error) from None
         return [f"{self.scheme}://{name}" for name in found]
@@ -142,10 +137,10 @@ class Gcs(_ObjectStore):
     """``gs://``: Google's object store."""
 
     def __init__(self, storage: Storage) -> None:
-        import gcsfs
+        from gcsfs.core import GCSFileSystem  # the package's own one asks each bucket for its kind, by another protocol
 
         super().__init__(
-            gcsfs.GCSFileSystem(
+            GCSFileSystem(
                 token="anon" if storage.anon else None,
                 endpoint_url=storage.endpoint_url,
                 skip_instance_cache=True,
