@@ -89,13 +89,14 @@ def _client(storage: Storage, process: int) -> Any:
 
 @lru_cache(maxsize=4)
 def _made(storage: Storage, process: int) -> Any:
+    from tsogrid.io.remote_client import Client
+
     try:
-        from tsogrid.io.remote_client import Client
+        return Client(storage)
     except ImportError as error:
         raise ConfigError(
             f"remote files need the package {error.name}, which is not installed: pip install 'tsogrid[http]'"
         ) from None
-    return Client(storage)
 
 
 def _wait(work: Coroutine[Any, Any, Any]) -> Any:

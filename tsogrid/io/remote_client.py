@@ -9,10 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
-
-import aiohttp
-from fsspec.implementations.http import HTTPFileSystem
+from typing import TYPE_CHECKING, Any
 
 from tsogrid.config import Storage
 from tsogrid.errors import ConfigError, ForbiddenError, InputError, MissingError, SourceFailingError
@@ -20,6 +17,9 @@ from tsogrid.io.byte_ranges import Part, Range, chosen, content_range, header_of
 from tsogrid.io.remote import Got, Wanted
 from tsogrid.io.remote_names import scheme_of, shown
 from tsogrid.io.remote_places import Place, place_of
+
+if TYPE_CHECKING:
+    import aiohttp
 
 LOG = logging.getLogger("tsogrid.remote")
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds before the first retry, and at most
@@ -63,6 +63,8 @@ class Client:
     """
 
     def __init__(self, storage: Storage) -> None:
+        from fsspec.implementations.http import HTTPFileSystem
+
         self.storage = storage
         self._places: dict[str, Place] = {}
         self._making = Lock()
@@ -71,7 +73,9 @@ class Client:
             client_kwargs={"trust_env": True}, get_client=self._session, skip_instance_cache=True
         )
 
-    async def _session(self, loop: Any, **settings: Any) -> aiohttp.ClientSession:
+    async def _session(self, loop: Any, **settings: Any) -> "aiohttp.ClientSession":
+        import aiohttp
+
         patience = aiohttp.ClientTimeout(total=None, sock_connect=self.storage.timeout, sock_read=self.storage.timeout)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.storage.connections),
@@ -121,9 +125,11 @@ class Client:
         return [each.got() for each in gathered]
 
     async def _answers_several(
-        self, session: aiohttp.ClientSession, place: Place, of: _Gathered, ranges: list[Range]
+        self, session: "aiohttp.ClientSession", place: Place, of: _Gathered, ranges: list[Range]
     ) -> bool:
         """Ask for ranges of a file in one request, again where that may help; False if they must be asked for one by one."""
+        import aiohttp
+
         name, tries = shown(of.wanted.path), self.storage.retries + 1
         for attempt in range(1, tries + 1):
             try:
@@ -154,11 +160,13 @@ class Client:
             "input.storage.retries and input.storage.timeout say how long it is asked."
         )
 
-    async def _ask(self, session: aiohttp.ClientSession, place: Place, of: _Gathered, ranges: list[Range]) -> None:
+    async def _ask(self, session: "aiohttp.ClientSession", place: Place, of: _Gathered, ranges: list[Range]) -> None:
         """Ask once."""
+        from yarl import URL
+
         address = await place.address(of.wanted.path)
         headers = {"Range": header_of(ranges), "Accept-Encoding": "identity"} | address.headers
-        async with session.get(address.url, headers=headers) as response:
+        async with session.get(URL(address.url, encoded=address.encoded), headers=headers) as response:
             parts = await _parts(response, shown(of.wanted.path), ranges)
             tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         found = [chosen(parts, each) for each in ranges]
@@ -185,7 +193,7 @@ class Client:
         of.version, of.size = version, size
 
 
-async def _parts(response: aiohttp.ClientResponse, name: str, ranges: list[Range]) -> list[Part]:
+async def _parts(response: "aiohttp.ClientResponse", name: str, ranges: list[Range]) -> list[Part]:
     """Read what a server answers to a request for ranges; or say what it is."""
     status, last = response.status, max(each.stop for each in ranges)
     if status == 206:

@@ -7,8 +7,7 @@ come over one client. Several ranges in one request are for web servers only: ob
 import fnmatch
 import re
 from typing import Any, NamedTuple, Protocol
-
-import yarl
+from urllib.parse import urlsplit
 
 from tsogrid.config import Storage
 from tsogrid.errors import ConfigError, ForbiddenError, InputError, MissingError, SourceFailingError
@@ -20,10 +19,11 @@ _PLAIN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
 
 
 class Address(NamedTuple):
-    """What is asked: a URL, and the headers that the place wants to see."""
+    """What is asked: a URL, the headers that the place wants to see, and whether the URL must go out as it stands."""
 
-    url: yarl.URL
+    url: str
     headers: dict[str, str]
+    encoded: bool = True
 
 
 class Place(Protocol):
@@ -46,14 +46,14 @@ class Web:
     several = True
 
     async def address(self, path: str) -> Address:
-        """Take a URL as it stands, and quote what may not stand in one."""
+        """Take a URL as it stands; what may not stand in one is quoted on the way."""
         try:
-            url = yarl.URL(path, encoded="%" in path and _PLAIN.fullmatch(path) is not None)
+            host = urlsplit(path).hostname
         except ValueError:
-            url = yarl.URL()
-        if not url.host:
+            host = None
+        if not host:
             raise InputError(f"{shown(path)}: expected https://host/path, found no host in it")
-        return Address(url, {})
+        return Address(path, {}, encoded="%" in path and _PLAIN.fullmatch(path) is not None)
 
     def listed(self, path: str) -> list[str]:
         """Refuse: a web server has no folders."""
@@ -130,7 +130,7 @@ class S3(_ObjectStore):
             signed = await self.system._url(f"{bucket}/{key}", expires=SIGNED_FOR)
         except Exception as error:
             raise _worded(path, error) from None
-        return Address(yarl.URL(signed, encoded=True), {})
+        return Address(signed, {})
 
 
 class Gcs(_ObjectStore):
@@ -160,7 +160,7 @@ class Gcs(_ObjectStore):
             url = self.system.url(f"{bucket}/{key}")
         except Exception as error:
             raise _worded(path, error) from None
-        return Address(yarl.URL(url, encoded=True), headers)
+        return Address(url, headers)
 
 
 def place_of(path: str, storage: Storage) -> Place:
