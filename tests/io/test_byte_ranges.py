@@ -21,9 +21,7 @@ from tsogrid.io.byte_ranges import (
 from tsogrid.io.remote_names import base_name, is_remote, shown
 
 
-@given(
-    steps=st.lists(st.integers(0, 5000), min_size=1, max_size=40), length=st.integers(1, 300), gap=st.integers(0, 2000)
-)
+@given(steps=st.lists(st.integers(0, 5000), min_size=1, max_size=40), length=st.integers(1, 300), gap=st.integers(0, 2000))
 def test_merged_ranges_hold_all_pieces_and_no_long_gap(steps, length, gap):
     starts = np.cumsum(np.array(steps) + length)
     merged = merge(starts, length, gap)

@@ -164,7 +164,6 @@ def chosen(parts: Sequence[Part], wanted: Range) -> bytes | None:
     for part in parts:
         if part.start <= wanted.start:
             content = part.content[wanted.start - part.start : wanted.stop - part.start]
-            ends = part.start + len(part.content)
-            if len(content) == wanted.stop - wanted.start or (ends == part.size and wanted.start <= ends):
+            if len(content) == wanted.stop - wanted.start or part.start + len(part.content) == part.size:
                 return content
     return None

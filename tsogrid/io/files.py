@@ -6,12 +6,21 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tsogrid.config import Storage
 from tsogrid.errors import InputError
 from tsogrid.io.remote import listed
-from tsogrid.io.remote_names import FITS_SUFFIXES, FRAME_SUFFIXES, OBJECT_STORES, base_name, is_remote, scheme_of, shown
+from tsogrid.io.remote_names import (
+    FITS_SUFFIXES,
+    FRAME_SUFFIXES,
+    OBJECT_STORES,
+    base_name,
+    is_remote,
+    parts_of,
+    scheme_of,
+    shown,
+)
 
 __all__ = ["FITS_SUFFIXES", "natural_key", "resolve"]
 
@@ -96,9 +105,9 @@ def _expand_remote(name: str, storage: Storage) -> list[str]:
     """Find remote files; only object stores can be listed, and a name that looks like a frame's is not looked up."""
     scheme = scheme_of(name)
     if scheme == "file":
-        return _expand(unquote(urlsplit(name).path))
+        return _expand(unquote(parts_of(name).path))
     if scheme not in OBJECT_STORES:
-        is_pattern = "*" in urlsplit(name).path or urlsplit(name).path.endswith("/")
+        is_pattern = "*" in parts_of(name).path or parts_of(name).path.endswith("/")
         return listed(name, storage) if is_pattern else [name]
     if glob.has_magic(name):
         matches = sorted(listed(name, storage), key=natural_key)

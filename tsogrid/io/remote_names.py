@@ -7,7 +7,7 @@ or stored goes through here.
 import posixpath
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".ftt")
 _PACKED_SUFFIXES = tuple(f"{suffix}{packed}" for suffix in FITS_SUFFIXES for packed in (".gz", ".fz", ".bz2", ".xz"))
@@ -28,6 +28,14 @@ def is_remote(name: str) -> bool:
     return "://" in name and _SCHEME.match(name) is not None
 
 
+def parts_of(url: str) -> SplitResult:
+    """Take a URL apart; without a host if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult(scheme_of(url) or "", "", "", "", "")
+
+
 def base_name(path: str) -> str:
     """Give the name of a file without its folder, its server and its query.
 
@@ -37,7 +45,7 @@ def base_name(path: str) -> str:
         return Path(path).name
     if scheme_of(path) in OBJECT_STORES:  # keys may hold any character
         return posixpath.basename(path.rstrip("/"))
-    parts = urlsplit(path)
+    parts = parts_of(path)
     own = posixpath.basename(unquote(parts.path).rstrip("/"))
     asked = [posixpath.basename(value) for _, value in parse_qsl(parts.query)]
     named = [name for name in (own, *asked) if name.lower().endswith(FRAME_SUFFIXES)]
@@ -48,7 +56,7 @@ def shown(path: str) -> str:
     """Write a path for others: without user and password, and of a query only what names a file."""
     if scheme_of(path) not in WEB:
         return path
-    parts = urlsplit(path)
+    parts = parts_of(path)
     told = [f"{key}={value}" for key, value in parse_qsl(parts.query) if value.lower().endswith(FRAME_SUFFIXES)]
     hidden = len(told) < len(parse_qsl(parts.query, keep_blank_values=True))
     query = "&".join([*told, *(["…"] if hidden else [])])

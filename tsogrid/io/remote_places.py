@@ -7,11 +7,10 @@ come over one client. Several ranges in one request are for web servers only: ob
 import fnmatch
 import re
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from tsogrid.config import Storage
 from tsogrid.errors import ConfigError, ForbiddenError, InputError, MissingError, SourceFailingError
-from tsogrid.io.remote_names import scheme_of, shown
+from tsogrid.io.remote_names import parts_of, scheme_of, shown
 
 SIGNED_FOR = 3600  # seconds
 _MAGIC = re.compile(r"[*?\[]")
@@ -47,11 +46,7 @@ class Web:
 
     async def address(self, path: str) -> Address:
         """Take a URL as it stands; what may not stand in one is quoted on the way."""
-        try:
-            host = urlsplit(path).hostname
-        except ValueError:
-            host = None
-        if not host:
+        if not parts_of(path).hostname:
             raise InputError(f"{shown(path)}: expected https://host/path, found no host in it")
         return Address(path, {}, encoded="%" in path and _PLAIN.fullmatch(path) is not None)
 
@@ -90,6 +85,8 @@ class _ObjectStore:
                 found = files if fixed == key else []
         except FileNotFoundError:
             raise MissingError(f"{path}: no such bucket or folder ({self.scheme}://{folder})") from None
+        except ValueError as error:
+            raise InputError(f"{path}: expected a pattern, found one that cannot be used ({error})") from None
         except Exception as error:  # each provider's library has its own
             raise _worded(path, error) from None
         return [f"{self.scheme}://{name}" for name in found]
