@@ -172,3 +172,14 @@ def object_store():
         yield "http://{}:{}".format(*server.get_host_and_port())
     finally:
         server.stop()
+
+
+def fill(url, bucket, contents, public=False):
+    """Make a bucket and put objects into it."""
+    import s3fs
+
+    acl = {"ACL": "public-read"} if public else {}
+    system = s3fs.S3FileSystem(endpoint_url=url, skip_instance_cache=True)
+    system.call_s3("create_bucket", Bucket=bucket, **acl)
+    for key, content in contents.items():
+        system.pipe_file(f"{bucket}/{key}", content, **acl)

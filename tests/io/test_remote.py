@@ -1,7 +1,6 @@
 """Frames over a web server: the same bits as from the disk for few bytes, and plain errors where a server gives none."""
 
 import gzip
-import os
 import pickle
 import threading
 import warnings
@@ -19,6 +18,8 @@ import tsogrid
 from tests.remote_servers import failing, nginx
 from tsogrid.errors import ConfigError, ForbiddenError, InputError, MissingError, SourceFailingError
 from tsogrid.io import remote_client
+
+pytestmark = pytest.mark.slow
 
 
 def night(number=0):
@@ -136,6 +137,11 @@ def test_a_stamp_costs_little(web, root, size, dtype, stamp, place):
     xr.testing.assert_identical(there, opened(str(path)).isel(box).load())
     assert sent.bytes < 0.02 * path.stat().st_size
     assert sent.requests <= (10 if not place else 6 + stamp * len(there.data_vars))
+
+
+def test_packed_files_are_fetched_whole_and_that_is_said(web):
+    with pytest.warns(tsogrid.errors.TsogridWarning, match=r"1 of 1 files are remote and packed, packed.fits.gz is one"):
+        tsogrid.open_frames(f"{web.url}/packed.fits.gz")
 
 
 def test_headers_cost_few_bytes_and_no_pixel(web, root):
@@ -283,7 +289,6 @@ def test_the_address_of_a_server_holds_no_secret():
             tsogrid.Config.from_mapping({"input": {"storage": {"endpoint_url": wrong}}})
 
 
-@pytest.mark.slow
 def test_a_run_with_workers_is_that_from_the_disk(web, exposure, tmp_path):
     names = [Path(path).name for path in exposure.files]
     config = {
@@ -318,4 +323,3 @@ def test_inspect_takes_urls(web, capsys):
         main(["inspect", f"{web.url}/cube.fits", "--set", "input.storage.retries=0"])
     assert not left.value.code
     assert "4 of 30 × 40 pixels" in capsys.readouterr().out
-    assert os.environ.get("TSOGRID_TRACEBACK") is None

@@ -22,9 +22,9 @@ from tsogrid.io.files import resolve
 from tsogrid.io.fits import FitsFile, scan
 from tsogrid.io.ground import GroundReader
 from tsogrid.io.jwst import JWSTReader, is_jwst
-from tsogrid.io.remote_names import base_name
+from tsogrid.io.remote_names import base_name, is_remote
 from tsogrid.io.scanning import scan_all, without_secrets
-from tsogrid.io.series import assemble
+from tsogrid.io.series import FileFrames, assemble
 from tsogrid.io.target_pixels import TargetPixelReader, is_target_pixels
 
 Reader = JWSTReader | TargetPixelReader | GroundReader
@@ -140,9 +140,19 @@ def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
         assert first is not None
         parts, notes = reader.finish()
         frames, more = assemble(parts, config, partial(_described, reader, first), reader.name)
-    for note in (*notes, *more):
+    for note in (*notes, *_fetched_whole(parts), *more):
         warnings.warn(note, TsogridWarning, stacklevel=3)
     return frames
+
+
+def _fetched_whole(parts: list[FileFrames]) -> list[str]:
+    packed = [part for part in parts if is_remote(part.path) and part.images["SCI"].pixels.is_packed]
+    if not packed:
+        return []
+    return [
+        f"{len(packed)} of {len(parts)} files are remote and packed, {packed[0].name} is one: they have no byte ranges, and "
+        "each is fetched whole whatever is wanted of it; copy them to this machine if they are large"
+    ]
 
 
 def _described(reader: Reader, first: FitsFile, path: str) -> dict[str, Any]:
