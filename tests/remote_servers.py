@@ -31,6 +31,7 @@ http {{
     location /noranges/ {{ alias {root}/; max_ranges 0; }}
     location /single/ {{ alias {root}/; max_ranges 1; }}
     location /slow/ {{ alias {root}/; limit_rate 1m; }}
+    location /moved/ {{ rewrite ^/moved/(.*) /$1 redirect; }}
     location /forbidden/ {{ return 403; }}
     location /unknown/ {{ return 401; }}
     location /failing/ {{ return 503; }}

@@ -49,7 +49,7 @@ def root(tmp_path_factory, exposure):
         write(folder / f"wide{number}.fits", primary=image, header=night(number) | {"BSCALE": 0.5, "BZERO": 7, "BLANK": -1})
     write(folder / "cube.fits", ("SCI", frame((4, 30, 40), np.float32)), ("ERR", frame((4, 30, 40), np.float32)))
     write(folder / "words.fits", primary=frame((64, 700), np.uint16))
-    (folder / "packed.fits.gz").write_bytes(gzip.compress((folder / "cube.fits").read_bytes()))
+    (folder / "packed.fits.gz").write_bytes(gzip.compress((folder / "words.fits").read_bytes()))
     tiled = fits.CompImageHDU(frame((60, 80), np.int16), name="SCI")
     fits.HDUList([fits.PrimaryHDU(None, fits.Header(night())), tiled]).writeto(folder / "tiled.fits.fz")
     table = fits.BinTableHDU.from_columns(
@@ -94,11 +94,11 @@ SERIES = [
 ]
 
 
-@pytest.mark.parametrize("place", ["", "single/"])
+@pytest.mark.parametrize("place", ["", "single/", "moved/"])
 @pytest.mark.parametrize("names", SERIES, ids=[each[0] for each in SERIES])
 def test_the_same_frames_as_from_the_disk(web, root, names, place):
     here = opened([str(root / name) for name in names])
-    there = opened([f"{web.url}/{place}{name}" for name in names], storage=AS_ONE if place else {})
+    there = opened([f"{web.url}/{place}{name}" for name in names], storage=AS_ONE if place == "single/" else {})
     xr.testing.assert_identical(there.load(), here.load())
 
 
@@ -314,6 +314,18 @@ def test_only_folders_of_this_machine_are_watched():
     for name in ("https://host/night", Path("s3://bucket/night")):
         with pytest.raises(InputError, match="only local folders can be watched"):
             watch(name, tsogrid.Config())
+
+
+def test_a_url_is_text(web):
+    with pytest.raises(InputError, match="give it as text"):
+        tsogrid.open_frames(Path(f"{web.url}/cube.fits"))
+    with pytest.raises(InputError, match="on this machine"):
+        tsogrid.open_frames(f"{web.url}/cube.fits", gain=f"{web.url}/gain.fits")
+
+
+def test_the_engine_of_xarray_takes_urls(web, root):
+    there = xr.open_dataset(f"{web.url}/words.fits", engine="tsogrid", storage={"retries": 1})
+    np.testing.assert_array_equal(there["data"].values, opened(str(root / "words.fits"))["data"].values)
 
 
 def test_inspect_takes_urls(web, capsys):

@@ -98,6 +98,10 @@ def _expand(name: str) -> list[str]:
         if not matches:
             raise InputError(f"{name}: expected files that match this pattern, found none{_where(path)}")
         return matches
+    if re.match(r"[A-Za-z][A-Za-z0-9+]+:/[^/]", name):  # what a Path makes of a URL
+        raise InputError(
+            f"{name}: expected a URL, or a file of this machine, found neither: a URL is no Path, give it as text"
+        )
     raise InputError(f"{path}: no such file{_where(path)}")
 
 
