@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tsogrid.io.fits import PixelFormat
 
 GAP = 1024  # bytes; an answer of a web server or an object store has headers of 300 to 700
-AT_ONCE = 64 << 20  # bytes that are held beside the frames that they become
+AT_ONCE = 32 << 20  # bytes that are held beside the frames that they become
 
 
 class Pieces(NamedTuple):
