@@ -6,8 +6,6 @@ code gives. Docstrings are numpydoc.
 
 from importlib import metadata
 
-from jupyter_client.manager import KernelManager
-
 project = "tsogrid"
 author = "the tsogrid developers"
 release = metadata.version("tsogrid")
@@ -26,5 +24,3 @@ numpydoc_show_class_members = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 default_role = "py:obj"
-
-KernelManager.transport.default_value = "ipc"  # notebooks talk to their kernels through files, reached by nobody else
