@@ -56,12 +56,12 @@ def describe(error: BaseException) -> tuple[str, int]:
 
 
 @contextmanager
-def reading(store: Path) -> Iterator[None]:
+def reading(store: str | Path) -> Iterator[None]:
     """Word what happens while a result's pixels of numbers are read: a chunk may be damaged or gone.
 
     Parameters
     ----------
-    store : Path
+    store : path-like
         Which store is read.
 
     Raises
@@ -81,7 +81,7 @@ def reading(store: Path) -> Iterator[None]:
         raise _damaged(store, error) from error
 
 
-def _damaged(store: Path, error: Exception) -> StoreError:
+def _damaged(store: str | Path, error: Exception) -> StoreError:
     return StoreError(
         f"{store}: expected chunks as they were written, found a damaged one ({' '.join(str(error).split())}). "
         "`tsogrid run` with the same configuration finds what is damaged and measures it again."
