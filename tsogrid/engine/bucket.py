@@ -115,7 +115,7 @@ class Bucket:
             paths = {f"{self.url}/{key}": content for key, content in contents.items()}
             self.filesystem().pipe(paths, batch_size=self.storage.connections)
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Names of all objects."""
         return set(self._listing())
 
@@ -172,7 +172,7 @@ class Bucket:
 
     def remove(self) -> None:
         """Remove all that is here; the root first: what is half gone is no store."""
-        keys = self.keys()
+        keys = self.names()
         if keys:
             self.delete(keys & {ROOT, WHOLE})
             self.delete(keys - {ROOT, WHOLE})
@@ -196,7 +196,7 @@ class Bucket:
     def recover(self) -> None:
         """Finish, or undo, what a run left behind that died while it laid out a store; the caller holds the lock."""
         made = self.beside("making")
-        keys = made.keys()
+        keys = made.names()
         if WHOLE in keys:
             self._go_on(made)
         elif keys:

@@ -69,8 +69,11 @@ def told(owner: dict[str, Any]) -> str:
 
 
 def is_gone(owner: dict[str, Any]) -> bool | None:
-    """Whether the owner of a lock has ended; None if that cannot be seen from here."""
-    if owner.get("system") != system():
+    """Whether the owner of a lock has ended; None if that cannot be seen from here.
+
+    Of this very process it cannot: an earlier run in it may have ended without a way to give its lock back.
+    """
+    if owner.get("system") != system() or owner["pid"] == os.getpid():
         return None
     try:
         os.kill(owner["pid"], 0)
@@ -210,6 +213,13 @@ def _now(beside: Path) -> float:
         return time.time()
 
 
+def _is_named(handle: int, path: Path) -> bool:
+    try:
+        return os.fstat(handle).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Let one process after the other in, by a lock of the system on a file that goes away with it."""
@@ -218,12 +228,11 @@ def _alone(path: Path) -> Iterator[None]:
         try:
             with suppress(OSError):  # file systems that lock no files: renames alone have to do
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.fstat(handle).st_ino == os.stat(path).st_ino:
-                    try:
-                        yield
-                    finally:
-                        path.unlink(missing_ok=True)
-                    return
+            if _is_named(handle, path):  # else who was here before has removed it
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
         finally:
             os.close(handle)

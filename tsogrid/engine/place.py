@@ -81,7 +81,7 @@ class Folder:
                 beside.unlink(missing_ok=True)
             raise
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Names of all files."""
         return {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()}
 

@@ -257,7 +257,7 @@ def verify(store: Store, plan: Plan) -> list[str]:
     list of str
         What was found missing or damaged, one line a chunk; empty if all is well.
     """
-    done, there = _readable_marks(store), store.place.keys()
+    done, there = _readable_marks(store), store.place.names()
     arrays = store.variables()
     written = [{variable.name for variable in plan.variables(index)} for index in range(store.passes)]
     chunks = [

@@ -62,7 +62,7 @@ def verified(path: str | Path, storage: Storage | None = None) -> Verified:
         There is no store, or a server does not give it.
     """
     store = required(place_of(path, storage))
-    marks, there = store.marks(), store.place.keys()
+    marks, there = store.marks(), store.place.names()
     done, damaged = np.zeros((store.passes, store.n_shards), bool), []
     for index, shard in np.ndindex(*done.shape):
         wrong = unreadable(store.place, marks, (index, shard))
