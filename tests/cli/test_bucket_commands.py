@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import xarray as xr
+import yaml
 
 import tsogrid as package
 from tests.buckets import SECRET, aws, server  # noqa: F401
@@ -77,3 +81,19 @@ def test_a_run_that_is_killed_goes_on(tsogrid, write_config, data, here, reached
     assert "damaged" not in again.out
     result = package.open_result(where, Storage(endpoint_url=reached.url)).load()
     xr.testing.assert_identical(result, package.open_result("whole.zarr").load())
+
+
+def test_the_pages_own_commands(tsogrid, write_config, data, here, reached):
+    text = (Path(__file__).parents[2] / "docs" / "hpc.md").read_text(encoding="utf-8").partition("## A store in a bucket")[2]
+    config = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    config["output"]["storage"]["endpoint_url"] = reached.url
+    config["output"]["store"] = "s3://night/night.zarr"
+    write_config(output=config["output"], apertures=[{"radius": [3]}])
+    commands = re.search(r"```sh\n(.*?)```", text, re.DOTALL)[1].splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        words = shlex.split(command.replace("s3://bucket/", "s3://night/").replace("https://s3.example.org", reached.url))
+        assert words[:2] == ["AWS_PROFILE=observatory", "tsogrid"]
+        outcome = tsogrid(*words[2:])
+        assert outcome.status == 0, outcome
+    assert (here / "night.ecsv").exists()
