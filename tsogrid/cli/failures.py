@@ -49,6 +49,8 @@ def describe(error: BaseException) -> tuple[str, int]:
         if error.errno in _FORBIDDEN:
             return f"{where}expected permission to write or read here, found: {error.strerror}. Choose another place.", 1
         return f"{where}{error.strerror}", 1
+    if type(error).__module__.startswith(("botocore", "aiobotocore")):
+        return f"the object store did not answer: {' '.join(str(error).split())}", 1
     if isinstance(error, MemoryError):
         return "expected more memory, found none left: a smaller --block or fewer --workers need less", 1
     text = " ".join(str(error).split()) or "no message"

@@ -3,13 +3,14 @@
 A full disk fails every shard alike. Measuring all of them to write none would take the night, so a few are enough.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
-from tsogrid.engine.execute import Failed
 from tsogrid.engine.lock import Held
 from tsogrid.engine.store import Store
 from tsogrid.errors import RunError, WritingError
 
+Failed = Callable[[int, int, BaseException], None]  # told the pass, the shard and what was wrong with it
 ENOUGH = 3  # shards that could not be written
 
 
