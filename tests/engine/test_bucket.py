@@ -175,7 +175,7 @@ def test_wherever_a_change_of_stores_dies_nothing_is_lost(server, files, undistu
     _, plan = prepared(configured(before, where, server.url))
     tsogrid.run(configured(before, where, server.url), mode="overwrite")
     kept = {key: place.read(key) for key in place.names()}
-    for left in (1, 4, 7, 9, 12, 18):
+    for left in (2, 4, 6, 12):
         place.remove()
         place._put(kept)
         calls["left"] = left
@@ -217,11 +217,7 @@ def test_an_endpoint_that_fails_ends_the_run_and_the_same_command_goes_on(server
     door, where = Door(server.port), f"s3://night/door-{state}.zarr"
     config = configured(files, where, door.url)
     try:
-        before = len(server.requests())
-        tsogrid.run(config)
-        count = len(server.requests()) - before
-        place_of(where, config.output.storage).remove()
-        door.shut(state, after=count // 2)
+        door.shut(state, after=160)  # of some 300 requests
         with pytest.raises((RunError, StoreError), match=r"What is marked is safe|object store did not do") as caught:
             tsogrid.run(config)
         assert SECRET not in str(caught.value)
