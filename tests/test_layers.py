@@ -63,6 +63,7 @@ SERVES = {
     "engine.kubernetes": "engine.cluster",
     "engine.security": "engine.cluster",
     "engine.submission": "engine.cluster",
+    "engine.errand": "engine.run",
     "engine.execute": "engine.run",
     "engine.compiling": "engine.run",
     "engine.log": "engine.run",
