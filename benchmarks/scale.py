@@ -317,18 +317,22 @@ def summary(seen: list[Watched], notes: Path, store: Path) -> dict[str, Any]:
 
 def in_lines(found: dict[str, Any]) -> list[str]:
     """Lay a measurement out for the eye."""
+    beside = 100 * (found["cpu_s"] / max(found["blocks_cpu_s"], 1e-9) - 1)
     lines = [
         f"{found['frames']} frames, {found['blocks']} blocks of {found['block']}, {found['shards']} shards, "
         f"{found['files']} files, {found['store_mb']:.0f} MB, {found['wall_s']:.0f} s",
         f"opened and planned in {found['plan_cpu_s']:.2f} s, submitted in {found['submit_cpu_s']:.2f} s of CPU",
         f"CPU {found['cpu_s']:.1f} s, of it in blocks {found['blocks_cpu_s']:.1f} s: "
-        f"{found['other_ms_a_block']:.1f} ms a block beside ({100 * (found['cpu_s'] / max(found['blocks_cpu_s'], 1e-9) - 1):.1f} %)",
+        f"{found['other_ms_a_block']:.1f} ms a block beside ({beside:.1f} %)",
         f"client when imported {found['import_mb']:.0f} MB ({found['import_private_mb']:.0f} private)",
     ]
     for name, each in found["processes"].items():
+        start, early, late, peak, private = (
+            f"{each[f'{key}_mb']:4.0f}" for key in ("at_start", "early", "late", "peak", "peak_private")
+        )
         lines.append(
-            f"  {name:10s} CPU {each['cpu_s']:7.1f} s, MB: {each['at_start_mb']:4.0f} at the start, "
-            f"{each['early_mb']:4.0f} early, {each['late_mb']:4.0f} late, {each['peak_mb']:4.0f} at most ({each['peak_private_mb']:.0f} private)"
+            f"  {name:10s} CPU {each['cpu_s']:7.1f} s, MB: {start} at the start, {early} early, {late} late, "
+            f"{peak} at most ({private} private)"
         )
     return lines
 

@@ -36,6 +36,7 @@ from tsogrid.errors import StoreError, TsogridWarning
 
 MOST_SHARDS = 48
 TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
+TEXT_CHUNK = 1 << 17  # labels in a chunk of a coordinate
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
@@ -178,7 +179,9 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
         fill = {"_FillValue": np.nan} if np.dtype(variable.dtype).kind == "f" else {}
         encoding[variable.name] = {"chunks": chunks, **fill}
     for name in template.variables:
-        encoding.setdefault(str(name), {"chunks": template[name].shape or None})
+        # Long text in pieces: while it is written, every label is an object of its own.
+        most = TEXT_CHUNK if template[name].dtype.kind == "O" else template[name].size
+        encoding.setdefault(str(name), {"chunks": tuple(min(n, most) for n in template[name].shape) or None})
         encoding[str(name)] |= {"compressors": CODECS, "chunk_key_encoding": KEYS}
     layout = {"frames": store.n_frames, "block": store.block, "shard": store.shard, "passes": store.passes}
     template.attrs["layout"] = json.dumps(layout)
