@@ -29,10 +29,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 BUDGET = 200e6  # bytes that client and scheduler may take
+ANNULUS = {"method": "annulus", "inner": 12, "outer": 30}
 CHUNK = 1000  # frames that differ; longer segments repeat them
 
 
-def write_segments(folder: Path, integrations: int, size: int, segments: int = 10) -> list[Path]:
+def write_segments(folder: Path, integrations: int, size: int, segments: int = 10, sparse: bool = False) -> list[Path]:
     """Write an exposure in the layout of the JWST pipeline: a star in noise, no ERR, no DQ, and a table of times.
 
     Parameters
@@ -45,6 +46,8 @@ def write_segments(folder: Path, integrations: int, size: int, segments: int = 1
         Rows and columns of a frame.
     segments : int
         Files, at most.
+    sparse : bool
+        Whether only the first frames of a file stand on the disk; the others read as 0, and take no room.
 
     Returns
     -------
@@ -55,13 +58,14 @@ def write_segments(folder: Path, integrations: int, size: int, segments: int = 1
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    unique = min(CHUNK, integrations)
+    unique = min(8 if sparse else CHUNK, integrations)
     frames = (1000 * np.exp(-(x**2 + y**2) / 4) + rng.normal(100, 5, (unique, size, size))).astype(">f4").tobytes()
     edges = np.linspace(0, integrations, min(segments, integrations) + 1).astype(int)
     paths = []
     for number, (start, stop) in enumerate(pairwise(edges), 1):
         primary = fits.PrimaryHDU()
         told = {"TELESCOP": "JWST", "EXP_TYPE": "NRC_TSIMAGE", "EXSEGNUM": number, "EXSEGTOT": edges.size - 1}
+        told |= {"NOUTPUTS": 4 if size == 2048 else 1, "FASTAXIS": 1}
         primary.header.update(told | {"INTSTART": int(start) + 1, "INTEND": int(stop)})
         science = fits.ImageHDU(name="SCI").header
         science["BITPIX"], science["NAXIS"] = -32, 3
@@ -82,8 +86,11 @@ def write_segments(folder: Path, integrations: int, size: int, segments: int = 1
         one = size * size * 4
         with path.open("wb") as file:
             file.write(primary.header.tostring().encode() + science.tostring().encode())
-            for first in range(0, int(stop - start), unique):
+            end = file.tell() + int(stop - start) * one
+            for first in range(0, 1 if sparse else int(stop - start), unique):
                 file.write(frames[: min(unique, int(stop - start) - first) * one])
+            file.truncate(end)
+            file.seek(end)
             file.write(b"\0" * (-file.tell() % 2880))
         with tempfile.TemporaryFile() as other:
             fits.HDUList([fits.PrimaryHDU(), table]).writeto(other)
@@ -95,16 +102,25 @@ def write_segments(folder: Path, integrations: int, size: int, segments: int = 1
     return paths
 
 
-def configuration(files: list[Path], store: Path, size: int, block: int | None, cluster: dict[str, Any]) -> dict[str, Any]:
-    """The default chain on a star in the middle: predicted, fitted, three radii, a clipped-median annulus."""
+def configuration(
+    files: list[Path], store: Path, size: int, block: int | None, cluster: dict[str, Any], whole: bool = False
+) -> dict[str, Any]:
+    """The default chain on a star in the middle: predicted, fitted, circles, a clipped-median annulus.
+
+    With `whole` the sky is what reads the whole frame: levels of the amplifiers' even and odd columns under that annulus,
+    and a polynomial about the star.
+    """
     middle = (size - 1) / 2
-    sky = {"method": "annulus", "inner": 6, "outer": 9} if size < 64 else {"method": "annulus", "inner": 12, "outer": 30}
+    sky: list[Any] = [{"method": "annulus", "inner": 6, "outer": 9} if size < 64 else ANNULUS]
+    if whole:
+        levels = {"method": "rowamp", "mask_radius": 20, "even_odd": True}
+        sky = [[levels, ANNULUS], {"method": "colrow", "inner": 12, "outer": 30}]
     return {
         "input": {"files": [str(path) for path in files], "gain": 2.0, "read_noise": 5.0},
         "sources": [{"name": "star", "x": middle, "y": middle}],
         "center": {"search_box": 11, "fit_box": 11} if size < 64 else {},
         "apertures": [{"shape": "circle", "radius": [3, 4, 5] if size < 64 else "3:9:0.5"}],
-        "sky": [sky],
+        "sky": sky,
         "output": {"store": str(store), "block": block or "auto"},
         "cluster": cluster,
     }
@@ -203,7 +219,14 @@ def free_port() -> int:
 
 
 def measured(
-    folder: Path, files: list[Path], size: int, block: int | None, workers: int, kernels: str = "real", pause: float = 0.2
+    folder: Path,
+    files: list[Path],
+    size: int,
+    block: int | None = None,
+    workers: int = 2,
+    kernels: str = "real",
+    whole: bool = False,
+    pause: float = 0.2,
 ) -> dict[str, Any]:
     """Run an exposure through a scheduler and workers of its own.
 
@@ -221,6 +244,8 @@ def measured(
         Processes of one thread; 0: the client measures in its own process, without dask.
     kernels : {"real", "none"}
         Whether blocks are measured.
+    whole : bool
+        Whether the sky is what reads the whole frame.
     pause : float
         Seconds between two looks.
 
@@ -232,7 +257,7 @@ def measured(
     address = f"tcp://127.0.0.1:{free_port()}"
     cluster = {"kind": "address", "address": address} if workers else {"kind": "none"}
     store, config, notes = folder / "scale.zarr", folder / "scale.json", folder / "notes.jsonl"
-    config.write_text(json.dumps(configuration(files, store, size, block, cluster)))
+    config.write_text(json.dumps(configuration(files, store, size, block, cluster, whole)))
     notes.unlink(missing_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": str(folder)}
@@ -344,6 +369,8 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=None, help="frames in a block [default: as the run chooses]")
     parser.add_argument("--workers", type=int, nargs="+", default=[2], help="0: without dask")
     parser.add_argument("--kernels", choices=["real", "none"], default="real")
+    parser.add_argument("--whole", action="store_true", help="a sky that reads the whole frame")
+    parser.add_argument("--sparse", action="store_true", help="frames that take no room on the disk, nearly all of them 0")
     parser.add_argument("--folder", type=Path, default=None, help="where frames and store lie [default: a temporary one]")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--client", type=Path, help=argparse.SUPPRESS)
@@ -355,9 +382,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         for integrations in given.integrations:
-            files = write_segments(folder / f"{integrations}x{given.size}", integrations, given.size)
+            frames = folder / f"{integrations}x{given.size}{'s' * given.sparse}"
+            files = write_segments(frames, integrations, given.size, sparse=given.sparse)
             for workers in given.workers:
-                found = measured(folder, files, given.size, given.block, workers, given.kernels)
+                found = measured(folder, files, given.size, given.block, workers, given.kernels, given.whole)
                 print(json.dumps(found) if given.json else "\n".join([f"{workers} workers:", *in_lines(found)]), flush=True)
 
 

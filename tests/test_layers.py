@@ -65,6 +65,7 @@ SERVES = {
     "engine.submission": "engine.cluster",
     "engine.errand": "engine.run",
     "engine.execute": "engine.run",
+    "engine.manifests": "engine.run",
     "engine.compiling": "engine.run",
     "engine.log": "engine.run",
     "engine.performance": "engine.run",

@@ -36,3 +36,13 @@ def write_blocks(store: Any, index: int, shard: int, blocks: list[Any]) -> int:
     from tsogrid.engine import execute
 
     return execute.write_blocks(store, index, shard, blocks)
+
+
+def scanned(paths: list[str]) -> Any:
+    """Read the headers of files for a manifest; see `tsogrid.io.manifest.scanned`."""
+    from functools import partial
+
+    from tsogrid.io.fits import scan
+    from tsogrid.io.manifest import scanned as scanned_files
+
+    return scanned_files(paths, partial(map, scan))
