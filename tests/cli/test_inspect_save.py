@@ -43,7 +43,7 @@ def test_wrong_usage(tsogrid, settled, tmp_path):
     names = [str(path) for path in settled]
     assert tsogrid("inspect", *names, "--cluster", "local").status == 2
     outcome = tsogrid("inspect", *names, "--save", str(tmp_path / "no" / "m.npz"))
-    assert outcome.status == 1
+    assert outcome.status == 2
     assert "expected a folder that can be written" in outcome.err
     outcome = tsogrid("inspect", *names, "--save", names[0])
     assert outcome.status == 1
