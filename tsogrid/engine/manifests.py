@@ -41,11 +41,12 @@ def make_manifest(config: Config, path: Path, say: Callable[[str], None] = lambd
     RunError
         There were no workers, or they could not do it.
     """
-    paths = resolve(config.input.files, config.input.exclude)
+    paths = resolve(config.input.files, config.input.exclude, config.input.storage)
     manifest, note = read_manifest(path)
     if note:
         say(note)
-    missing = [each for each in paths if not manifest.is_unchanged(each, state_of(each))]
+    states = {each: state_of(each) for each in paths}  # of a URL None: it is left to who opens the frames
+    missing = [each for each in paths if states[each] is not None and not manifest.is_unchanged(each, states[each])]
     tasks = [missing[at : at + FILES_A_TASK] for at in range(0, len(missing), FILES_A_TASK)]
     kind = cluster.resolve_kind(config.cluster, math.inf)
     if not tasks or kind == "none":
