@@ -152,7 +152,7 @@ def test_every_import_is_declared(folder):
         else needed | modules(extras["test"]) | modules(extras["gwcs"]) | modules(extras["hdf5"])
     )
     paths = list((ROOT / folder).rglob("*.py"))
-    own = {"tsogrid", "tests", *(path.stem for path in paths)}
+    own = {"tsogrid", "tests", "benchmarks", *(path.stem for path in paths)}
     for path in paths:
         for name, when_loaded in imports(path):
             if name not in sys.stdlib_module_names and name not in own:

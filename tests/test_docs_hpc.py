@@ -12,6 +12,7 @@ import yaml
 from tests.test_docs import ROOT, blocks
 from tsogrid.cli.main import main
 from tsogrid.config import Config
+from tsogrid.io.manifest import read_manifest
 
 PAGE = ROOT / "docs" / "hpc.md"
 
@@ -36,9 +37,9 @@ def test_the_commands_run(night, capsys):
     pytest.importorskip("bokeh")
     lines = [line.partition(" # ")[0].strip() for body in blocks(PAGE, "sh") for line in body.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("tsogrid ")]
-    assert [words[0] for words in commands] == ["run", "submit", "submit", "status", "run"]
+    assert [words[0] for words in commands] == ["run", "inspect", "submit", "submit", "status", "run"]
     # Nobody runs the job that was submitted: the last command measures, and status comes after it.
-    for words in [*commands[:3], commands[4], commands[3]]:
+    for words in [*commands[:4], commands[5], commands[4]]:
         with pytest.raises(SystemExit) as left:
             main(words)
         assert left.value.code == 0, (words, capsys.readouterr())
@@ -46,6 +47,7 @@ def test_the_commands_run(night, capsys):
     assert "measure_and_time" in Path("report.html").read_text()
     events = [json.loads(line)["event"] for line in Path("night.jsonl").read_text().splitlines()]
     assert (events[0], events[-1]) == ("command", "end")
+    assert read_manifest(Path("night.manifest"))[1] == ""
     script = Path("night.jobs", "night.sh").read_text()
     assert "source ~/tsogrid/bin/activate" in script
 

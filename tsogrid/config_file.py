@@ -87,6 +87,7 @@ def parse(text: str, where: str) -> Any:
 # Keys whose values are paths; a header keyword or a number in place of a path is left alone.
 _PATHS = (
     ("input", "files"),
+    ("input", "manifest"),
     ("output", "store"),
     ("center", "psf"),
     ("center", "position_file"),

@@ -26,6 +26,13 @@ def inspect(
         typer.Option("--set", help="Set a key, as in input.storage.anon=true; repeatable.", metavar="KEY=VALUE"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep what is found in a manifest, for input.manifest.", metavar="PATH")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Where headers are read for --save; as in `run`.", metavar="KIND|ADDRESS")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", metavar="N")] = None,
 ) -> None:
     """Say what is in files, reading no pixel.
 
@@ -35,13 +42,22 @@ def inspect(
     from tsogrid.config_file import overridden
     from tsogrid.errors import ConfigError, TsogridWarning
 
+    if save is None and (cluster is not None or workers is not None):
+        raise typer.BadParameter("--cluster and --workers read headers for a manifest: say with --save where it goes")
+
     named = [name for name in files if is_configuration(name)]
     if named and len(files) > 1:
         raise ConfigError(f"inspect: expected frames or one configuration, found {', '.join(files[:3])} together.")
     configs = configured(Path(files[0]), (), given or ()) if named else []
     content = overridden({"input": {"files": files}}, settings(given or ()), Config)
     sources = [config.observed for config in configs] or [Config.from_mapping(content, where="inspect").observed]
+    if save is not None:
+        sources = [source.model_copy(update={"manifest": str(save.absolute())}) for source in sources]
+        if cluster is not None or workers is not None:
+            _scan_over(configs, sources, cluster, workers)
     found = [_inspected(source) for source in sources]
+    if save is not None and not save.is_file():
+        raise ConfigError(f"--save {save}: expected a folder that can be written, found none: choose another place.")
     for content, config in zip(found, configs, strict=False):
         content["calibration"] = _calibration(config, content["sections"], content["shape"])
     if as_json:
@@ -53,6 +69,19 @@ def inspect(
         for note in content["warnings"]:
             warnings.warn(note, TsogridWarning, stacklevel=2)
         typer.echo("\n".join(in_lines(content)))
+
+
+def _scan_over(configs: "list[Config]", sources: "list[InputConfig]", cluster: str | None, workers: int | None) -> None:
+    """Have a cluster read the headers, which `_inspected` then finds in the manifest."""
+    from tsogrid.cli.configuration import on_cluster
+    from tsogrid.config import Config
+    from tsogrid.engine.manifests import make_manifest
+
+    over = {} if workers is None else {"cluster.workers": workers}
+    for number, source in enumerate(sources):
+        config = configs[number] if configs else Config()
+        config = on_cluster(config.model_copy(update={"input": source}), cluster, over)
+        make_manifest(config, Path(str(source.manifest)), lambda message: typer.echo(message, err=True))
 
 
 def _inspected(source: "InputConfig") -> dict[str, Any]:

@@ -44,6 +44,7 @@ class InputConfig(Section):
     reader: Literal["auto", "jwst", "tpf", "fits"] = "auto"
     extension: int | str | None = None
     exclude: Names = []
+    manifest: str | None = None  # what a scan of the files has found, kept for the next time
     error: Literal["auto", "err", "none"] = "auto"
     gain: PositiveFloat | str | None = None  # electron per data unit; or a FITS file (image), or a header keyword
     read_noise: Annotated[float, Field(ge=0)] | str | None = None  # electron; or a header keyword
@@ -225,7 +226,7 @@ class Config(Section):
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
         content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
-        for key in ("files", "exclude", "storage"):  # which files were read, the identity of the inputs tells
+        for key in ("files", "exclude", "storage", "manifest"):  # which files were read, the identity of the inputs tells
             content["input"].pop(key)
         files = (("center", "psf"), ("center", "position_file"), ("input", "gain"), ("calibrate", "mask"))
         for section, key in files:

@@ -2,18 +2,23 @@
 
 Both ways do the same: the blocks of a shard are measured, and their results go straight to the one task that writes the
 shard. On a cluster the plan is one task on which all blocks depend, so that it travels once to a worker and is made again
-when a worker dies.
+when a worker dies; and shards are submitted as earlier ones are written, so that client and scheduler hold as little of a
+long series as of a short one.
 """
 
 import logging
+import pickle
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tsogrid.engine import errand
+from tsogrid.engine.cluster import n_workers
 from tsogrid.engine.log import tell
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan
@@ -21,6 +26,8 @@ from tsogrid.engine.store import Store, write
 from tsogrid.engine.worker_watch import watched
 from tsogrid.errors import RunError, TsogridError
 
+OPEN_BLOCKS = 512  # that a cluster has at least to do; a task takes some 10 kB of client and scheduler
+OPEN_A_WORKER = 8
 Given = Callable[[int, int], Arrays | None]
 Failed = Callable[[int, int, BaseException], None]
 
@@ -140,49 +147,71 @@ def _tell_failed(store: Store, index: int, shard: int, error: BaseException, lis
     listener.failed(index, shard, error)
 
 
-def _identity(value: Any) -> Any:
-    return value
-
-
 def _execute_on(
     plan: Plan, store: Store, index: int, shards: list[int], given: Given, client: Any, listener: Listener
 ) -> list[BaseException]:
     from distributed import as_completed
 
-    # A task, not scattered data: the scheduler can make it again wherever a worker has died.
+    # Tasks, not scattered data: the scheduler can make them again wherever a worker has died.
     with warnings.catch_warnings():
         # With thousands of moving sources it is tens of megabytes, sent once.
         warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
-        shared = client.submit(_identity, plan.travelling(), pure=False, key=f"plan-{id(plan):x}-{time.time_ns():x}")
+        shared, target = (
+            client.submit(errand.unpacked, pickle.dumps(each), pure=False, key=f"{name}-{id(each):x}-{time.time_ns():x}")
+            for name, each in (("plan", plan.travelling()), ("store", store))
+        )
     frames: dict[Any, int] = {}
     writes: dict[Any, int] = {}
-    for order, shard in enumerate(shards):
-        # Earlier shards first: their blocks' results leave the cluster's memory soon.
-        options = {"priority": -order, "pure": False}
-        blocks = []
-        for start, stop in store.blocks(shard):
-            future = client.submit(measure_and_time, shared, start, stop, index, given(start, stop), **options)
-            frames[future] = stop - start
-            blocks.append(future)
-        writes[client.submit(write_blocks, store, index, shard, blocks, **options)] = shard
     failures: list[BaseException] = []
+    following = enumerate(shards)
+    room = _room(client, plan, OPEN_BLOCKS)
     with client.as_current():
-        waiting = as_completed([*frames, *writes])
+        waiting = as_completed()
+
+    def submit_more() -> None:
+        while len(frames) < room and (each := next(following, None)) is not None:
+            order, shard = each
+            # Earlier shards first: their blocks' results leave the cluster's memory soon.
+            options = {"priority": -order, "pure": False}
+            blocks = []
+            for start, stop in store.blocks(shard):
+                part = given(start, stop)
+                blocks.append(client.submit(errand.measure_and_time, shared, start, stop, index, part, **options))
+                frames[blocks[-1]] = stop - start
+            write = client.submit(errand.write_blocks, target, index, shard, blocks, **options)
+            writes[write] = shard
+            waiting.update([*blocks, write])
 
     def call_off() -> None:
         client.cancel([*writes, *frames])
 
     with watched(client, plan.config.cluster.worker_timeout, listener.say, call_off) as watch:
+        submit_more()
         for future in waiting:
             if future in frames:
                 if future.status == "finished":
                     listener.advance(frames[future])
                 del frames[future]  # its result stays only until its shard is written
             elif future.status == "finished":
-                _tell_written(store, index, writes[future])
-            elif watch.reason is None:
-                failures.append(future.exception() or RunError(f"shard {writes[future]} was {future.status}"))
-                _tell_failed(store, index, writes[future], failures[-1], listener)
+                _tell_written(store, index, writes.pop(future))
+                room = _room(client, plan, room)
+            else:
+                shard = writes.pop(future)
+                if watch.reason is None:
+                    failures.append(future.exception() or RunError(f"shard {shard} was {future.status}"))
+                    _tell_failed(store, index, shard, failures[-1], listener)
+            if watch.reason is None:
+                submit_more()
+            if watch.reason is not None:  # also where it was called off just now
+                call_off()
     if watch.reason is not None:
         raise RunError(watch.reason)
     return failures
+
+
+def _room(client: Any, plan: Plan, before: int) -> int:
+    """Give the blocks that a cluster may have to do at a time: enough for its workers, also those still to come."""
+    workers = n_workers(plan.config.cluster)
+    with suppress(Exception):  # the scheduler may be gone: then its futures tell
+        workers = max(workers, len(client.nthreads()))
+    return max(before, OPEN_A_WORKER * workers)

@@ -73,12 +73,13 @@ def is_gone(owner: dict[str, Any]) -> bool | None:
 
     Of this very process it cannot: an earlier run in it may have ended without a way to give its lock back.
     """
-    if owner.get("system") != system() or owner["pid"] == os.getpid():
+    if owner.get("system") != system():
         return None
     try:
         os.kill(owner["pid"], 0)
         # A number used again by another process was born at another time.
-        return abs(_born(owner["pid"]) - owner["born"]) > 1.0
+        other = abs(_born(owner["pid"]) - owner["born"]) > 1.0
+        return None if owner["pid"] == os.getpid() and not other else other
     except (ProcessLookupError, psutil.NoSuchProcess):
         return True
     except OSError:  # another user's

@@ -16,6 +16,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from tsogrid import schema
 from tsogrid.engine.plan import Plan
 
+TEXT_CHUNK = 1 << 17  # labels in a chunk of a coordinate
 TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
@@ -50,7 +51,9 @@ def lay_out(target: Any, plan: Plan, passes: int, block: int, shard: int) -> Non
         fill = {"_FillValue": np.nan} if np.dtype(variable.dtype).kind == "f" else {}
         encoding[variable.name] = {"chunks": chunks, **fill}
     for name in template.variables:
-        encoding.setdefault(str(name), {"chunks": template[name].shape or None})
+        # Long text in pieces: while it is written, every label is an object of its own.
+        most = TEXT_CHUNK if template[name].dtype.kind == "O" else template[name].size
+        encoding.setdefault(str(name), {"chunks": tuple(min(n, most) for n in template[name].shape) or None})
         encoding[str(name)] |= {"compressors": CODECS, "chunk_key_encoding": KEYS}
     layout = {"frames": plan.n_frames, "block": block, "shard": shard, "passes": passes}
     template.attrs["layout"] = json.dumps(layout)

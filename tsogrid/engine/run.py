@@ -15,7 +15,7 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
-from tsogrid.engine.block_size import BLOCK_BYTES
+from tsogrid.engine.block_size import BLOCK_BYTES, LONGEST_BLOCK, frames_in_memory
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import Failed, Listener, execute, unnoted
@@ -35,6 +35,8 @@ from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
+FIRST_TRIAL = 4  # frames that are measured for trial
+TRIAL_SECONDS = 0.1  # of CPU that a longer trial takes at most
 Mode = Literal["run", "resume", "overwrite", "extend"]
 
 
@@ -261,14 +263,12 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
     """
     _refuse_empty(plan)
     compile_kernels(plan, (progress or Silent()).say)
-    stop = min(4, plan.n_frames)
-    seconds = 0.0
-    for index, stages in enumerate(plan.passes):
-        given = plan.trial(stop, stages[0]) if index else None
-        plan.measure(0, stop, index, given)  # loads machine code, and compiles what is missing
-        begin = time.thread_time()
-        plan.measure(0, stop, index, given)
-        seconds += (time.thread_time() - begin) / stop
+    seconds = _seconds_per_frame(plan, min(FIRST_TRIAL, plan.n_frames))
+    # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
+    room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
+    more = min(plan.n_frames, LONGEST_BLOCK, room, round(TRIAL_SECONDS / max(seconds, 1e-6)))
+    if more > 2 * FIRST_TRIAL:
+        seconds = _seconds_per_frame(plan, more)
     total = seconds * plan.n_frames
     kind = cluster.resolve_kind(config.cluster, total)
     workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1
@@ -280,6 +280,18 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
     else:
         block = config.output.block
     return Estimate(seconds, total, plan.bytes_per_frame, block, kind, workers)
+
+
+def _seconds_per_frame(plan: Plan, stop: int) -> float:
+    """Measure the first frames in all passes: CPU time of one."""
+    seconds = 0.0
+    for index, stages in enumerate(plan.passes):
+        given = plan.trial(stop, stages[0]) if index else None
+        plan.measure(0, stop, index, given)  # loads machine code, and compiles what is missing
+        begin = time.thread_time()
+        plan.measure(0, stop, index, given)
+        seconds += (time.thread_time() - begin) / stop
+    return seconds
 
 
 def _refuse_empty(plan: Plan) -> None:

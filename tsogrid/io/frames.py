@@ -6,8 +6,9 @@ only) by the reader that knows them and assembled in the order of time.
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -22,6 +23,7 @@ from tsogrid.io.files import resolve
 from tsogrid.io.fits import FitsFile, scan
 from tsogrid.io.ground import GroundReader
 from tsogrid.io.jwst import JWSTReader, is_jwst
+from tsogrid.io.manifest_series import Kept, Series
 from tsogrid.io.remote_names import base_name, is_remote
 from tsogrid.io.scanning import scan_all, without_secrets
 from tsogrid.io.series import FileFrames, assemble
@@ -118,29 +120,39 @@ def _kind(file: FitsFile, config: InputConfig) -> str:
     return next((name for name, claims in _CLAIMS.items() if claims(file)), "fits")
 
 
+def _read(files: Iterable[FitsFile], config: InputConfig) -> Series:
+    """Have the reader that knows them make frames of scanned files."""
+    reader: Reader | None = None
+    first: FitsFile | None = None
+    for file in files:
+        kind = _kind(file, config)
+        if reader is None:
+            reader, first = READERS[kind](config), file
+        elif first is not None and reader.name != kind:
+            raise InputError(
+                f"{file.path}: expected a file of the kind {reader.name} as {base_name(first.path)}, found one of the "
+                f"kind {kind}: measure them apart"
+            )
+        reader.add(file)
+        reader.parts[-1].version = file.version
+    assert reader is not None
+    assert first is not None
+    return Series(*reader.finish(), partial(_described, reader, first), reader.name)
+
+
 def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
     paths = resolve(names, config.exclude, config.storage)
+    scan_many, read = partial(scan_all, storage=config.storage), partial(_read, config=config)
+    notes: list[str] = []
     with warnings.catch_warnings(), without_secrets(paths):
         # Headers of cameras seldom keep to the standard in full; what cannot be read counts as missing.
         warnings.simplefilter("ignore", AstropyWarning)
-        reader: Reader | None = None
-        first: FitsFile | None = None
-        for file in scan_all(paths, config.storage):
-            kind = _kind(file, config)
-            if reader is None:
-                reader, first = READERS[kind](config), file
-            elif reader.name != kind:
-                raise InputError(
-                    f"{file.path}: expected a file of the kind {reader.name} as {base_name(paths[0])}, found one of the "
-                    f"kind {kind}: measure them apart"
-                )
-            reader.add(file)
-            reader.parts[-1].version = file.version
-        assert reader is not None
-        assert first is not None
-        parts, notes = reader.finish()
-        frames, more = assemble(parts, config, partial(_described, reader, first), reader.name)
-    for note in (*notes, *_fetched_whole(parts), *more):
+        kept = None if config.manifest is None else Kept(Path(config.manifest).expanduser(), config, paths)
+        series = read(scan_many(paths)) if kept is None else kept.series(scan_many, read)
+        frames, more = assemble(series.parts, config, series.describe, series.reader)
+        if kept is not None:
+            notes = kept.update(series)
+    for note in (*series.notes, *_fetched_whole(series.parts), *more, *notes):
         warnings.warn(note, TsogridWarning, stacklevel=3)
     return frames
 

@@ -2,7 +2,9 @@
 
 Every per-frame function is compiled by numba with IEEE rules (``fastmath`` would make ``isnan`` false) and the numpy error
 model (a division by zero is inf or NaN, not an exception). The compiled code is kept in numba's cache, so that the second
-process starts in a fraction of a second; where no cache folder can be written, kernels are compiled in memory.
+process starts in a fraction of a second. Where no cache folder can be written, machine code is taken from one that can only
+be read (`NUMBA_CACHE_DIR`, or beside the package, as in an image that was filled when it was built), else made in memory; a
+cache that cannot be written or read after all costs time, and ends no run.
 
 The first compilation is what a user waits for, and most of it is numba's own work on each function and each combination of
 argument types. So only the functions that Python calls get the code that unpacks Python objects and a place in the cache
@@ -10,11 +12,15 @@ argument types. So only the functions that Python calls get the code that unpack
 has a variable one: numba would compile it once for each (``np.int64(0)`` is no literal).
 """
 
+import os
+import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import caching
 from numba.core.registry import CPUDispatcher
 
 _KERNELS: list[Any] = []  # every kernel, to ask for its cache
@@ -34,13 +40,46 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         The compiled dispatcher; machine code is made at the first call of each argument type.
     """
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    try:
-        compiled = numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # numba found no folder to keep its cache in
-        compiled = numba.njit(cache=False, **settings)(function)
+    compiled = numba.njit(cache=False, **settings)(function)
+    with suppress(RuntimeError):  # numba finds no folder to keep its cache in, nor one to read from
+        compiled._cache = _KernelCache(function)
     _trust_only_these_sources(compiled)
     _KERNELS.append(compiled)
     return compiled
+
+
+class _ReadOnly:
+    """A folder of machine code that can be read, but not written."""
+
+    def ensure_cache_path(self: Any) -> None:
+        if not os.access(self.get_cache_path(), os.R_OK | os.X_OK):
+            raise OSError
+
+
+_FOLDERS = list(caching.CompileResultCacheImpl._locator_classes)  # the first is the user's, the second beside the package
+
+
+class _KernelCacheImpl(caching.CompileResultCacheImpl):
+    # Last, where nothing can be written: machine code that is stale there could not be replaced.
+    _locator_classes = _FOLDERS + [type(f"ReadOnly{each.__name__}", (_ReadOnly, each), {}) for each in _FOLDERS[:2]]
+
+
+class _KernelCache(caching.FunctionCache):
+    """numba's cache, which ends no run: a full disk or a damaged file only means that kernels are compiled again."""
+
+    _impl_class = _KernelCacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
+            self.disable()
 
 
 def _trust_only_these_sources(kernel: Any) -> None:
