@@ -129,11 +129,9 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(rows):
             for line in range(whole.shape[1]):
                 edge[row, line] = whole[row, line]
-        row, row_end = 0, columns
         for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[m])
-            while at >= row_end:
-                row, row_end = row + 1, row_end + columns
+            row = at // columns
             line = lines[first_column - row * columns + at]
             if line >= 0:
                 edge[row, line] += weight[m] * good[at]

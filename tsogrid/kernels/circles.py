@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.overlap import LANES, SMALL, large_circle, nearest_pixel, padded, small_circle, touched_range
+from tsogrid.kernels.overlap import BANDS, LANES, SMALL, large_circle, nearest_pixel, padded, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
 _LIST_BYTES = 2**19
@@ -81,11 +81,13 @@ def circle_lists(
         run=np.empty((many, radii.size + 1), np.int64),
         box=np.empty((many, 4), np.int64),
     )
+    lines = int(max(box_rows.max(), box_columns.max())) + 1
     scratch = (
-        np.zeros((4, int(max(box_rows.max(), box_columns.max())) + 1 + LANES)),
-        np.zeros((4, int(edges.max()) + LANES)),
-        np.empty(int(edges.max()), np.int64),
-        np.empty((int(box_rows.max()), 2), np.int64),
+        np.zeros((2, lines + LANES)),
+        np.ones((BANDS, 4 * lines + LANES)),
+        np.empty((4, 5), np.int64),
+        np.empty((2, lines + 1), np.int64),
+        np.empty((lines, 2), np.int64),
     )
     for begin in range(0, centers.size, many):
         end = min(begin + many, centers.size)
@@ -96,9 +98,9 @@ def circle_lists(
 
 @kernel
 def _find_circles(  # type: ignore[no-untyped-def]
-    x_all, y_all, radii, ny, nx, pixel, weight, first, start, stop, run, box, edges, parts, pair, covered
+    x_all, y_all, radii, ny, nx, pixel, weight, first, start, stop, run, box, edges, bands, sides, spans, covered
 ):
-    """Fill one row of each array of `CirclePixels` for every centre; the last four arrays are scratch."""
+    """Fill one row of each array of `CirclePixels` for every centre; the last five arrays are scratch."""
     largest = radii[-1]
     for p in range(x_all.size):
         x, y = x_all[p], y_all[p]
@@ -130,17 +132,18 @@ def _find_circles(  # type: ignore[no-untyped-def]
             if radii[k] < SMALL:
                 count += small_circle(radii[k], rows, columns, edges, touched, index, weights, count)
             else:
-                added, runs = large_circle(
+                count, runs = large_circle(
                     radii[k],
                     x,
+                    y,
                     axis_row,
                     axis_column,
-                    rows,
-                    columns,
+                    (rows, columns),
                     touched,
                     edges,
-                    parts,
-                    pair,
+                    bands,
+                    sides,
+                    spans,
                     covered,
                     index,
                     weights,
@@ -149,6 +152,5 @@ def _find_circles(  # type: ignore[no-untyped-def]
                     stops,
                     runs,
                 )
-                count += added
             first[p, k + 1] = count
             run[p, k + 1] = runs

@@ -15,7 +15,6 @@ bits.
 """
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -32,6 +31,12 @@ LANES = 16
 SMALL = 2.0
 # From this radius on a chord inside a pixel has s² ≤ 2/(4 r²) ≤ 1/128, where six terms of the series reach 1e-15.
 _LARGE = 8.0
+_LARGEST = 1e100  # its square is a number
+_SQRT_HALF = math.sqrt(0.5)
+# Rows of the array of bands: where they begin and end from the axis, half chords at these edges, where the first border
+# between pixels is, the least number of a first pixel, the half chord that decides on it; the first pixel, both overlaps.
+_LOWER, _UPPER, _FAR, _NEAR, _GRID, _LEAST, _WHOLE, _FIRST, _INNER, _OUTER = range(10)
+BANDS = 10
 
 
 @part
@@ -58,12 +63,6 @@ def padded(count):  # type: ignore[no-untyped-def]
 def _half_chord(radius, distance):  # type: ignore[no-untyped-def]
     # the product keeps its digits near the circle's rim, where r² − d² would lose them
     return math.sqrt(max((radius - distance) * (radius + distance), 0.0))
-
-
-@part
-def _half_chords(distances, count, radius, chords):  # type: ignore[no-untyped-def]
-    for m in range(count):
-        chords[m] = _half_chord(radius, abs(distances[m]))
 
 
 @part
@@ -133,20 +132,43 @@ def pixel_overlap(left, right, lower, upper, radius):  # type: ignore[no-untyped
 
 
 @part
-def _part_overlaps(parts, count, radius, weight, offset):  # type: ignore[no-untyped-def]
-    # Parts are one pixel high. Their rows: x where the arc meets the far and the near edge in y, y where it
-    # meets the near and the far edge in x, all from the part's corner next to the centre. No branches: these
-    # loops become vector instructions.
+def _half_chords(bands, count, radius):  # type: ignore[no-untyped-def]
+    """Half chords of bands at their edges; where the far one ends decides which pixels are whole."""
+    for m in range(count):
+        i = np.uintp(m)
+        bands[_FAR, i] = _half_chord(radius, bands[_UPPER, i])
+        bands[_NEAR, i] = _half_chord(radius, bands[_LOWER, i])
+        bands[_WHOLE, i] = bands[_FAR, i]
+
+
+@part
+def _overlaps(bands, count, radius):  # type: ignore[no-untyped-def]
+    """Overlaps of the two pixels of every band that the edge crosses, and the number of the first of them."""
+    # No branches: these loops become vector instructions.
     scale, eighth = 1.0 / (4.0 * radius * radius), 1.0 / (8.0 * radius)
     many = radius < _LARGE
     for m in range(count):
         i = np.uintp(m)
-        step_x, step_y = parts[1, i] - parts[0, i], parts[2, i] - parts[3, i]
-        chord2 = step_x * step_x + step_y * step_y
+        lower, far, near, grid = bands[_LOWER, i], bands[_FAR, i], bands[_NEAR, i], bands[_GRID, i]
+        height = bands[_UPPER, i] - lower
+        first = max(np.floor(bands[_WHOLE, i] - grid) + 1.0, bands[_LEAST, i])
+        # the border between both pixels, and how far above the band's lower edge the circle meets it
+        border = first + grid
+        reach = max(near - border, 0.0)
+        meets = _clamp(_half_chord(radius, border) - lower, height) if reach > 0.0 else 0.0
+        enter, leave = _clamp(far - (border - 1.0), 1.0), _clamp(near - (border - 1.0), 1.0)
+        step, drop = leave - enter, height - meets
+        chord2 = step * step + drop * drop
         t = chord2 * scale
-        series = _long_series(t) if many else _short_series(t)
-        segment = chord2 * math.sqrt(chord2) * eighth * series
-        weight[np.uintp(offset + m)] = parts[0, i] + step_x * (parts[2, i] + parts[3, i]) * 0.5 + segment
+        segment = chord2 * math.sqrt(chord2) * eighth * (_long_series(t) if many else _short_series(t))
+        bands[_INNER, i] = enter * height + step * (height + meets) * 0.5 + segment
+        enter = max(far - border, 0.0)
+        step = reach - enter
+        chord2 = step * step + meets * meets
+        t = chord2 * scale
+        segment = chord2 * math.sqrt(chord2) * eighth * (_long_series(t) if many else _short_series(t))
+        bands[_OUTER, i] = enter * height + step * meets * 0.5 + segment
+        bands[_FIRST, i] = first
 
 
 @part
@@ -163,123 +185,173 @@ def small_circle(radius, rows, columns, edges, touched, index, weight, offset): 
     return count
 
 
-@partial(part, forceinline=True)  # a call would cost more than the work
-def _add_part(parts, count, far_x, near_x, near_y, far_y):  # type: ignore[no-untyped-def]
-    parts[0, count] = _clamp(far_x, 1.0)
-    parts[1, count] = _clamp(near_x, 1.0)
-    parts[2, count] = _clamp(near_y, 1.0)
-    parts[3, count] = _clamp(far_y, 1.0)
+@part
+def _fill_bands(bands, place, edges, first, stop, axis, limit, grid, least):  # type: ignore[no-untyped-def]
+    """Bands between grid lines ``first … stop``, as far as ``limit`` from the axis; that of the axis as two halves.
+
+    Returns one past the last, and where the half with the smaller coordinates is (-1: there is none); the other comes last.
+    """
+    end, half = place + stop - first, np.int64(-1)
+    for m in range(stop - first):
+        low, high = edges[np.uintp(first + m)], edges[np.uintp(first + m + 1)]
+        bands[_LOWER, np.uintp(place + m)] = min(max(low, -high, 0.0), limit)
+        bands[_UPPER, np.uintp(place + m)] = min(max(-low, high), limit)
+    if first <= axis < stop:
+        half = place + np.int64(axis) - first
+        bands[_UPPER, half] = -edges[np.int64(axis)]
+        bands[_UPPER, end] = edges[np.int64(axis) + 1]
+        bands[_LOWER, end] = 0.0
+        end += 1
+    for i in range(place, end):
+        bands[_GRID, np.uintp(i)] = grid
+        bands[_LEAST, np.uintp(i)] = least
+    return end, half
+
+
+@part
+def _list_pixels(bands, place, count, axis, outward, size, first, along, across, index, weight, offset):  # type: ignore[no-untyped-def]
+    """List both pixels of every band as far as they are touched and inside the frame; returns how many are listed by now.
+
+    Band m has the pixels ``(first + m) * along + position * across`` where the position is counted from ``axis``.
+    """
+    for m in range(count):
+        i = np.uintp(place + m)
+        inner = np.int64(min(max(axis + outward * bands[_FIRST, i], -2.0), size + 1.0))
+        line = (first + m) * along
+        index[np.uintp(offset)] = line + inner * across
+        weight[np.uintp(offset)] = bands[_INNER, i]
+        offset += (bands[_INNER, i] > 0.0) & (inner >= 0) & (inner < size)
+        outer = inner + np.int64(outward)
+        index[np.uintp(offset)] = line + outer * across
+        weight[np.uintp(offset)] = bands[_OUTER, i]
+        offset += (bands[_OUTER, i] > 0.0) & (outer >= 0) & (outer < size)
+    return offset
+
+
+@part
+def _whole_in_cap(bands, place, first, stop, axis_column, axis_row, outward, low, high, spans):  # type: ignore[no-untyped-def]
+    """Write the columns that a cap covers whole in the rows ``low … high - 1``; returns where these rows end outward.
+
+    Going outward from the axis a column has as many whole rows as the one before, or one less (two where rounding decides):
+    what a row keeps is its last column. Where a column has none, the row beside the cap is written, to be overwritten.
+    """
+    middle = np.int64(min(max(axis_column, np.float64(first)), stop - 1.0))
+    end = limit = low
+    for side in range(2):
+        column = middle
+        while first <= column < stop:
+            # one past the last whole row, and the first
+            reach = axis_row + outward * bands[_FIRST, place + column - first] + (0.0 if outward > 0.0 else 1.0)
+            limit = np.int64(min(max(reach, np.float64(low)), np.float64(high)))
+            end = limit if column == middle else end
+            row = max(limit - 1, low - 1) if outward > 0.0 else limit
+            before = max(limit - 2, low - 1) if outward > 0.0 else min(limit + 1, high)
+            spans[side, row + 1] = column + side
+            spans[side, before + 1] = column + side
+            column += 2 * side - 1
+        # rows that are whole up to the frame's edge
+        for row in range(low if outward > 0.0 else limit, limit if outward > 0.0 else high):
+            spans[side, row + 1] = stop if side == 1 else first
+    return end
+
+
+@part
+def _list_runs(spans, first, stop, columns, covered, start, end, runs):  # type: ignore[no-untyped-def]
+    """List what the whole pixels of rows add to those of the smaller circles."""
+    for row in range(first, stop):
+        i = np.uintp(row)
+        left, right = spans[0, np.uintp(row + 1)], spans[1, np.uintp(row + 1)]
+        was_left, was_right = covered[i, 0], covered[i, 1]
+        empty = was_left >= was_right
+        was_left, was_right = right if empty else was_left, right if empty else was_right
+        start[np.uintp(runs)] = row * columns + left
+        end[np.uintp(runs)] = row * columns + was_left
+        runs += left < was_left
+        start[np.uintp(runs)] = row * columns + was_right
+        end[np.uintp(runs)] = row * columns + right
+        runs += was_right < right
+        covered[i, 0] = left
+        covered[i, 1] = right
+    return runs
 
 
 @part
 def large_circle(  # type: ignore[no-untyped-def]
     radius,
     x,
+    y,
     axis_row,
     axis_column,
-    rows,
-    columns,
+    box,
     touched,
     edges,
-    parts,
-    pair,
+    bands,
+    sides,
+    spans,
     covered,
     index,
     weight,
     offset,
     start,
-    stop,
+    end,
     runs,
 ):
-    # the rows of edges: where columns and rows begin, and the half chords there
-    _half_chords(edges[0], padded(columns + 1), radius, edges[2])
-    _half_chords(edges[1], padded(rows + 1), radius, edges[3])
-    last_column = columns - 1.0
-    count = pairs = 0
-    for row in range(touched[0], touched[1]):
-        # the half chords at the row's edges nearest to and farthest from the centre
-        on_axis = row == axis_row
-        low_edge, high_edge = abs(edges[1, row]), abs(edges[1, row + 1])
-        low_chord, high_chord = edges[3, row], edges[3, row + 1]
-        near_y = 0.0 if on_axis else min(low_edge, high_edge)
-        near = radius if on_axis else max(low_chord, high_chord)
-        far = min(low_chord, high_chord)
-        # whole columns are begin … end − 1, touched ones left … right; counted from the pixel nearest to the centre
-        whole_first, whole_stop = np.ceil(x - far + 0.5), np.floor(x + far + 0.5)
-        begin = int(_clamp(whole_first + axis_column, np.float64(columns)))
-        end = int(_clamp(whole_stop + axis_column, np.float64(columns)))
-        left = int(max(np.floor(x - near + 0.5) + axis_column, 0.0))
-        right = int(min(np.floor(x + near + 0.5) + axis_column, last_column))
-        axis_whole = whole_first <= 0.0 and whole_stop >= 1.0
-        place = row * columns
-        if axis_whole and begin < end:
-            # what these add to the whole pixels of the smaller circles
-            was_begin, was_end = covered[row, 0], covered[row, 1]
-            if was_begin >= was_end:
-                was_begin = was_end = end
-            if begin < was_begin:
-                start[runs] = place + begin
-                stop[runs] = place + was_begin
-                runs += 1
-            if was_end < end:
-                start[runs] = place + was_end
-                stop[runs] = place + end
-                runs += 1
-            covered[row, 0] = begin
-            covered[row, 1] = end
-        if axis_whole and not on_axis and near - far <= 1.0 and begin >= 2 and end <= columns - 2:
-            # One or two pixels on each side, as in most rows: a loop would cost more in mispredicted ends than in work.
-            for side in range(2):
-                column, outward = (begin - 1, 0) if side == 0 else (end, 1)
-                edge = column + outward
-                inner = column + 1 - outward
-                inner_x, outer_x = abs(edges[0, inner]), abs(edges[0, edge])
-                inner_part, edge_part = edges[2, inner] - near_y, edges[2, edge] - near_y
-                outer_part = edges[2, edge + 2 * outward - 1] - near_y
-                _add_part(parts, count, far - inner_x, near - inner_x, inner_part, edge_part)
-                index[offset + count] = place + column
-                _add_part(parts, count + 1, far - outer_x, near - outer_x, edge_part, outer_part)
-                index[offset + count + 1] = place + column + 2 * outward - 1
-                count += 2 if outer_x < near else 1
-            continue
-        left_stop = int(min(np.float64(begin), axis_column) if axis_whole else min(axis_column, np.float64(columns)))
-        right_first = int(max(np.float64(end), axis_column + 1.0) if axis_whole else max(axis_column + 1.0, 0.0))
-        for side in range(2):
-            first, past, away = (left, left_stop, 0) if side == 0 else (right_first, right + 1, 1)
-            for column in range(first, past):
-                near_x = abs(edges[0, column + 1 - away])
-                near_chord, far_chord = edges[2, column + 1 - away], edges[2, column + away]
-                if not on_axis:
-                    _add_part(parts, count, far - near_x, near - near_x, near_chord - near_y, far_chord - near_y)
-                    index[offset + count] = place + column
-                    count += 1
-                    continue
-                # Two parts, below and above the axis; x and y change places to make them one pixel high.
-                pair[pairs] = count
-                pairs += 1
-                for edge in range(row, row + 2):
-                    height = abs(edges[1, edge])
-                    _add_part(
-                        parts,
-                        count,
-                        min(far_chord, height),
-                        min(near_chord, height),
-                        radius - near_x,
-                        edges[3, edge] - near_x,
-                    )
-                    index[offset + count] = place + column
-                    count += 1
-            if side == 0 and not axis_whole and 0.0 <= axis_column <= last_column:
-                column = int(axis_column)
-                pair[pairs] = count
-                pairs += 1
-                for edge in range(column, column + 2):
-                    width = abs(edges[0, edge])
-                    _add_part(parts, count, min(far, width), min(near, width), radius - near_y, edges[2, edge] - near_y)
-                    index[offset + count] = place + column
-                    count += 1
-    _part_overlaps(parts, padded(count), radius, weight, offset)
-    for m in range(pairs):
-        weight[offset + pair[m]] += weight[offset + pair[m] + 1]
-        weight[offset + pair[m] + 1] = 0.0
-    return count, runs
+    """List the pixels of one circle; returns how many pixels in part and runs of whole ones are listed by now.
+
+    Parameters
+    ----------
+    radius, x, y : the circle, about a point in the pixel ``axis_row, axis_column`` of the box.
+    box : its rows and columns. touched : first row, one past the last, and the same of columns.
+    edges : (2, …) where columns and rows begin, from the centre.
+    bands, sides, spans : scratch.
+    covered : (rows, 2) columns that smaller circles cover whole, brought up to date.
+    index, weight, offset, start, end, runs : the lists, and how many are in them.
+    """
+    rows, columns = box
+    radius = min(radius, _LARGEST)
+    # Rows between these grid lines meet only steep arcs, columns beyond them only flat ones.
+    upper, lower = np.floor(radius * _SQRT_HALF + y + 0.5), np.ceil(y + 0.5 - radius * _SQRT_HALF)
+    low = np.int64(min(max(lower + axis_row, np.float64(touched[0])), np.float64(touched[1])))
+    high = np.int64(min(max(upper + axis_row, np.float64(touched[0])), np.float64(touched[1])))
+    count = np.int64(0)
+    for side in range(4):  # right, left, above, below
+        outward = 1.0 - 2.0 * (side % 2)
+        first, stop, axis, limit, grid, least = low, high, axis_row, np.inf, 0.5 - outward * x, 0.0
+        if side >= 2:
+            least = upper if side == 2 else 1.0 - lower
+            grid = 0.5 - outward * y
+            limit = _half_chord(radius, least - 1.0 + grid)
+            axis = axis_column
+            first, stop = touched_range(x, limit, axis_column, columns)
+            outside = high == touched[1] if side == 2 else low == touched[0]
+            stop = first if outside else max(first, stop)
+        sides[side, 0], sides[side, 1], sides[side, 2] = first, stop, count
+        count, sides[side, 3] = _fill_bands(bands, count, edges[1 - side // 2], first, stop, axis, limit, grid, least)
+        sides[side, 4] = count - 1
+    _half_chords(bands, padded(count), radius)
+    for side in range(4):
+        half, other = sides[side, 3], sides[side, 4]
+        if half >= 0:  # both halves of the axis have the same whole pixels
+            bands[_WHOLE, half] = bands[_WHOLE, other] = min(bands[_WHOLE, half], bands[_WHOLE, other])
+    _overlaps(bands, padded(count), radius)
+    first_row, stop_row = low, high
+    for side in range(3, -1, -1):
+        first, stop, place, half, other = sides[side, 0], sides[side, 1], sides[side, 2], sides[side, 3], sides[side, 4]
+        if half >= 0:
+            bands[_INNER, half] += bands[_INNER, other]
+            bands[_OUTER, half] += bands[_OUTER, other]
+        outward = 1.0 - 2.0 * (side % 2)
+        axis, size, along, across = (axis_row, rows, np.int64(1), columns)
+        if side < 2:
+            axis, size, along, across = (axis_column, columns, columns, np.int64(1))
+        offset = _list_pixels(bands, place, stop - first, axis, outward, size, first, along, across, index, weight, offset)
+        if side == 3 and stop > first:
+            first_row = _whole_in_cap(bands, place, first, stop, axis_column, axis_row, outward, touched[0], low, spans)
+        if side == 2 and stop > first:
+            stop_row = _whole_in_cap(bands, place, first, stop, axis_column, axis_row, outward, high, touched[1], spans)
+    for row in range(low, high):
+        left = axis_column - bands[_FIRST, sides[1, 2] + row - low] + 1.0
+        right = axis_column + bands[_FIRST, sides[0, 2] + row - low]
+        spans[0, row + 1] = np.int64(min(max(left, 0.0), np.float64(columns)))
+        spans[1, row + 1] = np.int64(min(max(right, 0.0), np.float64(columns)))
+    return offset, _list_runs(spans, first_row, stop_row, columns, covered, start, end, runs)
