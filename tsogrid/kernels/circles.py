@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tsogrid.kernels.bands import LANES, halve_axes, padded
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.overlap import BANDS, LANES, SMALL, large_circle, nearest_pixel, padded, small_circle, touched_range
+from tsogrid.kernels.large_circle import large_circle
+from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
 _LIST_BYTES = 2**19
@@ -66,7 +68,7 @@ def circle_lists(
     moved = (columns[1:] != columns[:-1]) | (rows[1:] != rows[:-1])
     centers = np.concatenate(([0], np.flatnonzero(moved) + 1))
     ends = np.append(centers, columns.size)
-    # A circle crosses about 8 r pixels; a row may add one pixel of weight zero at each end, an axis a second part.
+    # A circle crosses about 8 r pixels.
     box_rows = np.minimum(2.0 * np.ceil(radii) + 5.0, ny)
     box_columns = np.minimum(2.0 * np.ceil(radii) + 5.0, nx)
     edges = np.minimum(16.0 * (np.ceil(radii) + 4.0), 2.0 * box_rows * box_columns).astype(np.int64)
@@ -84,8 +86,9 @@ def circle_lists(
     lines = int(max(box_rows.max(), box_columns.max())) + 1
     scratch = (
         np.zeros((2, lines + LANES)),
-        np.ones((BANDS, 4 * lines + LANES)),
-        np.empty((4, 5), np.int64),
+        np.empty((6, lines + LANES)),
+        np.empty((6, lines + LANES)),
+        np.empty((7, 8)),
         np.empty((2, lines + 1), np.int64),
         np.empty((lines, 2), np.int64),
     )
@@ -98,9 +101,26 @@ def circle_lists(
 
 @kernel
 def _find_circles(  # type: ignore[no-untyped-def]
-    x_all, y_all, radii, ny, nx, pixel, weight, first, start, stop, run, box, edges, bands, sides, spans, covered
+    x_all,
+    y_all,
+    radii,
+    ny,
+    nx,
+    pixel,
+    weight,
+    first,
+    start,
+    stop,
+    run,
+    box,
+    edges,
+    row_cuts,
+    column_cuts,
+    halves,
+    spans,
+    covered,
 ):
-    """Fill one row of each array of `CirclePixels` for every centre; the last five arrays are scratch."""
+    """Fill one row of each array of `CirclePixels` for every centre; the last six arrays are scratch."""
     largest = radii[-1]
     for p in range(x_all.size):
         x, y = x_all[p], y_all[p]
@@ -123,6 +143,7 @@ def _find_circles(  # type: ignore[no-untyped-def]
             edges[0, edge] = (edge - axis_column) - 0.5 - x
         for edge in range(padded(rows + 1)):
             edges[1, edge] = (edge - axis_row) - 0.5 - y
+        halve_axes(x, y, halves)
         for row in range(rows):
             covered[row, 0] = covered[row, 1] = 0
         index, weights, starts, stops = pixel[p], weight[p], start[p], stop[p]
@@ -140,9 +161,9 @@ def _find_circles(  # type: ignore[no-untyped-def]
                     axis_column,
                     (rows, columns),
                     touched,
-                    edges,
-                    bands,
-                    sides,
+                    row_cuts,
+                    column_cuts,
+                    halves,
                     spans,
                     covered,
                     index,
