@@ -1,5 +1,7 @@
 """Exact circles beside sep and photutils: frames of many shapes, one source and 200, moving and at rest."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from benchmarks.contest import Contest, Runner
@@ -71,16 +73,17 @@ def contest(shape: tuple[int, int], sources: int, count: int, moving: bool, quic
     )
 
 
-def contests(quick: bool = False) -> list[Contest]:
+def contests(quick: bool = False) -> Iterator[Contest]:
     """Every shape, one source and 200, 1, 20 and 50 radii; and the field of 1000 stars."""
     shapes = [(64, 64)] if quick else list(SHAPES)
-    made = []
     for shape in shapes:
         for count in TARGETS:
-            made += [contest(shape, 1, count, moving, quick) for moving in (True, False)]
+            yield from (contest(shape, 1, count, moving, quick) for moving in (True, False))
         if min(shape) > 64:
-            made += [contest(shape, 200, count, True, quick) for count in TARGETS]
-    return made if quick else [*made, contest((2048, 2048), 1000, 20, True), contest((256, 256), 200, 20, False)]
+            yield from (contest(shape, 200, count, True, quick) for count in TARGETS)
+    if not quick:
+        yield contest((256, 256), 200, 20, False)
+        yield contest((2048, 2048), 1000, 20, True)
 
 
 class Circles:

@@ -3,7 +3,7 @@
 ``python -m benchmarks.peers`` compares the results, then lets all take turns and prints microseconds of thread CPU time for
 a frame (the median, and the quartiles of the rounds) and how many times tsogrid's time that is. ``--case TEXT`` takes the
 contests whose name has this text (several may be given), ``--quick`` few frames and rounds, ``--json FILE`` writes the
-table.
+table. Words without a dash are kinds of contests: ``python -m benchmarks.peers aperture sky``.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 import platform
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ MODULES = ("aperture", "sky", "centering", "colrow", "amplifier", "shapes", "tim
 PEERS = ("tsogrid", "numpy", "scipy", "numba", "astropy", "photutils", "sep", "bottleneck")
 
 
-def contests(quick: bool = False) -> Iterator[Contest]:
+def contests(quick: bool = False, modules: Sequence[str] = MODULES) -> Iterator[Contest]:
     """All contests, those of one module at a time."""
-    for name in MODULES:
+    for name in modules:
         yield from importlib.import_module(f"benchmarks.bench_{name}").contests(quick)
 
 
@@ -51,6 +51,7 @@ def row(contest: Contest, name: str, times: dict[str, Times]) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     """Print the table; returns its lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("modules", nargs="*", help="kinds of contests; all if not given")
     parser.add_argument("--case", action="append", default=[], metavar="TEXT", help="contests whose name has this text")
     parser.add_argument("--quick", action="store_true", help="few frames, three rounds")
     parser.add_argument("--rounds", type=int, default=None, help="turns that count; 11 if not given")
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the peers' own
-        for contest in contests(given.quick):
+        for contest in contests(given.quick, given.modules or MODULES):
             if given.case and not any(text in contest.name for text in given.case):
                 continue
             contest.compare()

@@ -12,11 +12,19 @@ from functools import partial
 import numpy as np
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.overlap import LARGE, clamp, half_chord, long_series, short_series
+from tsogrid.kernels.overlap import clamp, half_chord
 
 # Loops over a multiple of this run in vector instructions to their end; scratch has room for the surplus,
 # which nobody reads.
 LANES = 8
+# A segment is half of sin θ (radius²) times θ / sin θ − 1 = Σ g_n sin²ⁿ(θ/2), from asin(z) / √(1 − z²): neither the chord's
+# length nor an angle is needed, and no square root.
+_SERIES = tuple(4.0**n * math.factorial(n) ** 2 / math.factorial(2 * n + 1) for n in range(1, 18))
+# From this radius on the square of that sine is at most 2/(4 r²) ≤ 1/128, where eight terms reach 1e-16 of a pixel; from a
+# radius of 2 on it is at most 1/8.
+_LARGE = 8.0
+# A product and a sum may be one instruction: in vectors to the end of a loop, so always the same ones.
+_CONTRACT = {"contract"}
 
 
 @part
@@ -24,8 +32,22 @@ def padded(count):  # type: ignore[no-untyped-def]
     return (count + LANES - 1) & -LANES
 
 
-@partial(part, forceinline=True)  # a call would keep the loop from becoming vectors
-def _cut(lower, upper, near, far, whole, grid, least, radius, scale, eighth, many):  # type: ignore[no-untyped-def]
+@partial(part, fastmath=_CONTRACT)
+def _long_series(t):  # type: ignore[no-untyped-def]
+    highest = _SERIES[12] + t * (_SERIES[13] + t * (_SERIES[14] + t * (_SERIES[15] + t * _SERIES[16])))
+    high = _SERIES[8] + t * (_SERIES[9] + t * (_SERIES[10] + t * (_SERIES[11] + t * highest)))
+    middle = _SERIES[4] + t * (_SERIES[5] + t * (_SERIES[6] + t * (_SERIES[7] + t * high)))
+    return t * (_SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * (_SERIES[3] + t * middle))))
+
+
+@partial(part, fastmath=_CONTRACT)
+def _short_series(t):  # type: ignore[no-untyped-def]
+    high = _SERIES[4] + t * (_SERIES[5] + t * (_SERIES[6] + t * _SERIES[7]))
+    return t * (_SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * (_SERIES[3] + t * high))))
+
+
+@partial(part, forceinline=True, fastmath=_CONTRACT)  # a call would keep the loop from becoming vectors
+def _cut(lower, upper, near, far, whole, grid, least, radius, scale, many):  # type: ignore[no-untyped-def]
     """The two pixels of a band that the edge crosses: the number of the first, and the overlaps of both.
 
     The band lies between ``lower`` and ``upper`` from the axis, where the half chords are ``near`` and ``far``; ``whole`` is
@@ -39,24 +61,23 @@ def _cut(lower, upper, near, far, whole, grid, least, radius, scale, eighth, man
     meets = clamp(half_chord(radius, border) - lower, height) if reach > 0.0 else 0.0
     enter, leave = clamp(far - (border - 1.0), 1.0), clamp(near - (border - 1.0), 1.0)
     step, drop = leave - enter, height - meets
-    chord2 = step * step + drop * drop
-    t = chord2 * scale
-    segment = chord2 * math.sqrt(chord2) * eighth * (long_series(t) if many else short_series(t))
+    t = (step * step + drop * drop) * scale
+    across = (border - 1.0 + leave) * drop + (lower + meets) * step
+    segment = 0.5 * across * (_long_series(t) if many else _short_series(t))
     inner = enter * height + step * (height + meets) * 0.5 + segment
     enter = max(far - border, 0.0)
     step = reach - enter
-    chord2 = step * step + meets * meets
-    t = chord2 * scale
-    segment = chord2 * math.sqrt(chord2) * eighth * (long_series(t) if many else short_series(t))
+    t = (step * step + meets * meets) * scale
+    segment = 0.5 * (near * meets + lower * step) * (_long_series(t) if many else _short_series(t))
     return first, inner, enter * height + step * meets * 0.5 + segment
 
 
-@part
+@partial(part, fastmath=_CONTRACT)
 def cut_lines(count, shift, center, radius, grid, other_grid, least, other_least, rim, other_rim, cuts):  # type: ignore[no-untyped-def]
     """Cut lines of pixels (rows or columns) on both sides of the axis: right and left, or above and below."""
     # No branches: this loop becomes vector instructions.
-    scale, eighth = 1.0 / (4.0 * radius * radius), 1.0 / (8.0 * radius)
-    many = radius < LARGE
+    scale = 1.0 / (4.0 * radius * radius)
+    many = radius < _LARGE
     limit, other_limit = half_chord(radius, rim), half_chord(radius, other_rim)
     first, inner, outer, other_first, other_inner, other_outer = cuts[0], cuts[1], cuts[2], cuts[3], cuts[4], cuts[5]
     for m in range(count):
@@ -66,7 +87,7 @@ def cut_lines(count, shift, center, radius, grid, other_grid, least, other_least
         near, far = half_chord(radius, lower), half_chord(radius, upper)
         here = max(far, rim)
         first[i], inner[i], outer[i] = _cut(
-            min(lower, limit), min(upper, limit), max(near, rim), here, here, grid, least, radius, scale, eighth, many
+            min(lower, limit), min(upper, limit), max(near, rim), here, here, grid, least, radius, scale, many
         )
         here = max(far, other_rim)
         other_first[i], other_inner[i], other_outer[i] = _cut(
@@ -79,7 +100,6 @@ def cut_lines(count, shift, center, radius, grid, other_grid, least, other_least
             other_least,
             radius,
             scale,
-            eighth,
             many,
         )
 
@@ -96,16 +116,14 @@ def halve_axes(x, y, halves):  # type: ignore[no-untyped-def]
         halves[3, m] = 0.0
 
 
-@part
+@partial(part, fastmath=_CONTRACT)
 def cut_halves(halves, count, radius):  # type: ignore[no-untyped-def]
     """Cut the halves of the lines on the axis; rows are upper edges, those of the larger halves, grid, least, results."""
-    scale, eighth = 1.0 / (4.0 * radius * radius), 1.0 / (8.0 * radius)
-    many = radius < LARGE
+    scale = 1.0 / (4.0 * radius * radius)
+    many = radius < _LARGE
     upper, largest, grid, least = halves[0], halves[1], halves[2], halves[3]
     first, inner, outer = halves[4], halves[5], halves[6]
     for m in range(count):
         i = np.uintp(m)
         far, whole = half_chord(radius, upper[i]), half_chord(radius, largest[i])
-        first[i], inner[i], outer[i] = _cut(
-            0.0, upper[i], radius, far, whole, grid[i], least[i], radius, scale, eighth, many
-        )
+        first[i], inner[i], outer[i] = _cut(0.0, upper[i], radius, far, whole, grid[i], least[i], radius, scale, many)

@@ -17,7 +17,7 @@ from tsogrid.kernels.large_circle import large_circle
 from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
-_LIST_BYTES = 2**19
+_LIST_BYTES = 2**20
 
 
 class CirclePixels(NamedTuple):
@@ -68,10 +68,10 @@ def circle_lists(
     moved = (columns[1:] != columns[:-1]) | (rows[1:] != rows[:-1])
     centers = np.concatenate(([0], np.flatnonzero(moved) + 1))
     ends = np.append(centers, columns.size)
-    # A circle crosses about 8 r pixels.
+    # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
     box_rows = np.minimum(2.0 * np.ceil(radii) + 5.0, ny)
     box_columns = np.minimum(2.0 * np.ceil(radii) + 5.0, nx)
-    edges = np.minimum(16.0 * (np.ceil(radii) + 4.0), 2.0 * box_rows * box_columns).astype(np.int64)
+    edges = np.minimum(12.0 * np.ceil(radii) + 32.0, 2.0 * box_rows * box_columns).astype(np.int64)
     size, runs = int(edges.sum()) + LANES, int(2 * box_rows.sum())
     many = int(min(max(_LIST_BYTES // (12 * size + 8 * runs), 1), centers.size))
     pixels = CirclePixels(

@@ -15,8 +15,6 @@ _SERIES = tuple(2.0 * math.comb(2 * n, n) / (4.0**n * (2 * n + 3)) for n in rang
 # Below this radius a pixel may meet more than two quadrants, and the series would need more terms: pixels are
 # taken one by one.
 SMALL = 2.0
-# From this radius on a chord inside a pixel has s² ≤ 2/(4 r²) ≤ 1/128, where six terms of the series reach 1e-15.
-LARGE = 8.0
 
 
 @part
@@ -46,16 +44,10 @@ def clamp(value, upper):  # type: ignore[no-untyped-def]
 
 
 @part
-def long_series(t):  # type: ignore[no-untyped-def]
+def _long_series(t):  # type: ignore[no-untyped-def]
     high = _SERIES[8] + t * (_SERIES[9] + t * (_SERIES[10] + t * (_SERIES[11] + t * (_SERIES[12] + t * _SERIES[13]))))
     high = _SERIES[4] + t * (_SERIES[5] + t * (_SERIES[6] + t * (_SERIES[7] + t * high)))
     return _SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * (_SERIES[3] + t * high)))
-
-
-@part
-def short_series(t):  # type: ignore[no-untyped-def]
-    high = _SERIES[3] + t * (_SERIES[4] + t * _SERIES[5])
-    return _SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * high))
 
 
 @part
@@ -69,7 +61,7 @@ def _quadrant_overlap(left, right, lower, upper, radius):  # type: ignore[no-unt
     chord2 = (leave_x - enter_x) ** 2 + (enter_y - leave_y) ** 2
     t = chord2 / (4.0 * radius * radius)
     if t <= 0.125:
-        segment = chord2 * math.sqrt(chord2) / (8.0 * radius) * long_series(t)
+        segment = chord2 * math.sqrt(chord2) / (8.0 * radius) * _long_series(t)
     else:
         s = math.sqrt(min(t, 0.5))
         segment = radius * radius * (math.asin(s) - s * math.sqrt(1.0 - s * s))
