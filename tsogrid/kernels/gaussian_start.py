@@ -66,9 +66,9 @@ def load_box(data, error, frame, low, left, ny, nx, weighting, value, base, nois
         return
     origin = 0.0
     for j in range(ny):
-        for i in range(nx):
-            if base[j, i] > 0.0:
-                origin = value[j, i]
+        for m in range(nx):
+            if base[j, m] > 0.0:
+                origin = value[j, m]
                 break
         if origin != 0.0:
             break

@@ -177,7 +177,7 @@ def large_circle(  # type: ignore[no-untyped-def]
             stop_row = _whole_in_cap(column_cuts[0], left, right, axis_column, axis_row, step, high, touched[1], spans)
         if cap > 0 and side == 1:
             first_row = _whole_in_cap(column_cuts[3], left, right, axis_column, axis_row, step, touched[0], low, spans)
-    for m in range(n_rows):
-        spans[0, low + m + 1] = np.int64(clamp(axis_column - row_cuts[3, m] + 1.0, np.float64(columns)))
-        spans[1, low + m + 1] = np.int64(clamp(axis_column + row_cuts[0, m], np.float64(columns)))
+    for row in range(n_rows):
+        spans[0, low + row + 1] = np.int64(clamp(axis_column - row_cuts[3, row] + 1.0, np.float64(columns)))
+        spans[1, low + row + 1] = np.int64(clamp(axis_column + row_cuts[0, row], np.float64(columns)))
     return offset, _list_runs(spans, first_row, stop_row, columns, covered, start, end, runs)

@@ -71,18 +71,18 @@ def sum_clean(pixel, weights, first, start, stop, run, value, variance, linear, 
         next_sum = next_variance = next_area = 0.0
         last = first[k + 1] - 1
         for m in range(first[k], last, 2):
-            i, j = INDEX(pixel[INDEX(m)]), INDEX(pixel[INDEX(m + 1)])
+            at, beside = INDEX(pixel[INDEX(m)]), INDEX(pixel[INDEX(m + 1)])
             weight, other = weights[INDEX(m)], weights[INDEX(m + 1)]
-            edge_sum += weight * value[i]
-            next_sum += other * value[j]
-            edge_variance += (weight if linear else weight * weight) * variance[i]
-            next_variance += (other if linear else other * other) * variance[j]
+            edge_sum += weight * value[at]
+            next_sum += other * value[beside]
+            edge_variance += (weight if linear else weight * weight) * variance[at]
+            next_variance += (other if linear else other * other) * variance[beside]
             edge_area += weight
             next_area += other
         if (last - first[k]) % 2 == 0 and last >= first[k]:
-            i, weight = INDEX(pixel[INDEX(last)]), weights[INDEX(last)]
-            edge_sum += weight * value[i]
-            edge_variance += (weight if linear else weight * weight) * variance[i]
+            at, weight = INDEX(pixel[INDEX(last)]), weights[INDEX(last)]
+            edge_sum += weight * value[at]
+            edge_variance += (weight if linear else weight * weight) * variance[at]
             edge_area += weight
         out[k, 0] = (whole_sum + other_sum) + (edge_sum + next_sum)
         out[k, 1] = (whole_variance + other_variance) + (edge_variance + next_variance)
@@ -111,17 +111,17 @@ def sum_circles(pixel, weights, first, start, stop, run, value, variance, good, 
         edge_sum = edge_variance = edge_good = edge_bad = 0.0
         next_sum = next_variance = next_good = 0.0
         for m in range(first[k], first[k + 1]):
-            i, weight = INDEX(pixel[INDEX(m)]), weights[INDEX(m)]
+            at, weight = INDEX(pixel[INDEX(m)]), weights[INDEX(m)]
             factor = weight if linear else weight * weight
             if (m - first[k]) % 2 == 0:
-                edge_sum += weight * value[i]
-                edge_variance += factor * variance[i]
-                edge_good += weight * good[i]
+                edge_sum += weight * value[at]
+                edge_variance += factor * variance[at]
+                edge_good += weight * good[at]
             else:
-                next_sum += weight * value[i]
-                next_variance += factor * variance[i]
-                next_good += weight * good[i]
-            edge_bad += 1.0 - good[i]
+                next_sum += weight * value[at]
+                next_variance += factor * variance[at]
+                next_good += weight * good[at]
+            edge_bad += 1.0 - good[at]
         out[k, 0] = (whole_sum + other_sum) + (edge_sum + next_sum)
         out[k, 1] = (whole_variance + other_variance) + (edge_variance + next_variance)
         out[k, 2] = whole_good + (edge_good + next_good)
