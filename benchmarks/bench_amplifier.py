@@ -1,17 +1,12 @@
 """Row levels of four amplifiers on 256 × 2048 pixels, beside bottleneck, numpy and scipy.
 
-``python benchmarks/bench_amplifier.py`` compares the results first, then times all in turn by thread CPU time. The peers
-return medians only; tsogrid also hides sources, writes the model and propagates the errors. The Gaussian process has no
-peer that finds its own amplitudes: it is timed on 64 rows, and compared with the medians in its distance from the truth.
+The peers return medians only; tsogrid also hides sources, writes the model and propagates the errors. The Gaussian process
+has no peer that finds its own amplitudes: it is timed on 64 rows, its distance from the truth beside that of medians.
 """
-
-import time
-import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.amplifier import row_amplifier
 from tsogrid.kernels.line_levels import filled_levels, level_correlation, smoothed_levels
 from tsogrid.kernels.readout_process import readout_process
@@ -97,87 +92,67 @@ def wandering() -> tuple[np.ndarray, np.ndarray]:
     return truth, truth + rng.normal(0, 10, truth.shape)
 
 
-def interleaved(functions: dict[str, Callable[[], Any]], rounds: int = 15) -> dict[str, float]:
-    """Median thread CPU time in µs of each function, called in turn."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = time.thread_time()
-            function()
-            times[name].append((time.thread_time() - start) * 1e6)
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
-def compare() -> None:
-    """Check the levels to the bit, then print µs a frame and ratios."""
+def contests(quick: bool = False) -> list[Contest]:
+    """Medians to the bit; smoothing of levels; the Gaussian process, which has no peer, beside medians."""
     import bottleneck
-
-    data, error = frames()
-    nowhere = np.full((len(data), 1), np.nan)
-    blocks = data.reshape(len(data), 256, 4, 512)
-    model = row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0).model
-    np.testing.assert_array_equal(model[:, :, ::512], np.nanmedian(blocks, axis=3))
-    np.testing.assert_array_equal(model[:, :, ::512], bottleneck.nanmedian(blocks, axis=3))
-    times = interleaved(
-        {
-            "tsogrid, errors given": lambda: row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0),
-            "tsogrid, errors from scatter": lambda: row_amplifier(data, None, nowhere, nowhere, BOUNDS, 20.0),
-            "bottleneck.nanmedian": lambda: bottleneck.nanmedian(blocks, axis=3),
-            "numpy.nanmedian": lambda: np.nanmedian(blocks, axis=3),
-        }
-    )
-    for name, value in times.items():
-        print(f"{name:32s} {value / len(data):9.0f} µs a frame")
-    print(f"bottleneck / tsogrid: {times['bottleneck.nanmedian'] / times['tsogrid, errors given']:.1f}")
-    more = interleaved(
-        {
-            "even and odd columns first": lambda: row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0, even_odd=True),
-            "every column first": lambda: row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0, each_column=True),
-        },
-        rounds=5,
-    )
-    for name, value in more.items():
-        print(f"{name:32s} {value / len(data):9.0f} µs a frame")
-    compare_levels()
-    compare_process()
-
-
-def compare_levels() -> None:
-    """Check smoothing against scipy, then print µs a frame."""
     from scipy.signal import savgol_filter
+
+    data, error = frames(1 if quick else 4)
+    n = len(data)
+    nowhere = np.full((n, 1), np.nan)
+    blocks = data.reshape(n, 256, 4, 512)
+
+    def rows(**options: bool) -> np.ndarray:
+        return row_amplifier(data, error, nowhere, nowhere, BOUNDS, 20.0, **options).model[:, :, ::512]
 
     level = np.random.default_rng(0).normal(0, 1, (4, 256, 4))
     variance = np.ones(level.shape)
-    expected = savgol_filter(level, 11, 2, axis=1, mode="interp")
-    np.testing.assert_allclose(smoothed_levels(level, variance, 11, 2).level, expected, atol=1e-10)
     gappy = level.copy()
     gappy[:, 100:150, 0] = np.nan
-    times = interleaved(
-        {
-            "smoothed, with variances": lambda: smoothed_levels(level, variance, 11, 2),
-            "the same with gaps": lambda: smoothed_levels(gappy, variance, 11, 2),
-            "scipy savgol_filter": lambda: savgol_filter(level, 11, 2, axis=1, mode="interp"),
-            "filled": lambda: filled_levels(gappy, variance),
-            "correlation": lambda: level_correlation(gappy),
-        }
-    )
-    for name, value in times.items():
-        print(f"{name:32s} {value / len(level):9.0f} µs a frame")
+    made = [
+        Contest(
+            "row levels of four amplifiers, 256x2048, with model and errors",
+            Runner(rows, n),
+            {
+                "bottleneck.nanmedian": Runner(lambda: bottleneck.nanmedian(blocks, axis=3), n, 0.0, target=10.0),
+                "numpy.nanmedian": Runner(lambda: np.nanmedian(blocks, axis=3), n, 0.0),
+            },
+            {
+                "tsogrid, errors from scatter": Runner(lambda: row_amplifier(data, None, nowhere, nowhere, BOUNDS, 20.0), n),
+                "tsogrid, even and odd columns first": Runner(lambda: rows(even_odd=True), n),
+                "tsogrid, every column first": Runner(lambda: rows(each_column=True), n),
+            },
+        ),
+        Contest(
+            "levels of 256 rows smoothed, with variances",
+            Runner(lambda: smoothed_levels(level, variance, 11, 2).level, 4),
+            {
+                "scipy savgol_filter, no variances": Runner(
+                    lambda: savgol_filter(level, 11, 2, axis=1, mode="interp"), 4, 0.0, 1e-10
+                )
+            },
+            {
+                "tsogrid, with gaps": Runner(lambda: smoothed_levels(gappy, variance, 11, 2), 4),
+                "tsogrid, filled": Runner(lambda: filled_levels(gappy, variance), 4),
+                "tsogrid, correlation": Runner(lambda: level_correlation(gappy), 4),
+            },
+        ),
+    ]
+    if not quick:
+        truth, noisy = wandering()
 
+        def distance(model: np.ndarray) -> list[float]:
+            return [float(np.std(model - truth))]
 
-def compare_process() -> None:
-    """Print how near the truth process and medians come, and ms a frame of 64 × 2048."""
-    truth, data = wandering()
-    found = {
-        "process": readout_process(data, *NOWHERE, BOUNDS, 20.0, 12.0).model,
-        "medians of rows": row_amplifier(data, None, *NOWHERE, BOUNDS, 20.0).model,
-    }
-    for name, model in found.items():
-        print(f"{name:32s} {np.std(model - truth):9.3f} rms from the truth")
-    times = interleaved({"process": lambda: readout_process(data, *NOWHERE, BOUNDS, 20.0, 12.0)}, rounds=5)
-    print(f"{'process':32s} {times['process'] / 1000:9.1f} ms a frame of 64 × 2048")
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    compare()
+        made.append(
+            Contest(
+                "Gaussian process along the read-out, 64x2048: rms from the truth",
+                Runner(lambda: distance(readout_process(noisy, *NOWHERE, BOUNDS, 20.0, 12.0).model), 1),
+                {
+                    "tsogrid, medians of rows": Runner(
+                        lambda: distance(row_amplifier(noisy, None, *NOWHERE, BOUNDS, 20.0).model), 1, 0.5
+                    )
+                },
+            )
+        )
+    return made

@@ -1,18 +1,12 @@
-"""Polynomials along columns and rows, beside a loop of numpy's polyfit and the same fits as whole-array numpy.
-
-``python benchmarks/bench_colrow.py`` compares the models first, then times all in turn by thread CPU time.
-"""
-
-import time
-from collections.abc import Callable
-from typing import Any
+"""Polynomials along columns and rows, beside a loop of numpy's polyfit and the same fits as whole-array numpy."""
 
 import numpy as np
 
+from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.colrow import column_row, column_row_variance
 
 # Side of the cut-out, radii of the ring.
-SCENES = {"ring 12–18": (37, 12.0, 18.0), "ring 24–30": (61, 24.0, 30.0), "256 × 256, all pixels": (256, 0.0, 1e9)}
+SCENES = {"ring 12-18": (37, 12.0, 18.0), "ring 24-30": (61, 24.0, 30.0), "256x256, all pixels": (256, 0.0, 1e9)}
 DIRECTIONS = ("Y", "X")
 
 
@@ -87,39 +81,46 @@ def by_arrays(values: np.ndarray, degree: int) -> np.ndarray:
     return np.where(good_pixels, values, 0.0) - rest
 
 
-def interleaved(functions: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
-    """Smallest thread CPU time in µs of each function, called in turn."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = time.thread_time()
-            function()
-            times[name].append((time.thread_time() - start) * 1e6)
-    return {name: min(values) for name, values in times.items()}
-
-
-def compare(n: int = 16) -> None:
-    """Check the models against each other, then print µs a cut-out and ratios."""
+def contests(quick: bool = False) -> list[Contest]:
+    """Both directions, degree 1; numbers are models of cut-outs."""
+    made = []
     for scene, geometry in SCENES.items():
+        n = 1 if quick else 16
+        if quick and geometry[0] > 100:
+            continue
         data, region = cutouts(n, *geometry)
         values = np.where(region, data, np.nan)
-        model = column_row(data, region, 1, 1, DIRECTIONS).model
-        np.testing.assert_allclose(by_loop(values[0], 1), model[0], rtol=0, atol=1e-8)
-        np.testing.assert_allclose(by_arrays(values, 1), model, rtol=0, atol=1e-8)
         fit = column_row(data, region, 1, 1, DIRECTIONS)
-        times = interleaved(
-            {
-                "tsogrid": lambda data=data, region=region: column_row(data, region, 1, 1, DIRECTIONS),  # type: ignore[misc]
-                "tsogrid, degree 3": lambda data=data, region=region: column_row(data, region, 3, 3, DIRECTIONS),  # type: ignore[misc]
-                "tsogrid, variance": lambda data=data, fit=fit: column_row_variance(fit, None, data, 1, 1, DIRECTIONS),  # type: ignore[misc]
-                "numpy, whole arrays": lambda values=values: by_arrays(values, 1),  # type: ignore[misc]
-                "numpy, loop of polyfit": lambda values=values: by_loop(values[0], 1),  # type: ignore[misc]
-            }
+        made.append(
+            Contest(
+                f"column and row polynomials, {scene}",
+                Runner(lambda data=data, region=region: column_row(data, region, 1, 1, DIRECTIONS).model, n),  # type: ignore[misc]
+                {
+                    "numpy, loop of polyfit": Runner(
+                        lambda values=values: [by_loop(values[0], 1)],
+                        1,
+                        0.0,
+                        1e-8,
+                        target=400.0,  # type: ignore[misc]
+                    ),
+                    "numpy, whole arrays": Runner(
+                        lambda values=values: by_arrays(values, 1),
+                        n,
+                        0.0,
+                        1e-8,
+                        target=10.0,  # type: ignore[misc]
+                    ),
+                },
+                {
+                    "tsogrid, degree 3": Runner(
+                        lambda data=data, region=region: column_row(data, region, 3, 3, DIRECTIONS),
+                        n,  # type: ignore[misc]
+                    ),
+                    "tsogrid, variance": Runner(
+                        lambda data=data, fit=fit: column_row_variance(fit, None, data, 1, 1, DIRECTIONS),
+                        n,  # type: ignore[misc]
+                    ),
+                },
+            )
         )
-        for name, value in times.items():
-            times[name] = value if "loop" in name else value / n
-            print(f"{scene:24s} {name:24s} {times[name]:10.1f} µs, {times[name] / times['tsogrid']:.1f} times tsogrid's")
-
-
-if __name__ == "__main__":
-    compare()
+    return made

@@ -1,13 +1,10 @@
-"""Sums over rectangles, and over pixelated circles, beside photutils.
+"""Sums over rectangles, and over pixelated circles, beside photutils."""
 
-``python benchmarks/bench_shapes.py`` compares the results first, then times both in turn by thread CPU time.
-"""
-
-import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.shapes import ShapeWeights, shape_sums
 
 CASES = {"rectangle": ("exact", (15.0, 11.0)), "circle": ("center", (8.0,))}
@@ -38,12 +35,14 @@ class Shapes:
         shape_sums(self.data, self.data, self.x, self.y, ShapeWeights(kind, overlap), sizes)
 
 
-def compare(rounds: int = 7) -> None:
-    """Check the sums against photutils', then print µs a sum and the ratio."""
+def contests(quick: bool = False) -> list[Contest]:
+    """Three sources a frame; numbers are sums."""
     from photutils.aperture import CircularAperture, RectangularAperture, aperture_photometry
 
     peers: dict[str, Any] = {"rectangle": RectangularAperture, "circle": CircularAperture}
-    data, x, y = frames()
+    n = 2 if quick else 16
+    data, x, y = frames(n)
+    made = []
     for kind, (overlap, size) in CASES.items():
         sizes = np.broadcast_to(size, (*x.shape, len(size)))
 
@@ -51,22 +50,14 @@ def compare(rounds: int = 7) -> None:
             return shape_sums(data, data, x, y, ShapeWeights(kind, overlap), sizes).sum
 
         def theirs(kind: str = kind, overlap: str = overlap, size: tuple[float, ...] = size) -> np.ndarray:
-            made = [peers[kind](np.column_stack([x[i], y[i]]), *size) for i in range(len(data))]
+            placed = [peers[kind](np.column_stack([x[i], y[i]]), *size) for i in range(n)]
             tables = [
-                aperture_photometry(each, place, error=each, method=overlap) for each, place in zip(data, made, strict=True)
+                aperture_photometry(each, place, error=each, method=overlap)
+                for each, place in zip(data, placed, strict=True)
             ]
             return np.array([table["aperture_sum"] for table in tables])
 
-        np.testing.assert_allclose(ours(), theirs(), rtol=1e-10)
-        times: dict[str, list[float]] = {"tsogrid": [], "photutils": []}
-        for _ in range(rounds):
-            for name, function in (("tsogrid", ours), ("photutils", theirs)):
-                start = time.thread_time()
-                function()
-                times[name].append((time.thread_time() - start) * 1e6 / x.size)
-        mine, peer = (float(np.median(times[name])) for name in ("tsogrid", "photutils"))
-        print(f"{kind:10} {overlap:8} tsogrid {mine:7.1f} µs   photutils {peer:7.1f} µs   ratio {peer / mine:5.1f}")
-
-
-if __name__ == "__main__":
-    compare()
+        tolerance = 1e-4 if kind == "rectangle" else 1e-9  # photutils samples a rectangle's edge
+        name = f"sums over a {kind}, {overlap}, three sources"
+        made.append(Contest(name, Runner(ours, n), {"photutils aperture_photometry": Runner(theirs, n, tolerance)}))
+    return made

@@ -1,15 +1,14 @@
 """The filter along time beside plain running medians of numpy and bottleneck.
 
-``python benchmarks/bench_time_filter.py`` compares the medians on which it rests first, then times all in turn by thread CPU
-time. The peers give the running median of every pixel and its MAD, which is less than the filter does: they know no stars.
+The peers give the running median of every pixel and its MAD, which is less than the filter does: they know no stars.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.time_filter import time_outliers
 
 WINDOW = 11
@@ -61,32 +60,31 @@ def running(data: np.ndarray, median: Callable[..., Any]) -> np.ndarray:
     return found
 
 
-def compare() -> None:
-    """Check against plain medians, then print ms a frame and what each clips of a jittering star."""
+def contests(quick: bool = False) -> list[Contest]:
+    """Where there is no star and noise is measured the filter marks about what plain medians mark: few pixels."""
     import bottleneck
 
-    data, error = frames()
-    np.testing.assert_array_equal(running(data, np.nanmedian), running(data, bottleneck.nanmedian))
-    functions: dict[str, Callable[[], Any]] = {
-        "tsogrid, errors known": lambda: filtered(data, error).outlier,
-        "tsogrid, noise measured": lambda: filtered(data, None).outlier,
-        "tsogrid, no star": lambda: filtered(data, error, np.nan).outlier,
-        "numpy running median and MAD": lambda: running(data, np.nanmedian),
-        "bottleneck running median and MAD": lambda: running(data, bottleneck.nanmedian),
-    }
+    data, error = frames(12 if quick else 60)
+    n = len(data)
     core = data[0] > 1e4
-    for name, function in functions.items():
-        found = function()
-        print(f"{name:36s} clips {found[:, core].mean():.2%} of the core, {found[:, ~core].mean():.3%} elsewhere")
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(5):
-        for name, function in functions.items():
-            start = time.thread_time()
-            function()
-            times[name].append((time.thread_time() - start) * 1e3 / len(data))
-    for name, values in times.items():
-        print(f"{name:36s} {np.median(values):7.2f} ms a frame")
 
+    def marked(found: np.ndarray) -> np.ndarray:
+        """Part of the pixels away from the star that is marked, for every frame."""
+        return np.asarray(found[:, ~core].mean(axis=1))
 
-if __name__ == "__main__":
-    compare()
+    return [
+        Contest(
+            "filter along time, 11 frames, 64x64",
+            Runner(lambda: marked(filtered(data, error).outlier), n),
+            {
+                "bottleneck running median and MAD": Runner(
+                    lambda: marked(running(data, bottleneck.nanmedian)), n, 0.0, 0.1
+                ),
+                "numpy running median and MAD": Runner(lambda: marked(running(data, np.nanmedian)), n, 0.0, 0.1),
+            },
+            {
+                "tsogrid, noise measured": Runner(lambda: filtered(data, None).outlier, n),
+                "tsogrid, no star": Runner(lambda: filtered(data, error, np.nan).outlier, n),
+            },
+        )
+    ]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.circles import circle_lists
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.statistics import INDEX
+from tsogrid.kernels.listed_sums import mark_good, read_box, sum_circles, sum_clean
 
 _VARIANCE_WEIGHTS = {"w2": False, "w": True}
 
@@ -24,54 +24,6 @@ class CircleSums(NamedTuple):
     variance: NDArray[np.float64]
     area: NDArray[np.float64]
     bad: NDArray[np.int32]
-
-
-@part
-def _read_box(data, frame, box, value, good):  # type: ignore[no-untyped-def]
-    columns = box[3] - box[2]
-    for row in range(box[0], box[1]):
-        offset = (row - box[0]) * columns - box[2]
-        for column in range(box[2], box[3]):
-            pixel = np.float64(data[frame, row, INDEX(column)])
-            finite = pixel - pixel == 0.0
-            value[INDEX(offset + column)] = pixel if finite else 0.0
-            good[INDEX(offset + column)] = 1.0 if finite else 0.0
-
-
-@part
-def _read_variance(error, frame, box, good, variance):  # type: ignore[no-untyped-def]
-    columns = box[3] - box[2]
-    for row in range(box[0], box[1]):
-        offset = (row - box[0]) * columns - box[2]
-        for column in range(box[2], box[3]):
-            sigma = np.float64(error[frame, row, INDEX(column)])
-            variance[INDEX(offset + column)] = sigma * sigma if good[INDEX(offset + column)] > 0.0 else 0.0
-
-
-@part
-def _sum_circles(pixel, weights, first, start, stop, run, value, variance, good, linear, out):  # type: ignore[no-untyped-def]
-    whole_sum = whole_variance = whole_good = 0.0
-    whole_count = np.int64(0)
-    for k in range(out.shape[0]):
-        for m in range(run[k], run[k + 1]):
-            begin, end = start[m], stop[m]
-            whole_count += np.int64(end) - np.int64(begin)
-            for i in range(begin, end):
-                whole_sum += value[i]
-                whole_variance += variance[i]
-                whole_good += good[i]
-        edge_sum = edge_variance = edge_good = edge_bad = 0.0
-        for m in range(first[k], first[k + 1]):
-            i, weight = pixel[m], weights[m]
-            edge_sum += weight * value[i]
-            edge_good += weight * good[i]
-            # a pixel that is listed but not touched must not bring in a NaN error
-            edge_variance += (weight if linear else weight * weight) * variance[i] if weight > 0.0 else 0.0
-            edge_bad += 1.0 - good[i] if weight > 0.0 else 0.0
-        out[k, 0] = whole_sum + edge_sum
-        out[k, 1] = whole_variance + edge_variance
-        out[k, 2] = whole_good + edge_good
-        out[k, 3] = whole_count - whole_good + edge_bad
 
 
 @kernel
@@ -88,10 +40,11 @@ def _circle_sums(  # type: ignore[no-untyped-def]
                 for quantity in range(4):
                     result[k, quantity] = 0.0
             continue
-        _read_box(data, frame, box[p], value, good)
-        if error.size > 0:
-            _read_variance(error, frame, box[p], good, variance)
-        _sum_circles(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, good, linear, result)
+        if read_box(data, error, frame, box[p], value, variance):
+            sum_clean(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, linear, result)
+        else:
+            mark_good(data, frame, box[p], good)
+            sum_circles(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, good, linear, result)
 
 
 @part
@@ -129,11 +82,9 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(rows):
             for line in range(whole.shape[1]):
                 edge[row, line] = whole[row, line]
-        row, row_end = 0, columns
         for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[m])
-            while at >= row_end:
-                row, row_end = row + 1, row_end + columns
+            row = at // columns
             line = lines[first_column - row * columns + at]
             if line >= 0:
                 edge[row, line] += weight[m] * good[at]
@@ -148,7 +99,7 @@ def _sum_lines(  # type: ignore[no-untyped-def]
 
 @kernel
 def _circle_line_variance(  # type: ignore[no-untyped-def]
-    data, begin, which, pixel, weight, first, start, stop, run, box, line_variance, lines, value, good, whole, edge, out
+    data, begin, which, pixel, weight, first, start, stop, run, box, line_variance, lines, good, whole, edge, out
 ):
     n = data.shape[0]
     for item in range(which.size):
@@ -158,7 +109,7 @@ def _circle_line_variance(  # type: ignore[no-untyped-def]
             for k in range(out.shape[2]):
                 out[frame, source, k] = 0.0
             continue
-        _read_box(data, frame, box[p], value, good)
+        mark_good(data, frame, box[p], good)
         _sum_lines(
             pixel[p],
             weight[p],
@@ -342,11 +293,11 @@ def circle_line_variance(
     lines = np.ascontiguousarray(lines, np.int32)
     if lines.shape != data.shape[2:] or np.any(lines >= line_variance.shape[2]):
         raise ValueError(f"lines: expected {data.shape[2]} numbers below {line_variance.shape[2]}, got {lines.shape}")
-    value, good = np.zeros((2, _box_pixels(data, ascending)))
+    good = np.zeros(_box_pixels(data, ascending))
     whole, edge = np.zeros((2, *line_variance.shape[1:]))
     out = np.empty((*x.shape, ascending.size))
     for pixels, begin, which in circle_lists(x, y, ascending, *data.shape[1:]):
-        _circle_line_variance(data, begin, which, *pixels, line_variance, lines, value, good, whole, edge, out)
+        _circle_line_variance(data, begin, which, *pixels, line_variance, lines, good, whole, edge, out)
     out[~(np.isfinite(x) & np.isfinite(y))] = np.nan
     result = np.empty_like(out)
     result[..., order] = out

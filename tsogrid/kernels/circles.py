@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tsogrid.kernels.bands import LANES, halve_axes, padded
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.overlap import LANES, SMALL, large_circle, nearest_pixel, padded, small_circle, touched_range
+from tsogrid.kernels.large_circle import large_circle
+from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
-_LIST_BYTES = 2**19
+_LIST_BYTES = 2**20
 
 
 class CirclePixels(NamedTuple):
@@ -66,10 +68,10 @@ def circle_lists(
     moved = (columns[1:] != columns[:-1]) | (rows[1:] != rows[:-1])
     centers = np.concatenate(([0], np.flatnonzero(moved) + 1))
     ends = np.append(centers, columns.size)
-    # A circle crosses about 8 r pixels; a row may add one pixel of weight zero at each end, an axis a second part.
+    # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
     box_rows = np.minimum(2.0 * np.ceil(radii) + 5.0, ny)
     box_columns = np.minimum(2.0 * np.ceil(radii) + 5.0, nx)
-    edges = np.minimum(16.0 * (np.ceil(radii) + 4.0), 2.0 * box_rows * box_columns).astype(np.int64)
+    edges = np.minimum(12.0 * np.ceil(radii) + 32.0, 2.0 * box_rows * box_columns).astype(np.int64)
     size, runs = int(edges.sum()) + LANES, int(2 * box_rows.sum())
     many = int(min(max(_LIST_BYTES // (12 * size + 8 * runs), 1), centers.size))
     pixels = CirclePixels(
@@ -81,11 +83,14 @@ def circle_lists(
         run=np.empty((many, radii.size + 1), np.int64),
         box=np.empty((many, 4), np.int64),
     )
+    lines = int(max(box_rows.max(), box_columns.max())) + 1
     scratch = (
-        np.zeros((4, int(max(box_rows.max(), box_columns.max())) + 1 + LANES)),
-        np.zeros((4, int(edges.max()) + LANES)),
-        np.empty(int(edges.max()), np.int64),
-        np.empty((int(box_rows.max()), 2), np.int64),
+        np.zeros((2, lines + LANES)),
+        np.empty((6, lines + LANES)),
+        np.empty((6, lines + LANES)),
+        np.empty((7, 8)),
+        np.empty((2, lines + 1), np.int64),
+        np.empty((lines, 2), np.int64),
     )
     for begin in range(0, centers.size, many):
         end = min(begin + many, centers.size)
@@ -96,9 +101,26 @@ def circle_lists(
 
 @kernel
 def _find_circles(  # type: ignore[no-untyped-def]
-    x_all, y_all, radii, ny, nx, pixel, weight, first, start, stop, run, box, edges, parts, pair, covered
+    x_all,
+    y_all,
+    radii,
+    ny,
+    nx,
+    pixel,
+    weight,
+    first,
+    start,
+    stop,
+    run,
+    box,
+    edges,
+    row_cuts,
+    column_cuts,
+    halves,
+    spans,
+    covered,
 ):
-    """Fill one row of each array of `CirclePixels` for every centre; the last four arrays are scratch."""
+    """Fill one row of each array of `CirclePixels` for every centre; the last six arrays are scratch."""
     largest = radii[-1]
     for p in range(x_all.size):
         x, y = x_all[p], y_all[p]
@@ -121,6 +143,7 @@ def _find_circles(  # type: ignore[no-untyped-def]
             edges[0, edge] = (edge - axis_column) - 0.5 - x
         for edge in range(padded(rows + 1)):
             edges[1, edge] = (edge - axis_row) - 0.5 - y
+        halve_axes(x, y, halves)
         for row in range(rows):
             covered[row, 0] = covered[row, 1] = 0
         index, weights, starts, stops = pixel[p], weight[p], start[p], stop[p]
@@ -130,17 +153,18 @@ def _find_circles(  # type: ignore[no-untyped-def]
             if radii[k] < SMALL:
                 count += small_circle(radii[k], rows, columns, edges, touched, index, weights, count)
             else:
-                added, runs = large_circle(
+                count, runs = large_circle(
                     radii[k],
                     x,
+                    y,
                     axis_row,
                     axis_column,
-                    rows,
-                    columns,
+                    (rows, columns),
                     touched,
-                    edges,
-                    parts,
-                    pair,
+                    row_cuts,
+                    column_cuts,
+                    halves,
+                    spans,
                     covered,
                     index,
                     weights,
@@ -149,6 +173,5 @@ def _find_circles(  # type: ignore[no-untyped-def]
                     stops,
                     runs,
                 )
-                count += added
             first[p, k + 1] = count
             run[p, k + 1] = runs

@@ -6,11 +6,14 @@ above 30 % of the peak, corrected for what the threshold cuts off a Gaussian.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import vector
+from tsogrid.kernels.statistics import INDEX
 
 FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
@@ -21,6 +24,11 @@ _SMOOTHING = 1 / 12 + 2 / 3
 _SMALLEST_START = 0.5
 # A model may fall below the faintest pixel of the box; its variance may not fall to nothing.
 _FLOOR = 0.1
+
+
+def _summing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile loops whose sums may run in whole vectors; no term is NaN."""
+    return part(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 @part
@@ -38,42 +46,82 @@ def load_box(data, error, frame, low, left, ny, nx, weighting, value, base, nois
     value[:] = 0.0
     base[:] = 0.0
     with_error = weighting in (ERROR, MODEL_OF_ERROR)
-    origin = np.nan
-    smallest = np.inf
+    # Variances are positive, and such numbers have the order of their bits: the smallest of integers is found in vectors.
+    smallest = np.int64(0x7FF0000000000000)
+    for j in range(ny):
+        pixels, sigmas = data[frame, INDEX(low + j)], error[frame, INDEX(low + j)]
+        values, weights = value[INDEX(j)], base[INDEX(j)]
+        for m in range(nx):
+            i = INDEX(m)
+            pixel, sigma = np.float64(pixels[INDEX(left + m)]), np.float64(sigmas[INDEX(left + m)])
+            variance = sigma * sigma if with_error else 1.0
+            good = (pixel - pixel == 0.0) & (variance > 0.0) & (variance < np.inf)
+            weight = 1.0 / variance if weighting == ERROR else 1.0
+            values[i] = pixel if good else 0.0
+            weights[i] = weight if good else 0.0
+            bits = np.float64(variance).view(np.int64)
+            bits = bits if good else smallest
+            smallest = bits if bits < smallest else smallest
+    if weighting != MODEL_OF_ERROR:
+        return
+    origin = 0.0
+    for j in range(ny):
+        for m in range(nx):
+            if base[j, m] > 0.0:
+                origin = value[j, m]
+                break
+        if origin != 0.0:
+            break
+    s, sd, sdd, sv, sdv = _noise_moments(error, frame, low, left, ny, nx, value, base, origin)
+    determinant = s * sdd - sd * sd
+    slope = 0.0
+    if determinant > 1e-10 * s * sdd:
+        slope = max(0.0, (s * sdv - sd * sv) / determinant)
+    noise[0] = (sv - slope * sd) / s - slope * origin
+    noise[1] = slope
+    noise[2] = _FLOOR * np.int64(smallest).view(np.float64)
+
+
+@_summing
+def _noise_moments(error, frame, low, left, ny, nx, value, base, origin):  # type: ignore[no-untyped-def]
+    """Moments of error² against data; the relative scatter of a variance is what is alike for all pixels."""
     s, sd, sdd, sv, sdv = 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(ny):
-        for i in range(nx):
-            pixel = np.float64(data[frame, low + j, left + i])
-            if not math.isfinite(pixel):
-                continue
-            variance = 1.0
-            if with_error:
-                sigma = np.float64(error[frame, low + j, left + i])
-                variance = sigma * sigma
-                if not (math.isfinite(variance) and variance > 0):
-                    continue
-            value[j, i] = pixel
-            base[j, i] = 1.0 / variance if weighting == ERROR else 1.0
-            if weighting == MODEL_OF_ERROR:
-                if math.isnan(origin):
-                    origin = pixel
-                # The relative scatter of a variance is what is alike for all pixels.
-                w = 1.0 / (variance * variance)
-                d = pixel - origin
-                s += w
-                sd += w * d
-                sdd += w * d * d
-                sv += w * variance
-                sdv += w * d * variance
-                smallest = min(smallest, variance)
-    if weighting == MODEL_OF_ERROR:
-        determinant = s * sdd - sd * sd
-        slope = 0.0
-        if determinant > 1e-10 * s * sdd:
-            slope = max(0.0, (s * sdv - sd * sv) / determinant)
-        noise[0] = (sv - slope * sd) / s - slope * origin
-        noise[1] = slope
-        noise[2] = _FLOOR * smallest
+        sigmas, values, weights = error[frame, INDEX(low + j)], value[INDEX(j)], base[INDEX(j)]
+        for m in range(nx):
+            i = INDEX(m)
+            sigma = np.float64(sigmas[INDEX(left + m)])
+            good = weights[i] > 0.0
+            variance = sigma * sigma if good else 1.0
+            w = 1.0 / (variance * variance)
+            w = w if good else 0.0
+            d = values[i] - origin
+            s += w
+            sd += w * d
+            sdd += w * d * d
+            sv += w * variance
+            sdv += w * d * variance
+    return s, sd, sdd, sv, sdv
+
+
+@_summing
+def _variance_moments(error, frame, low, left, ny, nx, base, weight):  # type: ignore[no-untyped-def]
+    """Moments of error² against 1 / weight, each with weight²."""
+    s, su, suu, sv, suv = 0.0, 0.0, 0.0, 0.0, 0.0
+    for j in range(ny):
+        sigmas, bases, weights = error[frame, INDEX(low + j)], base[INDEX(j)], weight[INDEX(j)]
+        for m in range(nx):
+            i = INDEX(m)
+            sigma = np.float64(sigmas[INDEX(left + m)])
+            good = bases[i] > 0.0
+            square = sigma * sigma if good else 0.0
+            w = weights[i] if good else 0.0
+            s += w * w
+            su += w
+            suu += 1.0 if good else 0.0
+            sv += w * w * square
+            suv += w * square
+    return s, su, suu, sv, suv
 
 
 @part
@@ -83,18 +131,7 @@ def refit_noise(error, frame, low, left, ny, nx, base, weight, noise):  # type: 
     The variance that the first line gave for a pixel, 1 / weight, is itself a straight line in the model: error² is fitted
     against it, by weights that know nothing of the pixel's own noise.
     """
-    s, su, suu, sv, suv = 0.0, 0.0, 0.0, 0.0, 0.0
-    for j in range(ny):
-        for i in range(nx):
-            if base[j, i] > 0:
-                sigma = np.float64(error[frame, low + j, left + i])
-                before = 1.0 / weight[j, i]
-                w = weight[j, i] * weight[j, i]
-                s += w
-                su += w * before
-                suu += w * before * before
-                sv += w * sigma * sigma
-                suv += w * before * sigma * sigma
+    s, su, suu, sv, suv = _variance_moments(error, frame, low, left, ny, nx, base, weight)
     determinant = s * suu - su * su
     if determinant > 1e-10 * s * suu:
         ratio = max(0.0, (s * suv - su * sv) / determinant)

@@ -1,0 +1,1 @@
+"""How fast tsogrid is beside the programs that do the same: `python -m benchmarks.peers`."""
