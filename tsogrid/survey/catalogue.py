@@ -125,7 +125,9 @@ def attributes_of(path: Path) -> dict[str, Any]:
         content = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
         return dict(json.loads(content["attributes"][ATTRIBUTE]))
     except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(f"{path}: expected a store of catalogues, found {'something else' if path.exists() else 'nothing'}.") from None
+        raise StoreError(
+            f"{path}: expected a store of catalogues, found {'something else' if path.exists() else 'nothing'}."
+        ) from None
 
 
 def row_bounds(catalogues: xr.Dataset) -> np.ndarray:
@@ -204,9 +206,7 @@ def to_dataframe(catalogues: xr.Dataset, facts: bool = True) -> pd.DataFrame:
     }
     for name in sorted(along_image, key=lambda name: name != "path"):
         content[along_image[name]] = np.repeat(_texts(catalogues[name].to_numpy()), sizes)
-    for name, each in catalogues.data_vars.items():
-        if each.dims == ("row",):
-            content[str(name)] = _texts(each.to_numpy())
+    content |= {str(key): _texts(each.to_numpy()) for key, each in catalogues.data_vars.items() if each.dims == ("row",)}
     return pd.DataFrame(content)
 
 

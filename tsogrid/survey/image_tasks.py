@@ -32,15 +32,15 @@ class Outcome:
         Size and time of change of the file that was read.
     catalogue : Catalogue or None
         None: the image is set aside.
-    flag : ImageFlag
-        Why.
+    flag : int
+        Why, as `ImageFlag`.
     message : str
         Why, in words.
     """
 
     state: tuple[int, int]
     catalogue: Catalogue | None = None
-    flag: ImageFlag = ImageFlag(0)
+    flag: int = 0
     message: str = ""
 
 
@@ -177,6 +177,6 @@ def _in_flight(
                 elif error is not None:
                     yield path, Outcome(state_of(path), flag=ImageFlag.FAILED, message=_worded(error))
                 else:
-                    raise RunError(f"{path} was {future.status}: the scheduler is gone. What is measured is safe: run again.")
+                    raise RunError(f"{path} was {future.status}: the scheduler is gone. Run again: what is done is safe.")
     if watch.reason is not None:
         raise RunError(watch.reason)

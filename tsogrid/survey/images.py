@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import dask
 import xarray as xr
 
 from tsogrid.config import AutoCluster, ClusterConfig
@@ -30,6 +31,7 @@ from tsogrid.survey.ragged import Entry, Held, Words, assemble, held
 Mode = Literal["run", "resume", "overwrite", "all"]
 Done = Callable[[str, Catalogue], None]
 SECONDS = 0.3  # of CPU that an image is taken to cost, where the kind of cluster is to be chosen
+DEATHS = 1  # of workers that are forgiven an image: a job ends at its walltime too
 LISTED = 20  # failures that an error names
 
 
@@ -204,7 +206,8 @@ def _good(before: Held | None) -> list[tuple[Input, int]]:
 
 def _measure(missing: list[str], task: Task, survey: _Survey, config: ClusterConfig, progress: Progress) -> None:
     kind = clusters.resolve_kind(config, SECONDS * len(missing))
-    with clusters.connect(config, kind, len(missing), survey.store) as client:
+    patience = dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
+    with patience, clusters.connect(config, kind, len(missing), survey.store) as client:
         for line in clusters.told_of(client, config) if client else []:
             progress.say(line)
         tell("begin", f"{len(missing)} images are to be measured", missing=len(missing), store=str(survey.store))

@@ -1,8 +1,8 @@
 """Catalogues that are measured and not yet in the arrays: each a small file of its own, there whole or not at all.
 
-A catalogue's file is its mark: it is written beside, flushed and renamed, so a run that is killed at any moment loses only the
-images that it was measuring. The name of the file says which image it is of, and in which state: a file that was replaced
-by another is another image.
+A catalogue's file is its mark: it is written beside, flushed and renamed, so a run that is killed at any moment loses only
+the images that it was measuring. The name of the file says which image it is of, and in which state: a file that was
+replaced by another is another image.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ class Pieces:
                 for folder in (path.parent, self._folder, self._folder.parent):
                     _flush(folder)
             with open(beside, "wb") as file:
-                arrays = {f"c.{name}": values for name, values in catalogue.columns.items()}
+                arrays: dict[str, Any] = {f"c.{name}": values for name, values in catalogue.columns.items()}
                 np.savez(file, **arrays, facts=np.array(json.dumps(facts)))
                 file.flush()
                 os.fsync(file.fileno())

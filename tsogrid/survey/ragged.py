@@ -331,7 +331,9 @@ def _rows(
             try:
                 yield {name: _as(stored[name][part], stored[name]) for name in arrays}
             except Exception as error:  # the codecs raise errors of many types
-                raise StoreError(f"{store}: rows {part.start} … {part.stop - 1} are damaged ({error}): overwrite it.") from None
+                raise StoreError(
+                    f"{store}: rows {part.start} … {part.stop - 1} are damaged ({error}): overwrite it."
+                ) from None
 
 
 def _as(values: Any, array: Any) -> np.ndarray:
