@@ -76,7 +76,7 @@ class _Survey:
             if self.done is not None:
                 self.done(path, catalogue)  # before the mark: what it writes is there when the image counts as done
             Pieces(self.store).keep(image, catalogue)
-            tell("image", f"{path}: {len(catalogue)} rows", image=path, rows=len(catalogue), flags=catalogue.flags)
+            tell("image", f"{path}: {len(catalogue)} rows", logging.DEBUG, image=path, rows=len(catalogue))
         else:
             self.failed[image] = (int(outcome.flag), outcome.message)
             tell("failed", f"{path} could not be measured: {outcome.message}", logging.ERROR, image=path)

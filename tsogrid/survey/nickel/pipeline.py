@@ -170,9 +170,8 @@ def _measure(
 
     def done(path: str, catalogue: Catalogue) -> None:
         write_table(tables[path], catalogue)
-        LOG.debug("%s: %d sources, FWHM %.2f%s", path, len(catalogue), catalogue.image["fwhm"], _also(catalogue.message))
-        if catalogue.message:
-            LOG.info("%s: %s", Path(path).name, catalogue.message)
+        also = f" ({catalogue.message})" if catalogue.message else ""
+        LOG.info("%s: %d sources, FWHM %.2f%s", Path(path).name, len(catalogue), catalogue.image["fwhm"], also)
 
     try:
         measure_images(
@@ -224,10 +223,6 @@ def _mode(store: Path, identity: dict[str, Any], again: bool) -> Mode:
     if differences:
         LOG.info("other settings than last time, all frames are measured again: %s", "; ".join(differences))
     return "overwrite" if differences or again else "run"
-
-
-def _also(message: str) -> str:
-    return f"; {message}" if message else ""
 
 
 def _complete(store: Path, tables: dict[str, Path], pictures: dict[str, dict[str, Path]], task: FrameTask) -> list[Path]:

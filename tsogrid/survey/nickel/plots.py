@@ -41,16 +41,14 @@ def plot_sources(path: Path, name: str, data: np.ndarray, catalogue: Catalogue) 
     fwhm = float(facts.get("fwhm", np.nan))
     size = 12 if not np.isfinite(fwhm) else max(8.0, 2.5 * fwhm)
     axes.scatter(x, y, s=size**2 * 0.6, facecolors="none", edgecolors="tab:red", linewidths=0.8)
-    for row in np.argsort(-np.nan_to_num(flux), kind="stable")[:LABELLED]:
-        axes.annotate(
-            f"{flux[row]:.3g}",
-            (x[row], y[row]),
-            xytext=(0, 7),
-            textcoords="offset points",
-            fontsize=6,
-            color="yellow",
-            ha="center",
-        )
+    order = np.argsort(-np.nan_to_num(flux), kind="stable")
+    for place, row in enumerate(order[:LABELLED]):
+        brighter = order[:place]
+        near = brighter[np.hypot(x[brighter] - x[row], y[brighter] - y[row]) < 2.5 * size]
+        if len(near) < 2:  # of those side by side, the brightest above, the next below: more could not be read
+            offset, side = ((0, 7), "bottom") if not len(near) else ((0, -7), "top")
+            style = {"fontsize": 6, "color": "yellow", "ha": "center", "va": side}
+            axes.annotate(f"{flux[row]:.4g}", (x[row], y[row]), xytext=offset, textcoords="offset points", **style)
     band = f", {facts['filter']}" if facts.get("filter") else ""
     axes.set_title(
         f"{Path(name).name}: {facts.get('object') or 'no object'}{band}, {len(x)} sources, FWHM {fwhm:.2f} px", fontsize=9
@@ -110,7 +108,8 @@ def _stamp(figure: Figure, place: int, data: np.ndarray, x: np.ndarray, y: np.nd
     axes.set_title(
         f"{group}: " + ", ".join(f"{value:.2g}" for value in flux[:3]) + (" …" if len(flux) > 3 else ""), fontsize=5
     )
-    axes.tick_params(labelsize=4, length=2)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def _frame(data: np.ndarray, width: float = 8.0) -> tuple[Figure, Any]:
