@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
 from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from tsogrid.config import ClusterConfig
 
 LISTS = ("--excl_files", "--excl_objs", "--excl_filts")
 
@@ -36,9 +39,12 @@ class NamesFollow(TyperCommand):
         return super().parse_args(ctx, plain)
 
     def _has_maindir(self, words: list[str]) -> bool:
-        with_value = {name for each in self.params if isinstance(each, click.Option) and not each.is_flag for name in each.opts}
+        with_value = {
+            name for each in self.params if isinstance(each, click.Option) and not each.is_flag for name in each.opts
+        }
         return any(
-            not word.startswith("-") and (place == 0 or words[place - 1] not in with_value) for place, word in enumerate(words)
+            not word.startswith("-") and (place == 0 or words[place - 1] not in with_value)
+            for place, word in enumerate(words)
         )
 
 
@@ -79,20 +85,21 @@ def nickel(
         typer.Option(help="auto, none, local, slurm, pbs, kubernetes, or tcp://host:8786.", metavar="KIND|ADDRESS"),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", metavar="N")] = None,
-    again: Annotated[bool, typer.Option("--all", "--overwrite", help="Measure frames that are measured already, too.")] = False,
+    again: Annotated[
+        bool, typer.Option("--all", "--overwrite", help="Measure frames that are measured already, too.")
+    ] = False,
 ) -> None:
     """Make a catalogue of every reduced frame of a Nickel night.
 
     Options and tables are those of pipnick_photometry. The same command goes on after a stop, and measures new frames only.
     """
-    from tsogrid.cli.configuration import cluster_of
     from tsogrid.cli.progress import progress_on
     from tsogrid.survey.nickel import photometry_all
-    from tsogrid.survey.nickel.logs import console_shows
+    from tsogrid.survey.nickel.logs import INFO, LoggedProgress, console_shows
 
     names = [[part for name in given or () for part in name.split(",")] for given in (excl_files, excl_objs, excl_filts)]
     level = 5 if very_verbose else verbosity
-    with progress_on(sys.stdout if level >= 4 else sys.stderr) as progress, console_shows(level, progress.say):
+    with progress_on(sys.stdout) as progress, console_shows(level):
         paths = photometry_all(
             maindir,
             use_table,
@@ -103,12 +110,22 @@ def nickel(
             fittype=fittype,
             plot_final=plot_final,
             plot_inters=plot_inters,
-            cluster=cluster_of(cluster, workers),
+            cluster=_cluster(cluster, workers),
             again=again,
-            progress=progress,
+            progress=LoggedProgress(progress) if level >= INFO else None,
         )
-    if level >= 4:
+    if level >= INFO:
         typer.echo(f"{len(paths)} tables in {paths[0].parents[1]}")
+
+
+def _cluster(kind: str | None, workers: int | None) -> "ClusterConfig | None":
+    if kind is None and workers is None:
+        return None
+    from tsogrid.cli.configuration import on_cluster
+    from tsogrid.config import Config
+
+    base: Config = Config()
+    return on_cluster(base, kind, {} if workers is None else {"cluster.workers": workers}).cluster
 
 
 def pipnick_photometry() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any, TextIO
 
 LOGGER = "tsogrid"
+INFO = 4
 LEVELS = {1: "CRITICAL", 2: "ERROR", 3: "WARNING", 4: "INFO", 5: "DEBUG"}
 _FILE = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _CONSOLE = "%(asctime)s - %(levelname)s - %(message)s"
@@ -35,14 +37,60 @@ def adjust_global_logger(log_level: int | str = "INFO", name: str = "all_others"
     """
     logger = logging.getLogger(LOGGER)
     _remove(logger, _NAME)
-    console = logging.StreamHandler(sys.stdout)
-    console.setLevel(level_of(log_level))
-    console.setFormatter(logging.Formatter(_CONSOLE, "%H:%M:%S"))
-    for handler in (console, _to_file(Path(folder) / f"{name.split('.')[-1]}.log")):
+    for handler in (_Console(level_of(log_level)), _to_file(Path(folder) / f"{name.split('.')[-1]}.log")):
         handler.set_name(_NAME)
         logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
+
+
+class _Console(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what is the standard output at the time: a progress bar puts another in its place while it is shown."""
+
+    def __init__(self, level: str) -> None:
+        logging.Handler.__init__(self, level)
+        self.setFormatter(logging.Formatter(_CONSOLE, "%H:%M:%S"))
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stdout
+
+
+class LoggedProgress:
+    """A progress whose words go to the log, which the console shows, and not to the console by themselves.
+
+    Parameters
+    ----------
+    shown : Progress
+        A bar, or lines.
+    """
+
+    def __init__(self, shown: Any) -> None:
+        self.begin, self.advance = shown.begin, shown.advance
+        shown.say = self.say
+
+    def say(self, message: str) -> None:
+        logging.getLogger(f"{LOGGER}.progress").info(message)
+
+
+@contextmanager
+def console_shows(level: int | str) -> Iterator[None]:
+    """Show the log on the console while this lasts.
+
+    Parameters
+    ----------
+    level : int or str
+        From which on.
+    """
+    logger = logging.getLogger(LOGGER)
+    handler, before = _Console(level_of(level)), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 @contextmanager
