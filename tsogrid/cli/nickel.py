@@ -1,4 +1,4 @@
-"""``tsogrid nickel``: the photometry of a Nickel night, with pipnick's options; ``pipnick_photometry`` is another name of it."""
+"""``tsogrid nickel``: the photometry of a Nickel night, with the options of pipnick_photometry, which is its other name."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ class NamesFollow(TyperCommand):
         option = ""
         for word in args:
             if word.startswith("-") and word != "-":
-                name, equals, value = word.partition("=")
+                name, equals, _ = word.partition("=")
                 option = name if name in LISTS and not equals else ""
                 if not option:
                     plain.append(word)
