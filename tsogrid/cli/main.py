@@ -15,6 +15,7 @@ from tsogrid.cli.convert import convert
 from tsogrid.cli.demo import demo
 from tsogrid.cli.detect import detect
 from tsogrid.cli.detrend import detrend
+from tsogrid.cli.explore import explore
 from tsogrid.cli.export import export
 from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
@@ -57,6 +58,7 @@ COMMANDS = (
     stats,
     detrend,
     report,
+    explore,
     jwst,
     export,
     simulate,
