@@ -1,5 +1,6 @@
 """``tsogrid nickel`` and ``pipnick_photometry``: their options as the observers of both type them."""
 
+import shlex
 import sys
 
 import pytest
@@ -47,7 +48,7 @@ def test_every_option_of_pipnick(called, monkeypatch, capsys):
     assert leave(["night"]) == 0
     defaults = {"thresh": 8.0, "group": False, "mode": "all", "fittype": "circ", "plot_final": False, "plot_inters": False}
     assert called[0][1].items() >= (defaults | {"cluster": None, "again": False}).items()
-    words = ["night", "-t", "-th", "10.0", "-g", "-m", "new", "-f", "ellip", "-pf", "-pi", "-vv", "--verbosity", "2", "--excl_objs", "sky"]
+    words = shlex.split("night -t -th 10.0 -g -m new -f ellip -pf -pi -vv --verbosity 2 --excl_objs sky")
     monkeypatch.setattr(sys, "argv", ["pipnick_photometry", *words])
     with pytest.raises(SystemExit) as left:
         pipnick_photometry()

@@ -1,5 +1,8 @@
 """Small nights of a Nickel-like camera: rectangular frames of Moffat stars with a header as the reduction leaves it."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +60,18 @@ def write_night(folder: Path) -> Path:
     for number, name, band in ((1031, "SA 110", "R"), (1032, "SA 110", "R"), (1033, "SA 110", "B"), (1034, "PG1633", "B")):
         write_frame(folder, number, name, band)
     return folder
+
+
+@contextmanager
+def logger_restored() -> Iterator[None]:
+    """Leave the program's logger as it was."""
+    logger = logging.getLogger("tsogrid")
+    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    try:
+        yield
+    finally:
+        for handler in [each for each in logger.handlers if each not in handlers]:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(level)
+        logger.propagate = propagate

@@ -2,9 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -17,7 +16,7 @@ LISTS = ("--excl_files", "--excl_objs", "--excl_filts")
 class NamesFollow(TyperCommand):
     """A command some of whose options take all the words that follow them: ``--excl_files d1034 d1035``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give each of these words an option of its own, and the last one to MAINDIR where nothing else is left for it."""
         plain: list[str] = []
         listed: list[tuple[int, str, str]] = []  # place, option, word
@@ -39,9 +38,7 @@ class NamesFollow(TyperCommand):
         return super().parse_args(ctx, plain)
 
     def _has_maindir(self, words: list[str]) -> bool:
-        with_value = {
-            name for each in self.params if isinstance(each, click.Option) and not each.is_flag for name in each.opts
-        }
+        with_value = {name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts}
         return any(
             not word.startswith("-") and (place == 0 or words[place - 1] not in with_value)
             for place, word in enumerate(words)
@@ -97,13 +94,14 @@ def nickel(
     from tsogrid.survey.nickel import photometry_all
     from tsogrid.survey.nickel.logs import INFO, LoggedProgress, console_shows
 
-    names = [[part for name in given or () for part in name.split(",")] for given in (excl_files, excl_objs, excl_filts)]
     level = 5 if very_verbose else verbosity
     with progress_on(sys.stdout) as progress, console_shows(level):
         paths = photometry_all(
             maindir,
             use_table,
-            *names,
+            _parts(excl_files),
+            _parts(excl_objs),
+            _parts(excl_filts),
             thresh=thresh,
             group=group,
             mode=mode,
@@ -116,6 +114,10 @@ def nickel(
         )
     if level >= INFO:
         typer.echo(f"{len(paths)} tables in {paths[0].parents[1]}")
+
+
+def _parts(given: list[str] | None) -> list[str]:
+    return [part for name in given or () for part in name.split(",")]
 
 
 def _cluster(kind: str | None, workers: int | None) -> "ClusterConfig | None":

@@ -44,7 +44,7 @@ def adjust_global_logger(log_level: int | str = "INFO", name: str = "all_others"
     logger.propagate = False
 
 
-class _Console(logging.StreamHandler):  # type: ignore[type-arg]
+class _Console(logging.StreamHandler):
     """Writes to what is the standard output at the time: a progress bar puts another in its place while it is shown."""
 
     def __init__(self, level: str) -> None:
@@ -52,7 +52,7 @@ class _Console(logging.StreamHandler):  # type: ignore[type-arg]
         self.setFormatter(logging.Formatter(_CONSOLE, "%H:%M:%S"))
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         return sys.stdout
 
 

@@ -1,6 +1,7 @@
 """The photometry of a Nickel night: choose the frames, measure each into a catalogue, write the tables, show the plots."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from tsogrid.config import AutoCluster, ClusterConfig
 from tsogrid.engine.identity import difference
 from tsogrid.engine.run import Progress, Silent
-from tsogrid.errors import InputError, RunError
+from tsogrid.errors import InputError, RunError, StoreError
 from tsogrid.flags import SET_ASIDE
 from tsogrid.survey.catalogue import Catalogue, attributes_of, catalogue_of, open_catalogues
 from tsogrid.survey.images import Mode, measure_images
@@ -123,12 +124,14 @@ def photometry_all(
         There are no frames, or all are left out.
     RunError
         Some frames could not be measured; the tables of all others are there.
-    ConfigError
-        A setting is none.
+    ConfigError, StoreError
+        A setting is none; the folder cannot be written.
     """
     root = Path(maindir).resolve()
     if not root.is_dir():
         raise InputError(f"{root}: expected the folder of a night, found none.")
+    if not os.access(root, os.W_OK):
+        raise StoreError(f"{root}: expected a folder that can be written: the tables go there.")
     settings = PsfSettings(thresh=thresh, mode=mode, fittype=fittype)  # type: ignore[arg-type]  # it refuses others
     with logged_to(root / LOG_FILE):
         LOG.info("photometry of %s: thresh %g, fittype %s, mode %s, group %s", root, thresh, fittype, mode, group)
@@ -227,19 +230,18 @@ def _mode(store: Path, identity: dict[str, Any], again: bool) -> Mode:
 
 def _complete(store: Path, tables: dict[str, Path], pictures: dict[str, dict[str, Path]], task: FrameTask) -> list[Path]:
     """Write what is missing of frames that were measured before, and give the tables that are there."""
-    catalogues = open_catalogues(store).compute()
-    numbers = {str((store.parent / str(path)).resolve()): n for n, path in enumerate(catalogues["path"].to_numpy())}
-    written = []
-    for frame, table in tables.items():
-        number = numbers.get(frame)
-        if number is None:
-            continue
-        catalogue = catalogue_of(catalogues, number)
-        if catalogue.flags & int(SET_ASIDE):
-            continue
-        if not table.exists():
-            write_table(table, catalogue)
-        written.append(table)
-        if any(frame in paths and not paths[frame].exists() for paths in pictures.values()):
-            task(frame)
+    with open_catalogues(store) as catalogues:
+        paths, flags = (catalogues[name].to_numpy().tolist() for name in ("path", "image_flags"))
+        numbers = {str((store.parent / path).resolve()): number for number, path in enumerate(paths)}
+        written = []
+        for frame, table in tables.items():
+            number = numbers[str(Path(frame).resolve())]
+            if flags[number] & int(SET_ASIDE):
+                table.unlink(missing_ok=True)  # of the frame as it was before it was broken
+                continue
+            if not table.exists():
+                write_table(table, catalogue_of(catalogues, number))
+            if any(frame in plots and not plots[frame].exists() for plots in pictures.values()):
+                task(frame)
+            written.append(table)
     return written

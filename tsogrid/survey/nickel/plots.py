@@ -125,7 +125,7 @@ def _frame(data: np.ndarray, width: float = 8.0) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _limits(data: np.ndarray, percentile: float) -> dict[str, float]:
+def _limits(data: np.ndarray, percentile: float) -> dict[str, Any]:
     finite = data[np.isfinite(data)]
     if not finite.size:
         return {}
