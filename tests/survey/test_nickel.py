@@ -57,7 +57,7 @@ def test_every_frame_has_its_table_in_pipnicks_form(night):
     np.testing.assert_allclose(table[["x_fit", "y_fit"]], STARS[order, :2], atol=0.1)
     np.testing.assert_allclose(table["flux_psf"], STARS[order, 2], rtol=0.03)
     assert set(table["filter"]) == {"R"}
-    assert table["time"].iloc[0] == pytest.approx(60487 + (4 * 60 + 31.5) / 1440, abs=1e-7)
+    assert table["time"].iloc[0] == pytest.approx(60487 + (4 * 60 + 11.5) / 1440, abs=1e-7)
     np.testing.assert_allclose(table["mag"], -2.5 * np.log10(table["flux_psf"] / 60), atol=1e-3)
     np.testing.assert_allclose(table["mag_err"], 1.0857 * table["flux_err"] / table["flux_psf"], atol=1e-3)
     assert table["ra"].isna().all()

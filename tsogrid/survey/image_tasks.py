@@ -164,8 +164,7 @@ def _in_flight(
     killed: Callable[[str], None],
 ) -> Iterator[tuple[str, Outcome]]:
     """Measure images, a few at a time so that no more results wait than can be written."""
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
+    from distributed import CancelledError, KilledWorker, as_completed
 
     measure = measure_image if workers else measure_alone
     left = iter(paths)
@@ -184,24 +183,24 @@ def _in_flight(
         with client.as_current():
             waiting = as_completed(submit())
         for future in waiting:
-            path = flying.pop(future)
-            if watch.reason is None:
-                for new in submit():
-                    waiting.add(new)
-            # A result is lost with the worker that holds it and made again: that may fail where it had not before.
+            path, error = flying[future], None
             try:
-                if future.status == "finished":
-                    yield path, future.result()
-                    continue
-                error = future.exception() if future.status == "error" else None
-            except KilledWorker as late:
-                error = late
-            if watch.reason is None:
-                if isinstance(error, KilledWorker):
-                    killed(path)
-                elif error is not None:
-                    yield path, Outcome(state_of(path, beside.get(path, ())), flag=ImageFlag.FAILED, message=_worded(error))
-                else:
-                    raise RunError(f"{path} was {future.status}: the scheduler is gone. Run again: what is done is safe.")
+                # A result is lost with the worker that holds it, and made again: it is waited for, and may fail this time.
+                outcome = future.result()
+            except Exception as found:
+                error = found
+            del flying[future]
+            for new in submit() if watch.reason is None else ():
+                waiting.add(new)
+            if error is None:
+                yield path, outcome
+            elif watch.reason is not None:
+                continue
+            elif isinstance(error, KilledWorker):
+                killed(path)
+            elif isinstance(error, CancelledError):
+                raise RunError(f"{path} was called off: the scheduler is gone. Run again: what is done is safe.") from None
+            else:
+                yield path, Outcome(state_of(path, beside.get(path, ())), flag=ImageFlag.FAILED, message=_worded(error))
     if watch.reason is not None:
         raise RunError(watch.reason)
