@@ -78,7 +78,7 @@ def plot_groups(path: Path, name: str, data: np.ndarray, table: SourceTable) -> 
         table.initial["x"], table.initial["y"], s=30, marker="+", color="tab:cyan", linewidths=0.7, label="first found"
     )
     x, y = rows["x_fit"].to_numpy(), rows["y_fit"].to_numpy()
-    axes.scatter(x[~shared], y[~shared], s=40, facecolors="none", edgecolors="white", linewidths=0.6, label="alone")
+    axes.scatter(x[~shared], y[~shared], s=40, facecolors="none", edgecolors="yellow", linewidths=0.6, label="alone")
     axes.scatter(x[shared], y[shared], s=40, facecolors="none", edgecolors="tab:red", linewidths=0.8, label="in a group")
     axes.legend(fontsize=7, loc="upper left", framealpha=0.6)
     groups = list(dict.fromkeys(numbers[shared].tolist()))
