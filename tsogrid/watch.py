@@ -102,6 +102,11 @@ def watch(
         The configuration cannot be used, or the folder cannot be read. What is wrong with a file is said, and the others are
         measured.
     """
+    if re.match(r"[A-Za-z0-9+]{2,}:/", str(folder)):  # a Path has one slash of the two
+        raise InputError(
+            f"{folder}: expected a folder of this machine, found a URL: only local folders can be watched. Measure remote "
+            "frames with tsogrid run, and new ones with --extend."
+        )
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder into which frames come, found none.")

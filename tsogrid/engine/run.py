@@ -272,14 +272,15 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
 
 
 def _refuse_empty(plan: Plan) -> None:
-    """Look for one frame with a finite pixel: first in a few, then, if these are bad, in all."""
+    """Look for one frame with a finite pixel: first in the windows of a few, then, if these are bad, in all of all."""
     n = plan.n_frames
     few = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
     step = max(1, int(BLOCK_BYTES / (plan.shape[0] * plan.shape[1] * 8)))
     data = plan.frames["data"].variable
     for index in few:
-        if np.isfinite(data[index].to_numpy()).any():
-            return
+        for window in plan.windows:
+            if np.isfinite(data[index, window.y0 : window.y1, window.x0 : window.x1].to_numpy()).any():
+                return
     for start in range(0, n, step):
         if np.isfinite(data[start : start + step].to_numpy()).any():
             return
