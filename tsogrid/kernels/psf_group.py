@@ -20,8 +20,8 @@ _LARGEST_DAMPING = 1e8
 
 
 @part
-def _gather(members, start, stop, x, y, rest, good, model, floor, slope, radius, pixels, values):  # type:
-ignore[no-untyped-def]     """List the pixels of a group: row and column, value before its stars are added back, and weight; return the number."""
+def _gather(members, start, stop, x, y, rest, good, model, floor, slope, radius, pixels, values):  # type: ignore[no-untyped-def]
+    """List the pixels of a group: row and column, value before its stars are added back, and weight; return the number."""
     ny, nx = rest.shape
     low_x, high_x, low_y, high_y = np.inf, -np.inf, np.inf, -np.inf
     for k in range(start, stop):
@@ -125,8 +125,8 @@ def _step(normal, gradient, size, damping, reduced, factor, step):  # type: igno
 
 
 @part
-def _solve(origin, n, shape, nodes, active, bound, pixels, values, count, parameters, trial, work):  # type:
-ignore[no-untyped-def]     """Fit one group in place; return whether it converged."""
+def _solve(origin, n, shape, nodes, active, bound, pixels, values, count, parameters, trial, work):  # type: ignore[no-untyped-def]
+    """Fit one group in place; return whether it converged."""
     normal, other, gradient, turned, extra, near, terms, reduced, factor, step = work
     size = 3 * n
     square = _equations(
