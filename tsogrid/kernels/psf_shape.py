@@ -21,51 +21,42 @@ SMALLEST_ALPHA = 1.1
 
 
 @part
-def _shared(terms, flux, is_round, shared):  # type: ignore[no-untyped-def]
-    """Derivatives by the shape's free parameters."""
-    if is_round:
-        shared[0] = flux * (terms[3] + terms[5])
-        shared[1] = flux * terms[6]
-    else:
-        for s in range(4):
-            shared[s] = flux * terms[3 + s]
-
-
-@part
-def _passed(own, shape, shape_to, is_round, count, pixels, values, weights, nodes, work):  # type: ignore[no-untyped-def]
+def _passed(own, shape, is_round, count, pixels, values, weights, nodes, work):  # type: ignore[no-untyped-def]
     """Fill every star's normal equations, the coupling to the shape, and the shape's; return χ²."""
-    a_own, a_mixed, a_shared, g_own, g_shared, squares, terms, shared, local = work
+    a_own, a_mixed, a_shared, g_own, g_shared, squares, terms, slopes, sums = work
     number = 2 if is_round else 4
+    size = OWN + number + 1  # the last is what is left of the pixel
     a_shared[:] = 0.0
     g_shared[:] = 0.0
     total = 0.0
     for k in range(count.size):
-        a_own[k] = 0.0
-        a_mixed[k] = 0.0
-        g_own[k] = 0.0
-        square = 0.0
+        sums[:] = 0.0
         flux = own[k, 2]
         for p in range(count[k]):
             profile_terms(pixels[k, p, 1] - own[k, 0], pixels[k, p, 0] - own[k, 1], shape, nodes, terms)
-            weight = weights[k, p]
-            left = values[k, p] - flux * terms[0] - own[k, 3]
-            local[0], local[1], local[2], local[3] = flux * terms[1], flux * terms[2], terms[0], 1.0
-            _shared(terms, flux, is_round, shared)
-            square += weight * left * left
-            for r in range(4):
-                slope = weight * local[r]
-                g_own[k, r] += slope * left
+            slopes[0], slopes[1], slopes[2], slopes[3] = flux * terms[1], flux * terms[2], terms[0], 1.0
+            if is_round:
+                slopes[4], slopes[5] = flux * (terms[3] + terms[5]), flux * terms[6]
+            else:
+                for s in range(4):
+                    slopes[OWN + s] = flux * terms[3 + s]
+            slopes[size - 1] = values[k, p] - flux * terms[0] - own[k, 3]
+            for r in range(size):
+                slope = weights[k, p] * slopes[r]
                 for s in range(r + 1):
-                    a_own[k, r, s] += slope * local[s]
-                for s in range(number):
-                    a_mixed[k, r, s] += slope * shared[s]
-            for r in range(number):
-                slope = weight * shared[r]
-                g_shared[r] += slope * left
-                for s in range(r + 1):
-                    a_shared[r, s] += slope * shared[s]
-        squares[k] = square
-        total += square
+                    sums[r, s] += slope * slopes[s]
+        for r in range(OWN):
+            g_own[k, r] = sums[size - 1, r]
+            for s in range(r + 1):
+                a_own[k, r, s] = sums[r, s]
+            for s in range(number):
+                a_mixed[k, r, s] = sums[OWN + s, r]
+        for r in range(number):
+            g_shared[r] += sums[size - 1, OWN + r]
+            for s in range(r + 1):
+                a_shared[r, s] += sums[OWN + r, OWN + s]
+        squares[k] = sums[size - 1, size - 1]
+        total += squares[k]
     return total
 
 
@@ -135,7 +126,7 @@ def _moved(own, shape, step, solved, number, is_round, own_to, shape_to):  # typ
 def _work(stars):  # type: ignore[no-untyped-def]
     return (
         np.zeros((stars, OWN, OWN)), np.zeros((stars, OWN, 4)), np.zeros((4, 4)), np.zeros((stars, OWN)), np.zeros(4),
-        np.zeros(stars), np.zeros(TERMS), np.zeros(4), np.zeros(OWN),
+        np.zeros(stars), np.zeros(TERMS), np.zeros(OWN + 5), np.zeros((OWN + 5, OWN + 5)),
     )  # fmt: skip
 
 
@@ -206,7 +197,7 @@ def fit_shape(  # type: ignore[no-untyped-def]
                 j, i = pixels[k, p, 0], pixels[k, p, 1]
                 model = own[k, 2] * profile_value(i - own[k, 0], j - own[k, 1], shape, places)
                 weights[k, p] = 1.0 / (floor[j, i] + slope * max(model + rest[j, i] - values[k, p], 0.0))
-        square = _passed(own, shape, shape_to, is_round, count, pixels, values, weights, nodes, work)
+        square = _passed(own, shape, is_round, count, pixels, values, weights, nodes, work)
         damping = 1e-3
         settled = False
         for _ in range(_PASSES):
@@ -218,7 +209,7 @@ def fit_shape(  # type: ignore[no-untyped-def]
                 possible = _allowed(own_to, shape_to, radius)
             new = np.inf
             if possible:
-                new = _passed(own_to, shape_to, shape, is_round, count, pixels, values, weights, nodes, other_work)
+                new = _passed(own_to, shape_to, is_round, count, pixels, values, weights, nodes, other_work)
             if new <= square * (1.0 + 1e-12):
                 gain = square - new
                 own[:] = own_to

@@ -20,7 +20,7 @@ from tsogrid.kernels.star_finder import star_field
 from tsogrid.survey.groups import fitted_together
 from tsogrid.survey.psf_columns import source_rows
 from tsogrid.survey.psf_frame import Frame, PsfSettings, make_ready
-from tsogrid.survey.psf_stars import FAINTEST, Psf, assumed_psf, choose, fit_psf
+from tsogrid.survey.psf_stars import FAINTEST, FIRST, MOST, ROUGH, WHOLE, Psf, assumed_psf, choose, fit_psf
 from tsogrid.survey.sky_surface import Sky, first_sky, sky_surface
 from tsogrid.survey.source_table import SourceTable, empty_rows
 
@@ -117,6 +117,8 @@ def photometry(
         sky = _refined(frame, sky, model)
         if turn == 1 or settings.mode == "all":
             psf = _profile(frame, sky, stars, model, psf, settings)
+    if len(stars) and settings.mode == "all":
+        psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings, WHOLE)
     for _ in range(2):
         held = (stars.turn < stars.turn.max(initial=0)) & (settings.mode == "new")
         stars = _settled(frame, sky, stars, psf, settings, held)
@@ -172,16 +174,19 @@ def _found(
     return _Stars(x, y, flux, np.full(x.size, turn), signal, np.zeros(x.size, bool))
 
 
-def _profile(frame: Frame, sky: Sky, stars: _Stars, model: NDArray[np.float64], psf: Psf, settings: PsfSettings) -> Psf:
+def _profile(
+    frame: Frame, sky: Sky, stars: _Stars, model: NDArray[np.float64], psf: Psf, settings: PsfSettings, radius: float = ROUGH
+) -> Psf:
     """The profile that the stars share, from those that tell it best."""
     noise = math.sqrt(float(np.median(frame.variance(sky))))
     rough = stars.flux / np.sqrt(frame.slope * stars.flux + (1.5 * psf.fwhm * noise) ** 2)
-    chosen, crowded = choose(stars.x, stars.y, stars.flux, rough > FAINTEST, frame.good, psf.fwhm)
+    most = FIRST if psf.assumed else MOST
+    chosen, crowded = choose(stars.x, stars.y, stars.flux, rough > FAINTEST, frame.good, psf.fwhm, most)
     if not chosen.size:
         return psf
     return fit_psf(
         frame.image - sky.level, frame.variance(sky), frame.slope, frame.good, chosen, stars.x, stars.y, stars.flux, model,
-        psf, settings.fittype == "circ", crowded,
+        psf, settings.fittype == "circ", crowded, radius,
     )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tsogrid.kernels.moffat import CENTRE, MEAN, add_moffats
 from tsogrid.kernels.psf_shape import fit_shape
 
-STAMP = 4.0  # FWHM: radius of a star's pixels
+ROUGH, WHOLE = 2.5, 4.0  # FWHM: radius of the pixels that tell the core, and all of the profile
 CLEAN = 1.5  # FWHM: no bad pixel is nearer
-MOST = 30  # stars
-ENOUGH = 4  # stars from which the next stricter choice does
+MOST, FIRST = 30, 12  # stars, and those that tell the first profile
+ENOUGH = 8  # stars from which the next stricter choice does
 # Light of the neighbours at a star's centre, over the star's own, and nearest distance of a neighbour in FWHM.
 LONELY = ((0.002, 4.0), (0.01, 2.5), (0.05, 1.5), (math.inf, 0.0))
 FAINTEST = 25.0  # signal-to-noise ratio of a star that tells the profile
@@ -96,7 +96,7 @@ def assumed_psf(fwhm: float, alpha: float = 3.0) -> Psf:
 
 def choose(
     x: NDArray[np.float64], y: NDArray[np.float64], flux: NDArray[np.float64], good: NDArray[np.bool_],
-    usable: NDArray[np.bool_], fwhm: float,
+    usable: NDArray[np.bool_], fwhm: float, most: int = MOST,
 ) -> tuple[NDArray[np.int64], bool]:  # fmt: skip
     """Choose the stars that tell the profile.
 
@@ -110,6 +110,8 @@ def choose(
         Good pixels.
     fwhm : float
         Width of the stars, pixels.
+    most : int
+        How many are chosen, at most.
 
     Returns
     -------
@@ -131,7 +133,7 @@ def choose(
     nearest = np.where(bright, distance, np.inf).min(axis=1) / fwhm
     chosen = candidates[:0]
     for level, (share, far) in enumerate(LONELY):
-        chosen = candidates[(light <= share) & (nearest >= far)][:MOST]
+        chosen = candidates[(light <= share) & (nearest >= far)][:most]
         if chosen.size >= ENOUGH or (chosen.size and level == len(LONELY) - 2):
             return chosen, level == len(LONELY) - 2
     return chosen, True
@@ -149,8 +151,8 @@ def _clean(usable: NDArray[np.bool_], x: float, y: float, reach: float) -> bool:
 
 def fit_psf(
     rest: NDArray[np.float64], floor: NDArray[np.float64], slope: float, usable: NDArray[np.bool_],
-    chosen: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], flux: NDArray[np.float64], model:
-    NDArray[np.float64], start: Psf, is_round: bool, crowded: bool,
+    chosen: NDArray[np.int64], x: NDArray[np.float64], y: NDArray[np.float64], flux: NDArray[np.float64],
+    model: NDArray[np.float64], start: Psf, is_round: bool, crowded: bool, radius: float,
 ) -> Psf:  # fmt: skip
     """Fit one profile to the chosen stars.
 
@@ -174,15 +176,16 @@ def fit_psf(
         One width only.
     crowded : bool
         What the result says of itself.
+    radius : float
+        Of each star's pixels, in FWHM.
 
     Returns
     -------
     Psf
         `start`, where no fit is possible.
     """
-    fwhm = start.fwhm
-    radius = STAMP * fwhm
-    others = _others(chosen, x, y, flux, model, floor, start, math.ceil(radius))
+    reach = radius * start.fwhm
+    others = _others(chosen, x, y, flux, model, floor, start, math.ceil(reach))
     own = np.stack([x[chosen], y[chosen], flux[chosen], np.zeros(chosen.size)], axis=1)
     kept = np.ones(chosen.size, bool)
 
@@ -192,33 +195,31 @@ def fit_psf(
             shape[:3] = math.sqrt(shape[0] * shape[2] - shape[1] ** 2) * np.array([1.0, 0.0, 1.0])
         squares, number = np.zeros(len(stars)), np.zeros(len(stars))
         if not fit_shape(
-            rest, others[kept], floor, float(slope), usable, radius, is_round, MEAN if integrated else CENTRE, psf.nodes,
+            rest, others[kept], floor, float(slope), usable, reach, is_round, MEAN if integrated else CENTRE, psf.nodes,
             rounds, stars, shape, covariance, squares, number,
         ):  # fmt: skip
             return None
         own[kept] = stars
         chi2 = np.full(chosen.size, np.nan)
         chi2[kept] = squares / number
-        columns = dict(zip(("x", "y", "flux", "background"), own.T.copy(), strict=True)) | {
-            "chi2": chi2,
-            "used": kept.copy(),
-        }
+        names = ("x", "y", "flux", "background")
+        columns = dict(zip(names, own.T.copy(), strict=True)) | {"chi2": chi2, "used": kept.copy()}
         return float(squares.sum()), Psf(shape, covariance, integrated, columns, crowded)
 
     best: Psf = start
     for _ in range(3):
-        result = fitted(best, start.integrated, 3 if best.assumed else 1)
+        result = fitted(best, start.integrated, 2 if best.assumed else 1)
         if result is None:
             return best
         best = result[1]
         chi2 = best.stars["chi2"]
         middle = float(np.nanmedian(chi2))
-        scatter = 1.4826 * float(np.nanmedian(np.abs(chi2 - middle))) + math.sqrt(2.0 / math.pi) / radius
+        scatter = 1.4826 * float(np.nanmedian(np.abs(chi2 - middle))) + math.sqrt(2.0 / math.pi) / reach
         off = kept & (chi2 > middle + _OFF * scatter)
         if not off.any() or (kept & ~off).sum() < max(1, kept.sum() // 2):
             break
         kept &= ~off
-    if start.assumed:
+    if start.assumed or radius > ROUGH:
         return best
     # With the weights of one and the same model χ² tells which value of a pixel the stars have.
     both = [one for one in (fitted(best, False, 1), fitted(best, True, 1)) if one is not None]
