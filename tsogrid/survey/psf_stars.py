@@ -23,6 +23,7 @@ ENOUGH = 8  # stars from which the next stricter choice does
 LONELY = ((0.002, 4.0), (0.01, 2.5), (0.05, 1.5), (math.inf, 0.0))
 FAINTEST = 25.0  # signal-to-noise ratio of a star that tells the profile
 _CANDIDATES = 300
+_DOUBT = 4.0  # gain in χ² from which pixels are taken to hold the mean of the profile
 _OFF = 6.0  # scatters of χ² per pixel above the median
 _PER_GAUSS = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
@@ -228,12 +229,12 @@ def fit_psf(
     if start.assumed or radius > ROUGH:
         return best
     # With the weights of one and the same model χ² tells which value of a pixel the stars have.
-    begin, both = own.copy(), []
+    begin, both = own.copy(), []  # in doubt it is the simpler one
     for integrated in (False, True):
         own[:] = begin
         result = fitted(best, integrated, 1)
         if result is not None:
-            both.append(result)
+            both.append((result[0] + _DOUBT * integrated, result[1]))
     return min(both, key=lambda one: one[0])[1] if both else best
 
 
