@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
+from tsogrid.kernels.aperture import circle_sums
 from tsogrid.kernels.matched_filter import matched_peaks
 from tsogrid.kernels.moffat import add_moffats
 from tsogrid.kernels.psf_group import fit_groups, group_errors
@@ -34,6 +35,8 @@ TOO_NEAR = 0.4  # FWHM: nothing nearer to a star is another one
 TRUST = 0.03  # of the light of the stars about: so well the profile is known, what is fainter is no star
 ONE_BY_ONE = 2.0  # FWHM: of new peaks so near to each other only the highest is taken
 FEWEST_SIGMA = 0.5  # of the threshold: flux over its error that a fitted star keeps
+_CORE = np.array([0.5, 1.2])  # FWHM: the light within the first radius, in that within the second, tells two from one
+_WIDER = 1.12  # times what the narrowest stars have there
 _ROUNDS = 6  # at most, of fits and of looks at what does not stand
 _SWEEPS = 2  # through the groups, in a fit
 _PER_GAUSS = 2.0 * math.sqrt(2.0 * math.log(2.0))
@@ -103,7 +106,7 @@ def photometry(
     stars = _found(frame, sky, None, dark, psf, settings, 1)
     initial = pd.DataFrame({"x": stars.x, "y": stars.y, "flux": stars.flux, "signal": stars.signal})
     if len(stars):
-        psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings)
+        psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings, early=True)
     for turn in range(1, settings.iterations + 1 if len(stars) else 1):
         model = _model(frame, sky, stars, psf)
         if turn > 1:
@@ -116,7 +119,7 @@ def photometry(
         model = _model(frame, sky, stars, psf)
         sky = _refined(frame, sky, model)
         if turn == 1 or settings.mode == "all":
-            psf = _profile(frame, sky, stars, model, psf, settings)
+            psf = _profile(frame, sky, stars, model, psf, settings, early=turn == 1)
     if len(stars) and settings.mode == "all":
         psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings, WHOLE)
     for _ in range(2):
@@ -174,13 +177,16 @@ def _found(
 
 
 def _profile(
-    frame: Frame, sky: Sky, stars: _Stars, model: NDArray[np.float64], psf: Psf, settings: PsfSettings, radius: float = ROUGH
-) -> Psf:
+    frame: Frame, sky: Sky, stars: _Stars, model: NDArray[np.float64], psf: Psf, settings: PsfSettings,
+    radius: float = ROUGH, early: bool = False,
+) -> Psf:  # fmt: skip
     """The profile that the stars share, from those that tell it best."""
     noise = math.sqrt(float(np.median(frame.variance(sky))))
     rough = stars.flux / np.sqrt(frame.slope * stars.flux + (1.5 * psf.fwhm * noise) ** 2)
     most = FIRST if psf.assumed else MOST
     good = rough > FAINTEST
+    if early:
+        good &= _compact(frame, sky, stars, psf.fwhm, good)
     full = np.argwhere(frame.saturated)
     if len(full):
         good &= cKDTree(full).query(np.stack([stars.y, stars.x], axis=1))[0] > CLEAN * psf.fwhm
@@ -191,6 +197,18 @@ def _profile(
         frame.image - sky.level, frame.variance(sky), frame.slope, frame.good, chosen, stars.x, stars.y, stars.flux, model,
         psf, settings.fittype == "circ", crowded, radius,
     )  # fmt: skip
+
+
+def _compact(frame: Frame, sky: Sky, stars: _Stars, fwhm: float, good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which stars have as much of their light in the core as the narrowest: not two that are still taken for one."""
+    if not good.any():
+        return good
+    sums = circle_sums(
+        _rest(frame, sky, np.zeros_like(sky.level))[None], None, stars.x[None], stars.y[None], _CORE * fwhm
+    ).sum[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wide = np.where(sums[:, 0] > 0, sums[:, 1] / sums[:, 0], np.inf)
+    return wide <= _WIDER * np.quantile(wide[good], 0.15)
 
 
 def _settled(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings, turn: int) -> _Stars:

@@ -59,6 +59,8 @@ def first_sky(image: NDArray[np.float64], used: NDArray[np.bool_]) -> Sky | None
     Sky or None
         None where there is no good pixel.
     """
+    if not used.any():
+        return None
     level, noise = cell_levels(np.where(used, image, np.nan).astype(np.float32))
     if not np.isfinite(level).any() or not np.nanmax(noise, initial=0.0) > 0:
         return None
