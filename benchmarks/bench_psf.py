@@ -35,7 +35,7 @@ def peer(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions and fluxes by photutils, with the profile given to it."""
     finder = DAOStarFinder(threshold=8 * mad_std(data), fwhm=FWHM)
     model = MoffatPSF(alpha=GAMMA, beta=ALPHA)
-    sky = LocalBackground(3 * FWHM, 6 * FWHM, MMMBackground())
+    sky = LocalBackground(3 * FWHM, 6 * FWHM, bkg_estimator=MMMBackground())
     fit = IterativePSFPhotometry(
         model, (11, 11), finder, grouper=SourceGrouper(2 * FWHM), local_bkg_estimator=sky, aperture_radius=8
     )

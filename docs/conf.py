@@ -1,7 +1,7 @@
 """How the pages of this folder become a site: ``python -m sphinx -W -b html docs build/site``.
 
-Markdown is read by MyST; the notebooks are Markdown too, and are run when the site is made, so that what they show is what the
-code gives. Docstrings are numpydoc.
+Markdown is read by MyST; the notebooks are Markdown too, and are run when the site is made, so that what they show is what
+the code gives. Docstrings are numpydoc.
 """
 
 from importlib import metadata

@@ -41,6 +41,10 @@ class IdentityError(StoreError):
     """The store holds a run of another configuration or of other frames."""
 
 
+class WritingError(StoreError):
+    """A shard could not be written: no room, or a server that does not answer; the next ones will hardly fare better."""
+
+
 class RunError(TsogridError, RuntimeError):
     """A run ended with some of its blocks not measured."""
 

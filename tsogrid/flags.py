@@ -133,7 +133,6 @@ def cf_attributes(bits: type[IntFlag]) -> dict[str, Any]:
     ----------
     bits : type of IntFlag
         `SourceFlag`, `ApertureFlag` or another of this module.
-        `SourceFlag`, `ApertureFlag` or `PsfFlag`.
 
     Returns
     -------

@@ -23,8 +23,9 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine.identity import identity_of
+from tsogrid.engine.place import Folder
 from tsogrid.engine.plan_identity import input_name
-from tsogrid.engine.run import Progress, Silent, run, store_path
+from tsogrid.engine.run import Progress, Silent, run, store_place
 from tsogrid.errors import ConfigError, InputError, StoreError, TsogridError, TsogridWarning
 from tsogrid.io.arrivals import Arrivals, Look, Signature, signature_of
 from tsogrid.io.files import natural_key
@@ -147,7 +148,13 @@ class _Following:
 
     def __init__(self, config: Config, arrivals: Arrivals, progress: Progress, plot: Path | None) -> None:
         self.config, self.arrivals, self.progress, self.plot = config, arrivals, progress, plot
-        self.store = store_path(config)
+        place = store_place(config)
+        if not isinstance(place, Folder):
+            raise ConfigError(
+                f"{place}: a watch keeps its store in a folder, looked at every few seconds. Give --store a path, or "
+                "run with --extend when frames have come."
+            )
+        self.store = place.path
         self.record = self.store.parent / f".{self.store.name}.seen"
         self.result: xr.Dataset | None = None
         self._measured: dict[str, Signature] | None = None  # as of the last step that went well

@@ -116,6 +116,7 @@ class OutputConfig(Section):
     """``output``: where the result goes; the block's size changes no number."""
 
     store: str | None = None
+    storage: Storage = Storage()  # how a store on s3:// is reached
     block: Literal["auto"] | PositiveInt = "auto"
     diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
     file_names: Literal["plain", "hashed"] = "plain"  # how the store names the input files; never their folders
