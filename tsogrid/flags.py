@@ -49,6 +49,42 @@ class ApertureFlag(IntFlag):
     NEIGHBOUR = 256  # another source of the run stands inside the aperture
 
 
+class ImageFlag(IntFlag):
+    """Bits of ``image_flags(image)``, where every image has a catalogue of its own."""
+
+    UNREADABLE = 1  # the file is missing, damaged or not an image
+    FAILED = 2  # measuring it raised an error or killed its worker
+    CHANGED = 4  # the file changed again and again while it was read
+    NO_STARS = 8  # no star was found
+    PSF_FAILED = 16  # no model of the stars' shape could be made
+    NO_WCS = 32  # nothing says where on the sky the image lies
+    WCS_FAILED = 64  # a position on the sky was tried and does not hold
+    NO_TIME = 128  # the header says no time of exposure
+
+
+# An image without a catalogue: measured again by the next run.
+SET_ASIDE = ImageFlag.UNREADABLE | ImageFlag.FAILED | ImageFlag.CHANGED
+
+
+class PsfFlag(IntFlag):
+    """Bits of ``flags`` of a source fitted with the stars' own profile; the lower ones mean what they mean in photutils."""
+
+    PIXELS_MISSING = 1  # bad pixels, or the edge of the frame, within the fitted radius
+    OFF_FRAME = 2  # the fitted position is outside the frame
+    NOT_POSITIVE = 4  # the flux is not positive
+    NOT_CONVERGED = 8  # the fit did not settle
+    NO_COVARIANCE = 16  # the errors could not be found
+    AT_BOUND = 32  # the position stopped at the end of its range
+    NO_OVERLAP = 64  # the source does not overlap the frame
+    ALL_MASKED = 128  # no good pixel within the fitted radius
+    TOO_FEW_PIXELS = 256  # fewer good pixels than parameters
+    SATURATED = 512  # saturated pixels within the fitted radius
+    COSMIC_RAY = 1024  # a cosmic ray within the fitted radius was left out
+    CROWDED_PSF = 2048  # no star of the frame is isolated: the profile comes from the least crowded ones
+    ASSUMED_PSF = 4096  # no star of the frame tells the profile: it is assumed
+    GROUP_DIVIDED = 8192  # the group was too large to be fitted at once: some neighbours were held
+
+
 # What the field is like, not what went wrong: a star with a near neighbour has these in every frame.
 OF_THE_FIELD = ApertureFlag.OVERLAP | ApertureFlag.NEIGHBOUR
 
@@ -96,7 +132,7 @@ def cf_attributes(bits: type[IntFlag]) -> dict[str, Any]:
     Parameters
     ----------
     bits : type of IntFlag
-        `SourceFlag` or `ApertureFlag`.
+        `SourceFlag`, `ApertureFlag` or another of this module.
 
     Returns
     -------

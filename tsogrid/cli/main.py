@@ -21,6 +21,7 @@ from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
 from tsogrid.cli.inspect import inspect
 from tsogrid.cli.jwst import jwst
+from tsogrid.cli.nickel import NamesFollow, nickel
 from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
@@ -64,6 +65,7 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.command(cls=NamesFollow)(nickel)
 
 
 def _show_version(wanted: bool) -> None:
