@@ -49,6 +49,22 @@ class ApertureFlag(IntFlag):
     NEIGHBOUR = 256  # another source of the run stands inside the aperture
 
 
+class ImageFlag(IntFlag):
+    """Bits of ``flags(image)``, where every image has a catalogue of its own."""
+
+    UNREADABLE = 1  # the file is missing, damaged or not an image
+    FAILED = 2  # measuring it raised an error or killed its worker
+    CHANGED = 4  # the file changed again and again while it was read
+    NO_STARS = 8  # no star was found
+    PSF_FAILED = 16  # no model of the stars' shape could be made
+    NO_WCS = 32  # nothing says where on the sky the image lies
+    WCS_FAILED = 64  # a position on the sky was tried and does not hold
+    NO_TIME = 128  # the header says no time of exposure
+
+
+# An image without a catalogue: measured again by the next run.
+SET_ASIDE = ImageFlag.UNREADABLE | ImageFlag.FAILED | ImageFlag.CHANGED
+
 # What the field is like, not what went wrong: a star with a near neighbour has these in every frame.
 OF_THE_FIELD = ApertureFlag.OVERLAP | ApertureFlag.NEIGHBOUR
 
@@ -96,7 +112,7 @@ def cf_attributes(bits: type[IntFlag]) -> dict[str, Any]:
     Parameters
     ----------
     bits : type of IntFlag
-        `SourceFlag` or `ApertureFlag`.
+        `SourceFlag`, `ApertureFlag` or another of this module.
 
     Returns
     -------
