@@ -18,10 +18,12 @@ from tsogrid.field.wcs import wcs_pixels
 from tsogrid.flags import RegistrationFlag
 from tsogrid.kernels.pattern_match import Pattern
 from tsogrid.kernels.plate import Plate, fit_plate, powers
-from tsogrid.kernels.registration import Transform, find_transform
+from tsogrid.kernels.registration import TIERS, Transform, find_transform
 
-MARGINS = (0.12, 0.6)  # of the frame's sides (and pixels, at least): how far beyond it the catalogue is looked at
-LEAST_MARGIN = 60.0
+# How far beyond the frame the catalogue is looked at, in parts of its side, and what may be turned and scaled there: a pointing
+# that is far off has its angle and scale right.
+MARGINS = ((0.12, TIERS), (0.6, TIERS[:2]))
+LEAST_MARGIN = 60.0  # pixels
 BRIGHTEST, ENTRIES = 200, 300  # stars of the frame, and entries of the catalogue a frame's area, whose pattern is matched
 FARTHEST = 5.0  # degrees: entries so far from the frame's middle have no pixel
 EDGE = 0.5  # pixels that a frame reaches beyond the centres of its outer pixels
@@ -102,7 +104,7 @@ def solve(stars: Pattern, shape: tuple[int, int], approximate: Any, sky: np.ndar
     sky, flux = sky[usable], flux[usable]
     pixels = wcs_pixels(approximate, sky)
     why = RegistrationFlag.TOO_FEW_STARS
-    for share in MARGINS:
+    for share, tiers in MARGINS:
         margin = max(share * max(nx, ny), LEAST_MARGIN)
         inside = _inside(pixels, shape, margin)
         area = (nx + 2 * margin) * (ny + 2 * margin) / (nx * ny)
@@ -110,7 +112,7 @@ def solve(stars: Pattern, shape: tuple[int, int], approximate: Any, sky: np.ndar
         reference = Pattern(*(pixels[pattern].T + margin), flux[pattern], np.zeros(len(pattern)))
         there = math.ceil(ny + 2 * margin), math.ceil(nx + 2 * margin)
         bright = Pattern(*(each[:BRIGHTEST] for each in stars))
-        found = find_transform(bright, reference, shape, there, mirror=True)
+        found = find_transform(bright, reference, shape, there, mirror=True, tiers=tiers)
         if isinstance(found, RegistrationFlag):
             why = found if why in (RegistrationFlag.TOO_FEW_STARS, RegistrationFlag.NO_MATCH) else why
             continue

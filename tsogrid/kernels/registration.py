@@ -7,6 +7,7 @@ and if chance would hardly bring so many together. Nothing is followed from fram
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -146,6 +147,7 @@ def find_transform(
     shape: tuple[int, int],
     reference_shape: tuple[int, int] | None = None,
     mirror: bool = False,
+    tiers: Sequence[tuple[float, float]] = TIERS,
 ) -> Transform | RegistrationFlag:
     """Find how one frame lies to a reference, or say why that is not known.
 
@@ -159,6 +161,8 @@ def find_transform(
         Of the reference, if it has others; its stars lie in 0 … columns − 1 and 0 … rows − 1.
     mirror : bool
         Whether the frame may also be a mirror image of the reference.
+    tiers : sequence of (float, float)
+        Largest angles from 0 and from 180 degrees, and largest differences of scale, that are tried in turn.
 
     Returns
     -------
@@ -169,7 +173,7 @@ def find_transform(
         return RegistrationFlag.TOO_FEW_STARS
     there = shape if reference_shape is None else reference_shape
     why = RegistrationFlag.NO_MATCH
-    for largest_angle, largest_scale in TIERS:
+    for largest_angle, largest_scale in tiers:
         for mirrored in (False, True) if mirror else (False,):
             seen = stars._replace(x=shape[1] - 1 - stars.x) if mirrored else stars
             match = best_match(seen, reference, there, largest_angle, largest_scale)
