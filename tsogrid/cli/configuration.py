@@ -104,10 +104,10 @@ def configured(
     if workers is not None:
         over["cluster.workers"] = workers
     of_cluster = {key: over.pop(key) for key in list(over) if key.partition(".")[0] == "cluster"}
-    return [_with_store(_on_cluster(config, cluster, of_cluster), path) for config in _read(path, over)]
+    return [_with_store(on_cluster(config, cluster, of_cluster), path) for config in _read(path, over)]
 
 
-def _on_cluster(config: "Config", given: str | None, over: dict[str, Any]) -> "Config":
+def on_cluster(config: "Config", given: str | None, over: dict[str, Any]) -> "Config":
     """Set another kind of cluster, which forgets what only the one in the file knew, and then the keys that are set."""
     from tsogrid.config import Config, section_of_kind
     from tsogrid.config_file import overridden

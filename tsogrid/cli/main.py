@@ -20,6 +20,7 @@ from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
 from tsogrid.cli.inspect import inspect
 from tsogrid.cli.jwst import jwst
+from tsogrid.cli.lco import lco
 from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
@@ -57,6 +58,7 @@ COMMANDS = (
     detrend,
     report,
     jwst,
+    lco,
     export,
     simulate,
 )

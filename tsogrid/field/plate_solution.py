@@ -20,8 +20,8 @@ from tsogrid.kernels.pattern_match import Pattern
 from tsogrid.kernels.plate import Plate, fit_plate, powers
 from tsogrid.kernels.registration import TIERS, Transform, find_transform
 
-# How far beyond the frame the catalogue is looked at, in parts of its side, and what may be turned and scaled there: a pointing
-# that is far off has its angle and scale right.
+# How far beyond the frame the catalogue is looked at, in parts of its side, and what may be turned and scaled there: a
+# pointing that is far off has its angle and scale right.
 MARGINS = ((0.12, TIERS), (0.6, TIERS[:2]))
 LEAST_MARGIN = 60.0  # pixels
 BRIGHTEST, ENTRIES = 200, 300  # stars of the frame, and entries of the catalogue a frame's area, whose pattern is matched
@@ -109,7 +109,8 @@ def solve(stars: Pattern, shape: tuple[int, int], approximate: Any, sky: np.ndar
         inside = _inside(pixels, shape, margin)
         area = (nx + 2 * margin) * (ny + 2 * margin) / (nx * ny)
         pattern = np.flatnonzero(inside)[: round(ENTRIES * area)]
-        reference = Pattern(*(pixels[pattern].T + margin), flux[pattern], np.zeros(len(pattern)))
+        x, y = pixels[pattern].T + margin
+        reference = Pattern(x, y, flux[pattern], np.zeros(len(pattern)))
         there = math.ceil(ny + 2 * margin), math.ceil(nx + 2 * margin)
         bright = Pattern(*(each[:BRIGHTEST] for each in stars))
         found = find_transform(bright, reference, shape, there, mirror=True, tiers=tiers)
@@ -152,9 +153,7 @@ def refit(solution: Solution, stars: Pattern, shape: tuple[int, int], sky: np.nd
     plate, wcs = _plated(stars, sky[usable], flux[usable], (star[first], first), middle, centre, CLOSE)
     if not plate.rms <= CLOSE or not plate.precision < solution.precision:
         return solution
-    return solution._replace(
-        wcs=wcs, matched=len(plate.star), rms=plate.rms, degree=plate.degree, precision=plate.precision
-    )
+    return solution._replace(wcs=wcs, matched=len(plate.star), rms=plate.rms, degree=plate.degree, precision=plate.precision)
 
 
 def inside(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

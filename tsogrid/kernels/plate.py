@@ -1,4 +1,4 @@
-"""Plate constants: the map from the pixels of a frame to a plane tangent to the sky, from stars whose places there are known.
+"""Plate constants: the map from the pixels of a frame to a plane tangent to the sky, from stars whose places are known.
 
 From a first transform on, stars of the frame and of the catalogue are paired as each other's nearest, the map is fitted with
 weights that fall off for stars that lie off, and the circle in which pairs must fall shrinks. The map has as many terms as
@@ -137,7 +137,9 @@ def _highest(
         for _ in range(4):
             coefficients, _ = _fitted(here[used, 0], here[used, 1], there[used], usual[used], middle, degree)
             left = _left(here, there, middle, coefficients, degree) * np.sqrt(usual)
-            limit = CLIP * max(float(np.median(left[used])) / 1.18, 1.0)  # 1.18: the median where nothing is wrong (√(2 ln 2))
+            limit = CLIP * max(
+                float(np.median(left[used])) / 1.18, 1.0
+            )  # 1.18: the median where nothing is wrong (√(2 ln 2))
             again = left <= limit
             if again.sum() < max(SIMILAR, len(star) // 2) or (again == used).all():
                 break

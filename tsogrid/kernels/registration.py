@@ -194,7 +194,9 @@ def _write(fit: Transform, shape: tuple[int, int], index: int, result: Registrat
     middle = complex((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     inverse = 1 / fit.a
     shift = inverse * (middle - fit.b) - middle
-    if fit.mirrored:  # frame = flip(inverse · (reference − b)), and a flip after a rotation is one before the opposite rotation
+    if (
+        fit.mirrored
+    ):  # frame = flip(inverse · (reference − b)), and a flip after a rotation is one before the opposite rotation
         inverse, shift = inverse.conjugate(), complex(-shift.real, shift.imag)
     result.shift_x[index], result.shift_y[index] = shift.real, shift.imag
     result.rotation[index], result.scale[index] = math.atan2(inverse.imag, inverse.real), abs(inverse)

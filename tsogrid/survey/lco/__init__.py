@@ -1,4 +1,4 @@
-"""The LCO microlensing group's aperture pipeline on the grid: a refined WCS and forced photometry of every image, one data set.
+"""The LCO microlensing group's aperture pipeline on the grid: a refined WCS and forced photometry of every image.
 
 The names that users of that pipeline know are thin layers over this package; `reduce` is the whole of it.
 """

@@ -72,7 +72,9 @@ class AperturePhotometryAnalyst:
         self.config = settings_from(config)
         self.status, self.message = "OK", ""
         self.image_layers: Any = None
-        self.image_data = self.image_errors = self.star_catalog = None
+        self.image_data: Any = None
+        self.image_errors: Any = None
+        self.star_catalog: Any = None
         self.image_original_wcs = self.image_new_wcs = None
         self.phot_aperture = float("nan")
         self.solution = Solution(None, RegistrationFlag.NO_MATCH)

@@ -16,8 +16,8 @@ from tsogrid.errors import InputError
 from tsogrid.survey.lco import dataset_files
 from tsogrid.survey.lco.dataset_files import Arrays
 from tsogrid.survey.lco.scale import scale_by_filter
-from tsogrid.survey.lco.stars import FieldStars
 from tsogrid.survey.lco.star_choice import RADIUS, find_star
+from tsogrid.survey.lco.stars import FieldStars
 
 LOG = logging.getLogger("tsogrid")
 ZERO_POINT = 25.0
@@ -192,7 +192,7 @@ class AperturePhotometryDataset:
         """Find a star by its index, its source id, or its place on the sky: see `star_choice.find_star`."""
         return find_star(star, self.arrays["source_id"], self.arrays["source_wcs"], radius)
 
-    def get_lightcurve(self, star_idx: Any, filter: str | None = None, log: Any = None, radius: float = RADIUS) -> Any:  # noqa: A002
+    def get_lightcurve(self, star_idx: Any, filter: str | None = None, log: Any = None, radius: float = RADIUS) -> Any:
         """Give the light curve of a star.
 
         Parameters

@@ -40,9 +40,7 @@ SIZES = {"axis": 2, "percentile": 3}
 
 def empty() -> Arrays:
     """Give the arrays of no stars in no images."""
-    return {
-        name: np.zeros([SIZES.get(dim, 0) for dim in dims], dtype) for name, (dims, dtype, _, _) in LAYOUT.items()
-    }
+    return {name: np.zeros([SIZES.get(dim, 0) for dim in dims], dtype) for name, (dims, dtype, _, _) in LAYOUT.items()}
 
 
 def _h5py(path: str | Path) -> Any:

@@ -1,8 +1,8 @@
 """Fluxes in circles at given places of one image: what the apertures of the LCO pipeline measure, with the error of the sky.
 
-F = Σ w·I − A·sky, with exact overlap w, A the area of the good pixels in the circle, and the sky the mean of the whole pixels
-between radius + 3 and radius + 5. σ² = Σ w²σ² + A²·σ_sky². Light that falls on bad pixels is made up for by the stars' Gaussian
-width, and its error is a fifth of it; a star that loses more than a tenth of its light so has no flux.
+F = Σ w·I − A·sky, with exact overlap w, A the area of the good pixels in the circle, and the sky the mean of the whole
+pixels between radius + 3 and radius + 5. σ² = Σ w²σ² + A²·σ_sky². Light that falls on bad pixels is made up for by the stars'
+Gaussian width, and its error is a fifth of it; a star that loses more than a tenth of its light so has no flux.
 """
 
 import math
@@ -75,7 +75,9 @@ def forced_photometry(
     with np.errstate(invalid="ignore"):
         # Only where the whole circle lies on the frame is its sum a flux.
         on = (x - radius >= -EDGE) & (x + radius <= nx - 1 + EDGE) & (y - radius >= -EDGE) & (y + radius <= ny - 1 + EDGE)
-    result = Forced(*np.full((4, len(x)), np.nan), np.where(on, 0, int(ForcedFlag.OFF_FRAME)).astype(np.int64))
+    unknown = np.full((4, len(x)), np.nan)
+    off = np.where(on, 0, int(ForcedFlag.OFF_FRAME)).astype(np.int64)
+    result = Forced(unknown[0], unknown[1], unknown[2], unknown[3], off)
     which = np.flatnonzero(on)
     if not which.size:
         return result
@@ -134,8 +136,8 @@ def run_aperture_photometry(image: Any, error: Any, positions: Any, radius: floa
     Returns
     -------
     astropy.table.Table
-        ``id`` (from 1), ``xcenter``, ``ycenter``, ``aperture_sum`` (less the sky) and ``aperture_sum_err`` in the unit of the
-        image, ``sky``, ``sky_err``, ``flags`` (`ForcedFlag`).
+        ``id`` (from 1), ``xcenter``, ``ycenter``, ``aperture_sum`` (less the sky) and ``aperture_sum_err`` in the unit of
+        the image, ``sky``, ``sky_err``, ``flags`` (`ForcedFlag`).
     """
     data = np.ascontiguousarray(image, np.float32 if np.asarray(image).dtype == np.float32 else np.float64)
     errors = None if error is None else np.ascontiguousarray(error, data.dtype)

@@ -18,7 +18,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from tsogrid.errors import InputError
 from tsogrid.field.plate_solution import tangent_plane
 from tsogrid.field.wcs import celestial_wcs
-from tsogrid.io.cards import Cards
+from tsogrid.io.cards import Cards, first_number, first_value
 from tsogrid.io.fits import scan
 from tsogrid.io.mid_times import mid_times
 from tsogrid.io.pointing import header_target
@@ -124,13 +124,13 @@ def _frame(path: str, units: fits.HDUList, cards: list[Cards]) -> Frame:
     index = image_unit(units)
     unit = units[index]
     raw = np.asarray(unit.data)
-    data = np.ascontiguousarray(raw, np.float64 if raw.dtype.itemsize > 4 else np.float32)
+    data: np.ndarray = np.ascontiguousarray(raw, np.float64 if raw.dtype.itemsize > 4 else np.float32)
     headers = [cards[index], cards[0]] if index < len(cards) else cards[:1]
     if isinstance(unit, fits.CompImageHDU):
         headers = [Cards(unit.header.tostring().encode("ascii", "replace")), *headers]
     mask = _beside(units, MASKS, data.shape)
     bits = np.zeros(data.shape, np.int64) if mask is None else np.nan_to_num(mask).astype(np.int64)
-    level = next((value for each in headers if (value := each.number("SATURATE")) is not None), math.inf)
+    level = float(first_number(headers, "SATURATE") or math.inf)
     with np.errstate(invalid="ignore"):
         full = ((bits & FULL) != 0) | (data >= level)
     data[(bits & ~(FULL | DIM)) != 0] = np.nan
@@ -140,8 +140,8 @@ def _frame(path: str, units: fits.HDUList, cards: list[Cards]) -> Frame:
         raise InputError(f"{path}: expected an exposure time above 0 (EXPTIME), found {exposure:g}.")
     wcs = celestial_wcs(unit.header.tostring(sep="\n"))
     pointing = header_target(headers)
-    given = next((value for each in headers if (value := each.number("PIXSCALE")) is not None), 0.0)
-    scale = float(given) if given > 0 else _scale_of(wcs)
+    given = float(first_number(headers, "PIXSCALE") or 0.0)
+    scale = given if given > 0 else _scale_of(wcs)
     if wcs is None and pointing is not None and math.isfinite(scale):
         wcs = tangent_plane(np.array([pointing.ra, pointing.dec]), scale / 3600.0)
         wcs.wcs.crpix = [(data.shape[1] + 1) / 2, (data.shape[0] + 1) / 2]
@@ -173,7 +173,7 @@ def _frame(path: str, units: fits.HDUList, cards: list[Cards]) -> Frame:
 
 
 def _text(headers: list[Cards], key: str) -> str:
-    return str(next((value for each in headers if (value := each.get(key)) is not None), "")).strip()
+    return str(first_value(headers, key) or "").strip()
 
 
 def _beside(units: fits.HDUList, names: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray | None:
@@ -192,7 +192,7 @@ def _error(units: fits.HDUList, data: np.ndarray, headers: list[Cards]) -> np.nd
     if found is not None:
         error = np.ascontiguousarray(found, data.dtype)
         return np.where(error > 0, error, np.asarray(np.nan, data.dtype))
-    gain, noise = (next((v for each in headers if (v := each.number(key)) is not None), 0.0) for key in ("GAIN", "RDNOISE"))
+    gain, noise = (float(first_number(headers, key) or 0.0) for key in ("GAIN", "RDNOISE"))
     if not gain > 0:
         return None
     with np.errstate(invalid="ignore"):

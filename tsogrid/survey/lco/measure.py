@@ -135,9 +135,7 @@ def finished(
             warnings.simplefilter("ignore", AstropyWarning)
             pixels = wcs_pixels(solution.wcs, stars.sky_at(float(frame.facts["mjd"])))
         pixels[~inside(pixels, (frame.data.shape[0], frame.data.shape[1]))] = np.nan
-        found = forced_photometry(
-            frame.data, frame.error, pixels[:, 0], pixels[:, 1], radius, width, frame.full
-        )
+        found = forced_photometry(frame.data, frame.error, pixels[:, 0], pixels[:, 1], radius, width, frame.full)
     else:
         nothing = np.full(len(stars), np.nan)
         found = Forced(nothing, nothing, nothing, nothing, np.full(len(stars), int(ForcedFlag.NOT_PLACED)))

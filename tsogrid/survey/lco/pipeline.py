@@ -17,6 +17,7 @@ import numpy as np
 from tsogrid.config import ClusterConfig, NoCluster
 from tsogrid.engine.run import Progress, Silent
 from tsogrid.errors import IdentityError, InputError, RunError
+from tsogrid.flags import ImageFlag
 from tsogrid.io.files import natural_key
 from tsogrid.survey.catalogue import Catalogue, catalogue_of, open_catalogues
 from tsogrid.survey.images import measure_images
@@ -62,6 +63,12 @@ class Reduction:
     written: list[Path]
     failure: RunError | None = None
 
+    @property
+    def solved(self) -> np.ndarray:
+        """Which images of the data set have a place on the sky, shape (T,)."""
+        no_place = int(ImageFlag.NO_WCS | ImageFlag.WCS_FAILED)
+        return np.asarray((self.dataset.image_flags & no_place) == 0)
+
 
 def reduce(
     folder: str | Path,
@@ -84,7 +91,8 @@ def reduce(
     config : path-like or mapping, optional
         ``reduction_config.yaml``; that of the folder if not given, else defaults.
     catalog : path-like or FieldStars, optional
-        The catalogue of the field; ``Gaia_catalog.dat`` of the folder or of the two above it if not given, else Vizier is asked.
+        The catalogue of the field; if not given, ``Gaia_catalog.dat`` of the folder or of the two above it, else Vizier is
+        asked.
     output : path-like, optional
         Where all goes that is written; the folder itself if not given.
     in_place : bool
@@ -116,7 +124,9 @@ def reduce(
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{where}: expected a folder to write into, found none that can be made ({error.strerror}).") from None
+        raise InputError(
+            f"{where}: expected a folder to write into, found none that can be made ({error.strerror})."
+        ) from None
     stars = _stars(catalog, place, where, settings, images)
     copies = str((where / PRODUCTS).resolve()) if products and not in_place else None
     task = MeasureImage(stars, settings.photometry.aperture_arcsec, copies)
@@ -165,7 +175,9 @@ def list_images(folder: Path) -> list[str]:
     found = [each for each in os.listdir(folder) if each.lower().endswith(ENDINGS) and not each.startswith(".")]
     if found:
         return [str(folder / each) for each in sorted(found, key=natural_key)]
-    inner = sorted({path.parent for ending in ENDINGS for path in folder.rglob(f"*{ending}") if path.parent.name != PRODUCTS})
+    inner = sorted(
+        {path.parent for ending in ENDINGS for path in folder.rglob(f"*{ending}") if path.parent.name != PRODUCTS}
+    )
     hint = f" Images are in {', '.join(map(str, inner[:5]))}: give one of these." if inner else ""
     raise InputError(f"{folder}: expected FITS files (.fits, .fits.gz, .fits.fz), found none.{hint}")
 
@@ -176,9 +188,7 @@ def _settings(config: Any, folder: Path) -> LcoConfig:
     return read_settings(config) if isinstance(config, str | Path) else settings_from(config)
 
 
-def _stars(
-    catalog: Any, folder: Path, where: Path, settings: LcoConfig, images: Sequence[str]
-) -> FieldStars:
+def _stars(catalog: Any, folder: Path, where: Path, settings: LcoConfig, images: Sequence[str]) -> FieldStars:
     if isinstance(catalog, FieldStars):
         return catalog
     path = Path(catalog) if catalog is not None else find_catalogue(folder) or find_catalogue(where)
@@ -195,8 +205,8 @@ def _stars(
             break
     if ra is None or dec is None or not np.isfinite(ra):
         raise InputError(
-            f"{folder}: expected a catalogue of the field, found no {CATALOGUE} here, and no position to ask Vizier about. Give "
-            f"one: --catalog FILE, or target: RA and Dec in {SETTINGS}."
+            f"{folder}: expected a catalogue of the field, found no {CATALOGUE} here, and no position to ask Vizier about. "
+            f"Give one: --catalog FILE, or target: RA and Dec in {SETTINGS}."
         )
     return ask_vizier(ra, dec, (folder if os.access(folder, os.W_OK) else where) / CATALOGUE)
 

@@ -1,7 +1,7 @@
 """Where an image lies on the sky: its star list, or the stars found on it, against the catalogue of the field.
 
-Of both lists the one goes first that is the likelier to hold stars: a list with many more entries than the image has stars is
-mostly noise. A frame that one of them solves is fitted to the other too, and the better plate is kept.
+Of both lists the one goes first that is the likelier to hold stars: a list with many more entries than the image has stars
+is mostly noise. A frame that one of them solves is fitted to the other too, and the better plate is kept.
 """
 
 import math

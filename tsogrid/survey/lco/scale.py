@@ -1,8 +1,8 @@
 """The photometric scale of every image: how much brighter than usual its stars are, and how well that is known.
 
 Each star that is measured well in most images is divided by its median over time; of these ratios the 16th, 50th and 84th
-percentile over the stars make ``pscale``. Fluxes are divided by the 50th. ``epscale``, half the way from the 16th to the 84th, is
-the scatter among the stars; the median of N of them is known better, to 1.2533 epscale / √N (``scale_err``).
+percentile over the stars make ``pscale``. Fluxes are divided by the 50th. ``epscale``, half the way from the 16th to the 84th,
+is the scatter among the stars; the median of N of them is known better, to 1.2533 epscale / √N (``scale_err``).
 """
 
 import warnings
@@ -79,7 +79,7 @@ def photometric_scale(raw_flux: np.ndarray, raw_err_flux: np.ndarray) -> Scaled:
     ``flux = F / p50`` and ``err_flux² = σ² / p50² + F² epscale² / p50⁴``, as the old pipeline has it. A single image has
     scale 1 and keeps the errors of its fluxes.
     """
-    n_stars, n_images = raw_flux.shape
+    n_images = raw_flux.shape[1]
     chosen = steady(raw_flux, raw_err_flux)
     pscale = np.full((3, n_images), np.nan)
     number = np.zeros(n_images, np.int64)
@@ -115,12 +115,8 @@ def scale_by_filter(raw_flux: np.ndarray, raw_err_flux: np.ndarray, filters: np.
     Scaled
     """
     n_stars, n_images = raw_flux.shape
-    whole = Scaled(
-        np.full((3, n_images), np.nan),
-        *np.full((2, n_images), np.nan),
-        np.zeros(n_images, np.int64),
-        *np.full((2, n_stars, n_images), np.nan),
-    )
+    nothing, of_stars = np.full((5, n_images), np.nan), np.full((2, n_stars, n_images), np.nan)
+    whole = Scaled(nothing[:3], nothing[3], nothing[4], np.zeros(n_images, np.int64), of_stars[0], of_stars[1])
     for name in np.unique(filters):
         which = np.flatnonzero(filters == name)
         for values, part in zip(whole, photometric_scale(raw_flux[:, which], raw_err_flux[:, which]), strict=True):

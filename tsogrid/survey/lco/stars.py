@@ -204,7 +204,9 @@ def _identifiers(path: Path, table: Any) -> np.ndarray:
         return np.arange(len(table), dtype=np.int64)
     values = np.ma.filled(table[column], 0)
     if values.dtype.kind == "f":
-        raise ConfigError(f"{path}: expected whole numbers in the column {column} ({WHAT}), found {values[0]!r}: digits are lost.")
+        raise ConfigError(
+            f"{path}: expected whole numbers in the column {column} ({WHAT}), found {values[0]!r}: digits are lost."
+        )
     try:
         return np.array([int(str(value).split()[-1]) for value in values], np.int64)
     except (ValueError, IndexError, OverflowError):
@@ -260,7 +262,9 @@ def ask_vizier(ra: float, dec: float, keep: Path) -> FieldStars:
         tables = query.query_region(SkyCoord(ra, dec, unit="deg"), radius=RADIUS * units.arcmin, catalog=VIZIER)
     except Exception as error:  # whatever the network and astroquery raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"Vizier could not be asked for Gaia's stars at {ra:.5f} {dec:+.5f} ({what}). Try later. {instead}") from None
+        raise InputError(
+            f"Vizier could not be asked for Gaia's stars at {ra:.5f} {dec:+.5f} ({what}). Try later. {instead}"
+        ) from None
     if not tables or not len(tables[0]):
         raise InputError(f"Vizier knows no star of Gaia at {ra:.5f} {dec:+.5f}. Are these the right coordinates? {instead}")
     table = tables[0]
