@@ -50,7 +50,7 @@ class ApertureFlag(IntFlag):
 
 
 class ImageFlag(IntFlag):
-    """Bits of ``flags(image)``, where every image has a catalogue of its own."""
+    """Bits of ``image_flags(image)``, where every image has a catalogue of its own."""
 
     UNREADABLE = 1  # the file is missing, damaged or not an image
     FAILED = 2  # measuring it raised an error or killed its worker

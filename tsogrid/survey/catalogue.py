@@ -5,7 +5,6 @@ many belong to each image: the contiguous ragged array of the CF conventions (§
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ import xarray as xr
 from tsogrid.errors import InputError, StoreError
 
 ATTRIBUTE = "survey"  # of the root: it makes a zarr group a store of catalogues
-OF_IMAGES = ("path", "row_size", "flags", "message")  # variables along image that every store has
+OF_IMAGES = ("path", "row_size", "image_flags", "message")  # variables along image that every store has
 Fact = int | float | str
 
 
@@ -101,7 +100,7 @@ def open_catalogues(store: str | Path) -> xr.Dataset:
     -------
     Dataset
         Dask-backed; dims ``image`` and ``row``. Along image: ``path`` (relative to the store's folder), ``row_size``,
-        ``flags``, ``message`` and the facts; along row: the columns.
+        ``image_flags``, ``message`` and the facts; along row: the columns.
 
     Raises
     ------
@@ -125,7 +124,9 @@ def attributes_of(path: Path) -> dict[str, Any]:
         content = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
         return dict(json.loads(content["attributes"][ATTRIBUTE]))
     except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(f"{path}: expected a store of catalogues, found {'something else' if path.exists() else 'nothing'}.") from None
+        raise StoreError(
+            f"{path}: expected a store of catalogues, found {'something else' if path.exists() else 'nothing'}."
+        ) from None
 
 
 def row_bounds(catalogues: xr.Dataset) -> np.ndarray:
@@ -162,7 +163,7 @@ def catalogue_of(catalogues: xr.Dataset, image: int | str) -> Catalogue:
         for name, each in catalogues.data_vars.items()
         if each.dims == ("image",) and name not in OF_IMAGES
     }
-    flags, message = (catalogues[name].isel(image=number).to_numpy().item() for name in ("flags", "message"))
+    flags, message = (catalogues[name].isel(image=number).to_numpy().item() for name in ("image_flags", "message"))
     columns = {name: _plain(each.isel(row=rows).to_numpy()) for name, each in along_row.items()}
     return Catalogue(columns, facts, int(flags), str(message))
 
@@ -197,16 +198,11 @@ def to_dataframe(catalogues: xr.Dataset, facts: bool = True) -> pd.DataFrame:
     """
     sizes = catalogues["row_size"].to_numpy()
     content: dict[str, Any] = {"image": np.repeat(np.arange(len(sizes)), sizes)}
-    along_image: Mapping[str, str] = {
-        str(name): "image_flags" if name == "flags" else str(name)
-        for name, each in catalogues.data_vars.items()
-        if each.dims == ("image",) and (name == "path" or (facts and name not in ("row_size", "message")))
-    }
+    along_image = [str(name) for name, each in catalogues.data_vars.items() if each.dims == ("image",)]
     for name in sorted(along_image, key=lambda name: name != "path"):
-        content[along_image[name]] = np.repeat(_texts(catalogues[name].to_numpy()), sizes)
-    for name, each in catalogues.data_vars.items():
-        if each.dims == ("row",):
-            content[str(name)] = _texts(each.to_numpy())
+        if name == "path" or (facts and name not in ("row_size", "message")):
+            content[name] = np.repeat(_texts(catalogues[name].to_numpy()), sizes)
+    content |= {str(key): _texts(each.to_numpy()) for key, each in catalogues.data_vars.items() if each.dims == ("row",)}
     return pd.DataFrame(content)
 
 

@@ -6,7 +6,7 @@ all that are suspected are measured once more, each alone, and only what kills i
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from tsogrid.flags import ImageFlag
 from tsogrid.survey.catalogue import Catalogue, Task, checked
 from tsogrid.survey.pieces import state_of
 
+GRACE = 2.0  # seconds after which a worker has surely begun
 TRIES = 3  # of a file that changes while it is read
 PAUSE = 0.5  # seconds before the next: writing it may take a while
+Beside = Mapping[str, Sequence[str]]
 AHEAD = 2  # images in flight for each worker: one that is measured, one that waits
 
 
@@ -32,19 +34,19 @@ class Outcome:
         Size and time of change of the file that was read.
     catalogue : Catalogue or None
         None: the image is set aside.
-    flag : ImageFlag
-        Why.
+    flag : int
+        Why, as `ImageFlag`.
     message : str
         Why, in words.
     """
 
     state: tuple[int, int]
     catalogue: Catalogue | None = None
-    flag: ImageFlag = ImageFlag(0)
+    flag: int = 0
     message: str = ""
 
 
-def measure_image(task: Task, path: str) -> Outcome:
+def measure_image(task: Task, path: str, beside: Sequence[str] = ()) -> Outcome:
     """Measure one image, and look whether its file stayed as it was meanwhile.
 
     Parameters
@@ -53,6 +55,8 @@ def measure_image(task: Task, path: str) -> Outcome:
         Makes the catalogue.
     path : str
         Of the image.
+    beside : sequence of str
+        Other files that the catalogue is made from.
 
     Returns
     -------
@@ -61,12 +65,18 @@ def measure_image(task: Task, path: str) -> Outcome:
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE)
-        before = state_of(path)
+        before = state_of(path, beside)
         outcome = _tried(task, path, before)
-        if state_of(path) == before:
+        if state_of(path, beside) == before:
             return outcome
     message = f"the file changed {TRIES} times while it was read. Run again when it is complete."
     return Outcome(before, flag=ImageFlag.CHANGED, message=message)
+
+
+def measure_alone(task: Task, path: str, beside: Sequence[str] = ()) -> Outcome:
+    """Measure an image that may kill its worker: not at once, since a worker that dies as it begins is not replaced."""
+    time.sleep(GRACE)
+    return measure_image(task, path, beside)
 
 
 def _tried(task: Task, path: str, state: tuple[int, int]) -> Outcome:
@@ -82,10 +92,10 @@ def _worded(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def each_here(task: Task, paths: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+def each_here(task: Task, paths: Sequence[str], beside: Beside) -> Iterator[tuple[str, Outcome]]:
     """Measure images one after another, in this process."""
     for path in paths:
-        yield path, measure_image(task, path)
+        yield path, measure_image(task, path, beside.get(path, ()))
 
 
 def _same(value: Any) -> Any:
@@ -93,7 +103,13 @@ def _same(value: Any) -> Any:
 
 
 def each_on(
-    client: Any, task: Task, paths: Sequence[str], workers: int, config: ClusterConfig, say: Callable[[str], None]
+    client: Any,
+    task: Task,
+    paths: Sequence[str],
+    beside: Beside,
+    workers: int,
+    config: ClusterConfig,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[str, Outcome]]:
     """Measure images on a cluster, and give each as soon as it is done.
 
@@ -105,6 +121,8 @@ def each_on(
         Makes a catalogue.
     paths : sequence of str
         The images.
+    beside : dict
+        Other files that the catalogue of an image is made from.
     workers : int
         How many are expected.
     config : ClusterConfig
@@ -126,19 +144,20 @@ def each_on(
         warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
         shared = client.submit(_same, task, pure=False, key=f"task-{id(task):x}-{time.time_ns():x}")
     suspected: list[str] = []
-    yield from _in_flight(client, shared, paths, workers, config, say, suspected.append)
+    yield from _in_flight(client, shared, paths, beside, workers, config, say, suspected.append)
     for path in suspected:
         guilty: list[str] = []
-        yield from _in_flight(client, shared, [path], 0, config, say, guilty.append)
+        yield from _in_flight(client, shared, [path], beside, 0, config, say, guilty.append)
         if guilty:
             message = "its worker died while it was measured: too little memory for it, or a defect."
-            yield path, Outcome(state_of(path), flag=ImageFlag.FAILED, message=message)
+            yield path, Outcome(state_of(path, beside.get(path, ())), flag=ImageFlag.FAILED, message=message)
 
 
 def _in_flight(
     client: Any,
     shared: Any,
     paths: Sequence[str],
+    beside: Beside,
     workers: int,
     config: ClusterConfig,
     say: Callable[[str], None],
@@ -148,13 +167,14 @@ def _in_flight(
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
+    measure = measure_image if workers else measure_alone
     left = iter(paths)
     flying: dict[Any, str] = {}
 
     def submit() -> list[Any]:
         new = []
         for path in left:
-            new.append(client.submit(measure_image, shared, path, pure=False))
+            new.append(client.submit(measure, shared, path, beside.get(path, ()), pure=False))
             flying[new[-1]] = path
             if len(flying) >= AHEAD * max(workers, sum(client.nthreads().values()), 1):
                 break
@@ -168,15 +188,20 @@ def _in_flight(
             if watch.reason is None:
                 for new in submit():
                     waiting.add(new)
-            if future.status == "finished":
-                yield path, future.result()
-            elif watch.reason is None:
+            # A result is lost with the worker that holds it and made again: that may fail where it had not before.
+            try:
+                if future.status == "finished":
+                    yield path, future.result()
+                    continue
                 error = future.exception() if future.status == "error" else None
+            except KilledWorker as late:
+                error = late
+            if watch.reason is None:
                 if isinstance(error, KilledWorker):
                     killed(path)
                 elif error is not None:
-                    yield path, Outcome(state_of(path), flag=ImageFlag.FAILED, message=_worded(error))
+                    yield path, Outcome(state_of(path, beside.get(path, ())), flag=ImageFlag.FAILED, message=_worded(error))
                 else:
-                    raise RunError(f"{path} was {future.status}: the scheduler is gone. What is measured is safe: run again.")
+                    raise RunError(f"{path} was {future.status}: the scheduler is gone. Run again: what is done is safe.")
     if watch.reason is not None:
         raise RunError(watch.reason)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import dask
 import xarray as xr
 
 from tsogrid.config import AutoCluster, ClusterConfig
@@ -23,13 +24,14 @@ from tsogrid.engine.store import recover
 from tsogrid.errors import IdentityError, InputError, RunError, StoreError
 from tsogrid.flags import SET_ASIDE
 from tsogrid.survey.catalogue import Catalogue, Task, open_catalogues
-from tsogrid.survey.image_tasks import Outcome, each_here, each_on
+from tsogrid.survey.image_tasks import Beside, Outcome, each_here, each_on
 from tsogrid.survey.pieces import Input, Pieces, input_of
 from tsogrid.survey.ragged import Entry, Held, Words, assemble, held
 
 Mode = Literal["run", "resume", "overwrite", "all"]
 Done = Callable[[str, Catalogue], None]
 SECONDS = 0.3  # of CPU that an image is taken to cost, where the kind of cluster is to be chosen
+DEATHS = 0  # of workers that are forgiven an image at first; it is tried once more, alone
 LISTED = 20  # failures that an error names
 
 
@@ -89,6 +91,7 @@ def measure_images(
     cluster: ClusterConfig | None = None,
     mode: Mode = "run",
     others: Literal["keep", "drop"] = "keep",
+    beside: Mapping[str, Sequence[str]] | None = None,
     words: Words | None = None,
     progress: Progress | None = None,
     done: Done | None = None,
@@ -112,6 +115,9 @@ def measure_images(
         store exists; ``all`` measures all that are listed once more; ``overwrite`` replaces the store.
     others : {"keep", "drop"}
         What becomes of images in the store that are not listed. Kept, they come first, and new images follow them.
+    beside : dict, optional
+        Path as listed → other files that its catalogue is made from: where one of them is new or changes, the image is
+        measured again.
     words : dict, optional
         Unit and meaning of each column and fact.
     progress : Progress, optional
@@ -140,12 +146,15 @@ def measure_images(
         raise StoreError(f"{place}: expected an existing folder, found none at {place.parent}. Make it, or choose another.")
     with locked(place):
         recover(place)
-        survey = _Survey(place, _laid_out(place, dict(identity), mode), {n: input_of(n, place) for n in names}, done)
+        near = {os.path.abspath(path): [str(each) for each in files] for path, files in (beside or {}).items()}
+        survey = _Survey(
+            place, _laid_out(place, dict(identity), mode), {n: input_of(n, place, near.get(n, ())) for n in names}, done
+        )
         missing = _missing(survey, mode)
         progress = progress or Silent()
         progress.begin(len(names), len(names) - len(missing))
         if missing:
-            _measure(missing, task, survey, cluster or AutoCluster(), progress)
+            _measure(missing, near, task, survey, cluster or AutoCluster(), progress)
         entries = _entries(survey, others)
         if missing or _differs(entries, survey.before):
             assemble(place, dict(identity), entries, survey.before, words or {})
@@ -202,16 +211,19 @@ def _good(before: Held | None) -> list[tuple[Input, int]]:
     return [(image, number) for number, image in enumerate(before.inputs) if not before.flags[number] & int(SET_ASIDE)]
 
 
-def _measure(missing: list[str], task: Task, survey: _Survey, config: ClusterConfig, progress: Progress) -> None:
+def _measure(
+    missing: list[str], near: Beside, task: Task, survey: _Survey, config: ClusterConfig, progress: Progress
+) -> None:
     kind = clusters.resolve_kind(config, SECONDS * len(missing))
-    with clusters.connect(config, kind, len(missing), survey.store) as client:
+    patience = dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
+    with patience, clusters.connect(config, kind, len(missing), survey.store) as client:
         for line in clusters.told_of(client, config) if client else []:
             progress.say(line)
         tell("begin", f"{len(missing)} images are to be measured", missing=len(missing), store=str(survey.store))
         if client is None:
-            outcomes = each_here(task, missing)
+            outcomes = each_here(task, missing, near)
         else:
-            outcomes = each_on(client, task, missing, clusters.n_workers(config, kind), config, progress.say)
+            outcomes = each_on(client, task, missing, near, clusters.n_workers(config, kind), config, progress.say)
         for path, outcome in outcomes:
             survey.take(path, outcome)
             progress.advance(1)
@@ -243,8 +255,8 @@ def _differs(entries: list[Entry], before: Held | None) -> bool:
 def _raise_failures(survey: _Survey) -> None:
     if not survey.failed:
         return
-    paths = {image: path for path, image in survey.images.items()}
-    lines = [f"  {paths[image]}: {message}" for image, (_, message) in survey.failed.items()]
+    failed = [(path, survey.failed[image]) for path, image in survey.images.items() if image in survey.failed]
+    lines = [f"  {path}: {message}" for path, (_, message) in failed]
     more = [f"  … and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     raise RunError(
         f"{len(lines)} of {len(survey.images)} images could not be measured; the catalogues of all others are in "

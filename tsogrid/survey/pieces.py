@@ -1,8 +1,8 @@
 """Catalogues that are measured and not yet in the arrays: each a small file of its own, there whole or not at all.
 
-A catalogue's file is its mark: it is written beside, flushed and renamed, so a run that is killed at any moment loses only the
-images that it was measuring. The name of the file says which image it is of, and in which state: a file that was replaced
-by another is another image.
+A catalogue's file is its mark: it is written beside, flushed and renamed, so a run that is killed at any moment loses only
+the images that it was measuring. The name of the file says which image it is of, and in which state: a file that was
+replaced by another is another image.
 """
 
 import hashlib
@@ -10,10 +10,11 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ class Input:
     path : str
         Of its file, from the folder in which the store is: both can be moved together.
     size, changed : int
-        Bytes, and the time of the last change in nanoseconds; −1 for a file that cannot be found.
+        Bytes, and the time of the last change in nanoseconds, of the file and of those beside it that count; −1 for a file
+        that cannot be found.
     """
 
     path: str
@@ -44,16 +46,16 @@ class Input:
         return hashlib.blake2b(f"{self.path}|{self.size}|{self.changed}".encode(), digest_size=12).hexdigest()
 
 
-def state_of(path: str) -> tuple[int, int]:
-    """Give the size and the time of change of a file."""
+def state_of(path: str, beside: Sequence[str] = ()) -> tuple[int, int]:
+    """Give the size and the time of change of a file; of several that belong together, the sum and the latest."""
     try:
-        status = os.stat(path)
+        found = [os.stat(each) for each in (path, *beside)]
     except OSError:
         return UNKNOWN, UNKNOWN
-    return status.st_size, status.st_mtime_ns
+    return sum(each.st_size for each in found), max(each.st_mtime_ns for each in found)
 
 
-def input_of(path: str, store: Path) -> Input:
+def input_of(path: str, store: Path, beside: Sequence[str] = ()) -> Input:
     """Describe an image as it is now.
 
     Parameters
@@ -62,13 +64,15 @@ def input_of(path: str, store: Path) -> Input:
         Of its file.
     store : Path
         Where its catalogue will be.
+    beside : sequence of str
+        Other files that its catalogue is made from.
 
     Returns
     -------
     Input
     """
     name = path if "://" in path else Path(os.path.relpath(path, store.parent)).as_posix()
-    return Input(name, *state_of(path))
+    return Input(name, *state_of(path, beside))
 
 
 class Pieces:
@@ -105,7 +109,7 @@ class Pieces:
                 for folder in (path.parent, self._folder, self._folder.parent):
                     _flush(folder)
             with open(beside, "wb") as file:
-                arrays = {f"c.{name}": values for name, values in catalogue.columns.items()}
+                arrays: dict[str, Any] = {f"c.{name}": values for name, values in catalogue.columns.items()}
                 np.savez(file, **arrays, facts=np.array(json.dumps(facts)))
                 file.flush()
                 os.fsync(file.fileno())

@@ -31,7 +31,7 @@ Words = Mapping[str, tuple[str, str]]  # of a column or a fact: unit, meaning
 _WORDS = {
     "path": ("", "file of the image, from the folder in which this store is"),
     "row_size": ("1", "number of rows of the image"),
-    "flags": ("1", "quality of the image"),
+    "image_flags": ("1", "quality of the image"),
     "message": ("", "what to know of the image"),
 }
 
@@ -107,7 +107,7 @@ def held(store: Path) -> Held | None:
         identity,
         [Input(*each) for each in inputs],
         read["row_size"],
-        read["flags"],
+        read["image_flags"],
         {name: values for name, values in read.items() if name not in OF_IMAGES},
         [str(message) for message in read["message"]],
         {name: _type(array) for name, array in arrays.items() if _dimension(array) == "row"},
@@ -156,7 +156,7 @@ def assemble(store: Path, identity: dict[str, Any], entries: Sequence[Entry], be
             along_image: dict[str, Any] = {
                 "path": np.array([entry.image.path for entry in entries], dtype=np.dtypes.StringDType()),
                 "row_size": sizes,
-                "flags": flags,
+                "image_flags": flags,
                 "message": np.array(messages, dtype=np.dtypes.StringDType()),
             }
             for name, values in (along_image | facts).items():
@@ -195,7 +195,7 @@ def _create(group: Any, name: str, kind: Any, length: int, chunk: int, dimension
     attributes: dict[str, Any] = {"units": unit, "long_name": meaning}
     if name == "row_size":
         attributes["sample_dimension"] = "row"
-    elif name == "flags":
+    elif name == "image_flags":
         attributes |= cf_attributes(ImageFlag)
     kind = np.dtype(kind)
     return group.create_array(
@@ -331,7 +331,9 @@ def _rows(
             try:
                 yield {name: _as(stored[name][part], stored[name]) for name in arrays}
             except Exception as error:  # the codecs raise errors of many types
-                raise StoreError(f"{store}: rows {part.start} … {part.stop - 1} are damaged ({error}): overwrite it.") from None
+                raise StoreError(
+                    f"{store}: rows {part.start} … {part.stop - 1} are damaged ({error}): overwrite it."
+                ) from None
 
 
 def _as(values: Any, array: Any) -> np.ndarray:
