@@ -147,7 +147,7 @@ class AperturePhotometryDataset:
             "filters": filters,
             "files": names[images],
             "messages": facts["message"][images],
-            "image_flags": facts["flags"][images].astype(np.int32),
+            "image_flags": facts["image_flags"][images].astype(np.int32),
             **scaled._asdict(),
         }
         result = cls()

@@ -1,8 +1,8 @@
 """Fluxes in circles at given places of one image: what the apertures of the LCO pipeline measure, with the error of the sky.
 
 F = Σ w·I − A·sky, with exact overlap w, A the area of the good pixels in the circle, and the sky the mean of the whole
-pixels between radius + 3 and radius + 5. σ² = Σ w²σ² + A²·σ_sky². Light that falls on bad pixels is made up for by the stars'
-Gaussian width, and its error is a fifth of it; a star that loses more than a tenth of its light so has no flux.
+pixels between radius + 3 and radius + 5. σ² = Σ w²σ² + A²·σ_sky². Light that falls on bad pixels is made up for by the
+stars' Gaussian width, and its error is a fifth of it; a star that loses more than a tenth of its light so has no flux.
 """
 
 import math

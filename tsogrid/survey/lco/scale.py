@@ -1,8 +1,8 @@
 """The photometric scale of every image: how much brighter than usual its stars are, and how well that is known.
 
 Each star that is measured well in most images is divided by its median over time; of these ratios the 16th, 50th and 84th
-percentile over the stars make ``pscale``. Fluxes are divided by the 50th. ``epscale``, half the way from the 16th to the 84th,
-is the scatter among the stars; the median of N of them is known better, to 1.2533 epscale / √N (``scale_err``).
+percentile over the stars make ``pscale``. Fluxes are divided by the 50th. ``epscale``, half the way from the 16th to the
+84th, is the scatter among the stars; the median of N of them is known better, to 1.2533 epscale / √N (``scale_err``).
 """
 
 import warnings
