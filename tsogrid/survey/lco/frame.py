@@ -4,6 +4,7 @@ Frames of BANZAI have their units by name (SCI, CAT, BPM, ERR); any other image 
 pixels of its star list from 1: here they count from 0.
 """
 
+import io
 import math
 import warnings
 import zlib
@@ -19,7 +20,7 @@ from tsogrid.errors import InputError
 from tsogrid.field.plate_solution import tangent_plane
 from tsogrid.field.wcs import celestial_wcs
 from tsogrid.io.cards import Cards, first_number, first_value
-from tsogrid.io.fits import scan
+from tsogrid.io.fits import open_source, scan
 from tsogrid.io.mid_times import mid_times
 from tsogrid.io.pointing import header_target
 from tsogrid.io.site_keywords import header_coordinates, header_name
@@ -92,7 +93,9 @@ def read_frame(path: str) -> Frame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", AstropyUserWarning)  # that a file may be truncated
-            with fits.open(path, memmap=False) as units:
+            with open_source(path) as file:
+                content = io.BytesIO(file.read(0, file.size))  # unpacked once, whatever order its units are read in
+            with fits.open(content, memmap=False) as units:
                 return _frame(path, units, [Cards(unit.header.raw) for unit in scanned.units])
     except InputError:
         raise
@@ -101,7 +104,7 @@ def read_frame(path: str) -> Frame:
         raise InputError(f"{path}: expected a FITS image that can be read, found damage ({what}); copy it again.") from None
 
 
-def image_unit(units: fits.HDUList) -> int:
+def image_unit(path: str, units: fits.HDUList) -> int:
     """Say which unit holds the image: SCI, else the first with two axes.
 
     Raises
@@ -116,12 +119,12 @@ def image_unit(units: fits.HDUList) -> int:
     ]
     named = [index for index in images if units[index].name.upper() == "SCI"]
     if not images:
-        raise InputError(f"{units.filename()}: expected an image with two axes, found none in {len(units)} units.")
+        raise InputError(f"{path}: expected an image with two axes, found none in {len(units)} units.")
     return (named or images)[0]
 
 
 def _frame(path: str, units: fits.HDUList, cards: list[Cards]) -> Frame:
-    index = image_unit(units)
+    index = image_unit(path, units)
     unit = units[index]
     raw = np.asarray(unit.data)
     data: np.ndarray = np.ascontiguousarray(raw, np.float64 if raw.dtype.itemsize > 4 else np.float32)

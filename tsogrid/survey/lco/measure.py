@@ -164,7 +164,7 @@ def finished(
         "wcs_scale": solution.scale,
         "wcs_mirrored": float(solution.mirrored),
         "wcs_degree": float(solution.degree),
-        "wcs": "" if solution.wcs is None else solution.wcs.to_header(relax=True).tostring(sep="\n", endcard=False),
+        "wcs": "" if solution.wcs is None else solution.wcs.to_header(relax=True).tostring(sep="\n", endcard=False, padding=False),
     }
     return solution, Catalogue(columns, image, int(flags), message), found
 

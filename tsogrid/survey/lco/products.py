@@ -1,10 +1,11 @@
 """The refined WCS and the table of fluxes in the FITS file itself: in a copy, or in place; whole or not at all.
 
 The units have the names that the old pipeline gives them, and replace units of the same name. What the file held before
-stays as it is, byte for byte where FITS allows it.
+stays as it is, byte for byte.
 """
 
 import gzip
+import io
 import os
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from tsogrid.io.fits import BLOCK, open_source, scan
 from tsogrid.survey.lco.whole import write_file
 
 WCS_UNIT = "LCO MICROLENSING PHOTOMETRY UPDATED WCS"
@@ -69,21 +71,30 @@ def write_products(source: str | Path, target: str | Path, cards: str, table: An
     StoreError
         The folder cannot be written, or the disk is full.
     """
-    packed = Path(target).suffix == ".gz"
+    content = _kept(str(source)) + _as_bytes([wcs_unit(cards), table_unit(table, radius)])
+    if Path(target).suffix == ".gz":
+        content = gzip.compress(content, LEVEL, mtime=0)  # no time in the file: the same products are the same bytes
+    write_file(target, lambda place: place.write_bytes(content), os.stat(source).st_mode & 0o777 | 0o600)
 
-    def write(place: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(source, memmap=False, disable_image_compression=True) as units:
-                kept = fits.HDUList([unit for unit in units if unit.name not in (WCS_UNIT, TABLE_UNIT)])
-                kept.append(wcs_unit(cards))
-                kept.append(table_unit(table, radius))
-                with open(place, "wb") as file:
-                    if packed:
-                        # No time in the file: the same products are the same bytes.
-                        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, mtime=0, filename="") as stream:
-                            kept.writeto(stream, output_verify="ignore")
-                    else:
-                        kept.writeto(file, output_verify="ignore")
 
-    write_file(target, write, os.stat(source).st_mode & 0o777 | 0o600)
+def _kept(path: str) -> bytes:
+    """The units of a file without earlier products, as they are."""
+    with open_source(path) as file:
+        content = bytes(file.read(0, file.size))
+    parts = []
+    for unit in scan(path).units:
+        end = unit.offset + -(-unit.nbytes // BLOCK) * BLOCK
+        start = unit.offset - len(unit.header.raw)
+        if str(unit.header.get("EXTNAME", "")).strip() not in (WCS_UNIT, TABLE_UNIT):
+            parts.append(content[start:end].ljust(end - start, b"\0"))
+    return b"".join(parts)
+
+
+def _as_bytes(units: list[Any]) -> bytes:
+    """Units as they stand in a file behind others."""
+    stream = io.BytesIO()
+    first = fits.PrimaryHDU()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        fits.HDUList([first, *units]).writeto(stream, output_verify="ignore")
+    return stream.getvalue()[BLOCK:]
