@@ -254,8 +254,11 @@ def _plain(variable: Any) -> np.ndarray:
 def _heliocentric(facts: dict[str, np.ndarray], images: np.ndarray, target: tuple[float, float] | None) -> np.ndarray:
     """HJD of the images, each for its own site and, where no target is given, its own pointing."""
     hjd = np.full(len(images), np.nan)
-    for place, image in enumerate(images):
-        ra, dec = target if target is not None else (float(facts["ra"][image]), float(facts["dec"][image]))
-        site = Site(*(float(facts[name][image]) for name in ("latitude", "longitude", "height")))
-        hjd[place] = heliocentric_times(facts["mjd"][[image]], site if np.isfinite(site.lat) else None, ra, dec)[0]
+    told = np.array([facts[name][images] for name in ("latitude", "longitude", "height", "ra", "dec")], float).T.reshape(-1, 5)
+    if target is not None:
+        told[:, 3:] = target
+    for each in np.unique(told, axis=0):
+        which = np.array([np.array_equal(each, other, equal_nan=True) for other in told])
+        site = Site(*(float(value) for value in each[:3])) if np.isfinite(each[0]) else None
+        hjd[which] = heliocentric_times(facts["mjd"][images[which]], site, float(each[3]), float(each[4]))
     return hjd

@@ -29,6 +29,7 @@ WORDS_OF = {
     "raw_flux": ("image unit / s", "flux in the circle less the sky, a second"),
     "raw_err_flux": ("image unit / s", "its error, with that of the sky"),
     "sky": ("image unit", "sky of a pixel"),
+    "sky_err": ("image unit", "its error"),
     "star_flags": ("1", "quality of the flux"),
     "mjd": ("d", "middle of the exposure, MJD in UTC"),
     "exptime": ("s", "exposure time"),
@@ -146,6 +147,7 @@ def finished(
         "raw_flux": found.flux / frame.exposure,
         "raw_err_flux": found.flux_err / frame.exposure,
         "sky": found.sky,
+        "sky_err": found.sky_err,
         "star_flags": found.flags.astype(np.int32),
     }
     flags, message = _judgement(frame, solution, number)

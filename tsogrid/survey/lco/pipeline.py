@@ -220,8 +220,8 @@ def _writer(stars: FieldStars, measured: list[str]) -> Callable[[str, Catalogue]
         if not cards:
             return
         columns = catalogue.columns
-        unknown = np.full(len(stars), np.nan)
-        found = Forced(unknown, unknown, columns["sky"], unknown, columns["star_flags"])
+        names = ("raw_flux", "raw_err_flux", "sky", "sky_err", "star_flags")
+        found = Forced._make(columns[name] for name in names)
         write_products(path, path, cards, product_table(stars, catalogue, found), float(catalogue.image["radius"]))
 
     return write
