@@ -37,6 +37,7 @@ SERVES = {
     "engine.regions": "engine.pipeline",
     "engine.cutout_sky": "engine.pipeline",
     "engine.cutouts": "engine.pipeline",
+    "engine.neighbourhood": "engine.pipeline",
     "engine.centering": "engine.pipeline",
     "engine.calibration": "engine.pipeline",
     "engine.registering": "engine.pipeline",

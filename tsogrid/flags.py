@@ -77,6 +77,26 @@ class ForcedFlag(IntFlag):
 # An image without a catalogue: measured again by the next run.
 SET_ASIDE = ImageFlag.UNREADABLE | ImageFlag.FAILED | ImageFlag.CHANGED
 
+
+class PsfFlag(IntFlag):
+    """Bits of ``flags`` of a source fitted with the stars' own profile; the lower ones mean what they mean in photutils."""
+
+    PIXELS_MISSING = 1  # bad pixels, or the edge of the frame, within the fitted radius
+    OFF_FRAME = 2  # the fitted position is outside the frame
+    NOT_POSITIVE = 4  # the flux is not positive
+    NOT_CONVERGED = 8  # the fit did not settle
+    NO_COVARIANCE = 16  # the errors could not be found
+    AT_BOUND = 32  # the position stopped at the end of its range
+    NO_OVERLAP = 64  # the source does not overlap the frame
+    ALL_MASKED = 128  # no good pixel within the fitted radius
+    TOO_FEW_PIXELS = 256  # fewer good pixels than parameters
+    SATURATED = 512  # saturated pixels within the fitted radius
+    COSMIC_RAY = 1024  # a cosmic ray within the fitted radius was left out
+    CROWDED_PSF = 2048  # no star of the frame is isolated: the profile comes from the least crowded ones
+    ASSUMED_PSF = 4096  # no star of the frame tells the profile: it is assumed
+    GROUP_DIVIDED = 8192  # the group was too large to be fitted at once: some neighbours were held
+
+
 # What the field is like, not what went wrong: a star with a near neighbour has these in every frame.
 OF_THE_FIELD = ApertureFlag.OVERLAP | ApertureFlag.NEIGHBOUR
 
@@ -125,6 +145,7 @@ def cf_attributes(bits: type[IntFlag]) -> dict[str, Any]:
     ----------
     bits : type of IntFlag
         `SourceFlag`, `ApertureFlag` or another of this module.
+        `SourceFlag`, `ApertureFlag` or `PsfFlag`.
 
     Returns
     -------

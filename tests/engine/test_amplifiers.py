@@ -93,6 +93,27 @@ def test_one_amplifier_is_read_about_the_sources_alone():
     assert np.isnan(planned.measure(0, 5)["amplifier_correlation"]).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_model_near_the_stars_gives_the_bits_of_one_everywhere(turned, monkeypatch):
+    frames = scene(n=3).isel(x=slice(60, 150))  # one star, in two amplifiers of unequal width
+    bounds = [[0, 33], [33, 90]]
+    steps = [{**step, **({"amplifiers": bounds} if "amplifiers" in step else {})} for step in OPTIONS.values()]
+    ring = {"method": "annulus", "inner": 8, "outer": 11, "statistic": "clipped-median"}
+    chains = [[step, ring] for step in steps] + [[steps[1], ring, steps[0], ring], [ring, steps[0]]]
+    x, y = 40.3, 24.2
+    if turned:
+        frames = frames.transpose("time", "x", "y").rename(x="y", y="x")
+        x, y, frames.attrs["fast_axis"] = y, x, 2
+
+    def found():
+        return tsogrid.measure(frames, x=x, y=y, radius=[4, 6], sky=chains, center=FIXED).compute()
+
+    near = found()
+    monkeypatch.setattr("tsogrid.engine.neighbourhood.WORTH", -1.0)
+    xr.testing.assert_identical(near, found())
+    assert np.isfinite(near["flux"][2]).all()
+
+
 def test_the_fast_axis_may_be_y(everything):
     turned = scene().rename(x="y", y="x").transpose("time", "y", "x").assign_attrs(fast_axis=2)
     x, y, _ = np.transpose(STARS)

@@ -127,8 +127,12 @@ def test_batch_and_rows_change_no_bit(even_odd, with_error):
     for frame in range(3):
         part = slice(frame, frame + 1)
         single = row_amplifier(data[part], error[part] if with_error else None, x[part], y[part], BOUNDS, 6.0, even_odd)
-        for a, b in zip(whole, single, strict=True):
-            np.testing.assert_array_equal(a[part], b)
+        for name in ("level", "column_level", "line_variance", "count", "column_variance"):
+            np.testing.assert_array_equal(getattr(whole, name)[part], getattr(single, name))
+    some = row_amplifier(data, error if with_error else None, x, y, BOUNDS, 6.0, even_odd, rows=(5, 9))
+    for name in ("level", "line_variance", "count"):
+        np.testing.assert_array_equal(getattr(some, name)[:, 5:9], getattr(whole, name)[:, 5:9])
+        assert not np.nan_to_num(getattr(some, name)[:, 9:]).any()
     if not even_odd:  # whose columns' medians need every row
         cut = row_amplifier(
             np.ascontiguousarray(data[:, 8:20]),
@@ -138,7 +142,7 @@ def test_batch_and_rows_change_no_bit(even_odd, with_error):
             BOUNDS,
             6.0,
         )
-        for a, b in zip(whole[:4], cut[:4], strict=True):
+        for a, b in zip(whole[:3], cut[:3], strict=True):
             np.testing.assert_array_equal(a[:, 8:20], b)
 
 

@@ -15,12 +15,14 @@ from tsogrid.cli.convert import convert
 from tsogrid.cli.demo import demo
 from tsogrid.cli.detect import detect
 from tsogrid.cli.detrend import detrend
+from tsogrid.cli.explore import explore
 from tsogrid.cli.export import export
 from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
 from tsogrid.cli.inspect import inspect
 from tsogrid.cli.jwst import jwst
 from tsogrid.cli.lco import lco
+from tsogrid.cli.nickel import NamesFollow, nickel
 from tsogrid.cli.report import report
 from tsogrid.cli.run import run
 from tsogrid.cli.simulate import simulate
@@ -57,6 +59,7 @@ COMMANDS = (
     stats,
     detrend,
     report,
+    explore,
     jwst,
     lco,
     export,
@@ -64,6 +67,7 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.command(cls=NamesFollow)(nickel)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import ReadoutProcess, RowAmplifier
+from tsogrid.engine.neighbourhood import Neighbourhood
 from tsogrid.engine.recipe import Recipe, needs_every_line
 from tsogrid.kernels import amplifier, line_levels, readout_process
 
@@ -21,8 +22,8 @@ class LineModel:
 
     Parameters
     ----------
-    model : ndarray, shape (n, ny, nx)
-        To subtract from the pixels.
+    model : ndarray, shape (n, height, width)
+        To subtract from the pixels of the neighbourhood.
     line_variance : ndarray, shape (n, n_lines, n_amplifiers)
         What a line adds to the variance of a sum over lines, a pixel²: errors that lines share (smoothing, the offset of
         filled lines, columns) are spread over them so that a sum over many lines has the right one.
@@ -64,7 +65,13 @@ def along_fast_axis(
 
 
 def amplifier_model(
-    recipe: Recipe, data: np.ndarray, error: np.ndarray | None, x: np.ndarray, y: np.ndarray, step: Any
+    recipe: Recipe,
+    data: np.ndarray,
+    error: np.ndarray | None,
+    x: np.ndarray,
+    y: np.ndarray,
+    step: Any,
+    near: Neighbourhood,
 ) -> LineModel:
     """Model the read-out noise of lines.
 
@@ -78,6 +85,8 @@ def amplifier_model(
         Where sources are hidden.
     step : AmplifierStep
         Which model.
+    near : Neighbourhood
+        Where the model is wanted.
 
     Returns
     -------
@@ -89,7 +98,8 @@ def amplifier_model(
         A package that the step needs is not installed.
     """
     lines, errors, along, across = along_fast_axis(recipe, data, error, x, y)
-    model, variance, count, level = _MODELS[type(step)](recipe, lines, errors, along, across, step)
+    wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
+    model, variance, count, level = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
     if recipe.fast_axis != 1:
         model = np.ascontiguousarray(model.swapaxes(1, 2))
     # Pixels of the lines that the source lies on: those whose levels reach its apertures.
@@ -102,23 +112,38 @@ def amplifier_model(
     return LineModel(model, variance, area, correlation)
 
 
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # model, variance of lines, count, level as measured
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # model near by, variance of lines, count, level as measured
 
 
 def _row_medians(
-    recipe: Recipe, data: np.ndarray, error: np.ndarray | None, x: np.ndarray, y: np.ndarray, step: RowAmplifier
+    recipe: Recipe,
+    data: np.ndarray,
+    error: np.ndarray | None,
+    x: np.ndarray,
+    y: np.ndarray,
+    step: RowAmplifier,
+    near: Neighbourhood,
 ) -> _Found:
     ranges = recipe.amplifiers
     if step.reference_pixels is not None:  # which see no source either
         data = amplifier.reference_pixels_alone(data, step.reference_pixels)
         x, y = np.full(x.shape, np.nan), np.full(y.shape, np.nan)
     found = amplifier.row_amplifier(
-        data, error, x, y, ranges, step.mask_radius, even_odd=step.even_odd, each_column=step.each_column
+        data,
+        error,
+        x,
+        y,
+        ranges,
+        step.mask_radius,
+        even_odd=step.even_odd,
+        each_column=step.each_column,
+        rows=None if needs_every_line(step) else (near.rows.start, near.rows.stop),
     )
     variance = found.line_variance + found.column_variance[:, None]
     lend = step.fill or step.reference_pixels is not None
     if step.smooth is None and not lend:
-        return found.model, variance, found.count, found.level
+        model = _spread(found.level, found.column_level, ranges, data.dtype, near)
+        return model, variance, found.count, found.level
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
         # The variance stays: what smoothing takes from that of a line, it adds to what neighbours share.
@@ -132,11 +157,24 @@ def _row_medians(
         filled = line_levels.filled_levels(level, variance)
         together = filled.offset_variance[:, None] * filled.filled.sum(axis=1)[:, None]
         level, variance = filled.level, filled.variance + np.where(filled.filled, together, 0.0)
-    return line_levels.line_model(level, columns, ranges, data.dtype), variance, found.count, found.level
+    return _spread(level, columns, ranges, data.dtype, near), variance, found.count, found.level
+
+
+def _spread(level: np.ndarray, columns: np.ndarray, ranges: np.ndarray, dtype: np.dtype, near: Neighbourhood) -> np.ndarray:
+    """The model of lines and columns in a neighbourhood."""
+    first, stop = near.columns.start, near.columns.stop
+    inside = np.clip(ranges, first, stop) - first
+    return line_levels.line_model(level[:, near.rows], columns[:, :, near.columns], inside, dtype)
 
 
 def _process(
-    recipe: Recipe, data: np.ndarray, error: np.ndarray | None, x: np.ndarray, y: np.ndarray, step: ReadoutProcess
+    recipe: Recipe,
+    data: np.ndarray,
+    error: np.ndarray | None,
+    x: np.ndarray,
+    y: np.ndarray,
+    step: ReadoutProcess,
+    near: Neighbourhood,
 ) -> _Found:
     found = readout_process.readout_process(
         data,
@@ -148,7 +186,7 @@ def _process(
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,
         even_odd=step.even_odd,
     )
-    return found.model, found.line_variance, found.count, found.level
+    return near.cut(found.model), found.line_variance, found.count, found.level
 
 
 _MODELS: dict[type, Callable[..., _Found]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}

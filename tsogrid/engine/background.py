@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, ReadoutProcess, RowAmplifier, SkyRectangle
+from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, SkyRectangle
 from tsogrid.engine.amplifiers import amplifier_model
 from tsogrid.engine.apertures import Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
+from tsogrid.engine.neighbourhood import Neighbourhood, everything
 from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.regions import holds_bad, local_level
 
@@ -25,12 +26,14 @@ class ChainState:
 
     Parameters
     ----------
-    data : ndarray, shape (n, ny, nx)
+    near : Neighbourhood
+        Which of the block's pixels the next two hold.
+    data : ndarray, shape (n, height, width)
         Pixels less the models of the frame so far.
     model : ndarray or None
         Sum of the frame models so far.
     line_variances : tuple of ndarray, shape (n, n_lines, n_amplifiers)
-        Variance of each line's level, one array a model.
+        Variance of the level of each line of the block, one array a model.
     level, level_variance, area : ndarray, shape (n, n_sources)
         The level per source, its variance, pixels used by the last step.
     cutouts : CutoutModel or None
@@ -39,6 +42,7 @@ class ChainState:
         Of the amplifiers' levels, in the first step that works on them.
     """
 
+    near: Neighbourhood
     data: np.ndarray
     model: np.ndarray | None
     line_variances: tuple[np.ndarray, ...]
@@ -63,6 +67,8 @@ class Background:
         Where the sources are in these pixels (masks and regions).
     x_mask, y_mask : ndarray, shape (n, n_sources)
         The same with a planned position where the measured one is NaN: such a source still has to be masked.
+    near : Neighbourhood, optional
+        Where models of the frame are wanted; everywhere if not given.
     """
 
     recipe: Recipe
@@ -71,15 +77,18 @@ class Background:
     places: Places
     x_mask: np.ndarray
     y_mask: np.ndarray
-    _states: dict[tuple[str, ...], ChainState] = field(default_factory=dict)
+    near: Neighbourhood | None = None
+    _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
 
-    def chain(self, steps: tuple[Any, ...]) -> ChainState:
+    def chain(self, steps: tuple[Any, ...], whole: bool = False) -> ChainState:
         """Apply sky steps in order.
 
         Parameters
         ----------
         steps : tuple
             Steps of the configuration.
+        whole : bool
+            Keep the pixels of the whole block: another model of lines follows.
 
         Returns
         -------
@@ -87,17 +96,34 @@ class Background:
         """
         if not steps:
             zero = np.zeros(self.places.x.shape)
-            return ChainState(self.data, None, (), zero, zero, zero)
-        key = tuple(step.model_dump_json() for step in steps)  # everything that a step says: a label leaves some out
+            return ChainState(self._everything, self.data, None, (), zero, zero, zero)
+        # Everything that a step says: a label leaves some out.
+        key = whole, *(step.model_dump_json() for step in steps)
         if key not in self._states:
-            before = self.chain(steps[:-1])
-            self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])
+            lines = isinstance(steps[-1], AmplifierStep)
+            before = self.chain(steps[:-1], whole or lines)
+            if lines:
+                self._states[key] = self._amplifiers(before, steps[-1], self._everything if whole else self._wanted)
+            else:
+                self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])
         return self._states[key]
+
+    @property
+    def _everything(self) -> Neighbourhood:
+        return everything(self.data.shape[1:])
+
+    @property
+    def _wanted(self) -> Neighbourhood:
+        return self._everything if self.near is None else self.near
+
+    def _error(self, near: Neighbourhood) -> np.ndarray | None:
+        return None if self.error is None else near.cut(self.error)
 
     def _local(self, before: ChainState, step: Annulus | SkyRectangle) -> ChainState:
         cut, shape = before.cutouts, self.places.x.shape
         if cut is None:
-            found = local_level(step, before.data, self.error, self.places, self.recipe.photometry)
+            places = before.near.places(self.places)
+            found = local_level(step, before.data, self._error(before.near), places, self.recipe.photometry)
         else:
             found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
         level, level_err, area = (column.reshape(shape) for column in found)
@@ -107,19 +133,20 @@ class Background:
         # Levels are not taken off the pixels: a region replaces the level of one before it.
         return replace(before, level=level, level_variance=level_err**2, area=area)
 
-    def _amplifiers(self, before: ChainState, step: AmplifierStep) -> ChainState:
-        found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step)
+    def _amplifiers(self, before: ChainState, step: AmplifierStep, near: Neighbourhood) -> ChainState:
+        found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step, near)
         return replace(
             before,
-            data=before.data - found.model,
-            model=found.model if before.model is None else before.model + found.model,
+            near=near,
+            data=before.data[:, near.rows, near.columns] - found.model,
+            model=found.model if before.model is None else before.model[:, near.rows, near.columns] + found.model,
             line_variances=(*before.line_variances, found.line_variance),
             area=found.area,
             correlation=found.correlation if before.correlation is None else before.correlation,
         )
 
     def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
-        cutouts = column_row_model(step, before.data, self.error, self.places)
+        cutouts = column_row_model(step, before.data, self._error(before.near), before.near.places(self.places))
         return replace(before, cutouts=cutouts, area=cutouts.area.reshape(self.places.x.shape))
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
@@ -158,10 +185,13 @@ class Background:
     def _of_frame_model(
         self, state: ChainState, model: np.ndarray, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
-        counted = np.isfinite(self.data) | (self.recipe.nan == "leave")
-        good = np.where(counted, model, np.nan).astype(self.data.dtype, copy=False)
-        sums = group.sums(good, None, self.places, "w2")
+        near, places = state.near, state.near.places(self.places)
+        good = model
+        if self.recipe.nan != "leave":
+            # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
+            good = state.data * 0
+            good += model
+        sums = group.sums(good, None, places, "w2")
         # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
         total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
         ny, nx = self.data.shape[1:]
@@ -169,16 +199,16 @@ class Background:
         for index, (start, stop) in enumerate(self.recipe.amplifiers):
             lines[start:stop] = index
         variance = np.zeros(area.shape)
+        along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
         for line_variance in state.line_variances:
-            variance += group.line_variance(self.data, self.places, line_variance, lines, self.recipe.fast_axis)
-        return total, variance
+            its = line_variance[:, along]
+            variance += group.line_variance(good, places, its, lines[across], self.recipe.fast_axis)
+        return total, np.where(np.isfinite(total), variance, np.nan)
 
 
 _APPLY: dict[type, Callable[..., ChainState]] = {
     Annulus: Background._local,
     SkyRectangle: Background._local,
     ColumnRow: Background._column_row,
-    RowAmplifier: Background._amplifiers,
-    ReadoutProcess: Background._amplifiers,
     NoSky: Background._none,
 }

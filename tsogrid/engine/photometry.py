@@ -9,6 +9,7 @@ from tsogrid.config import AmplifierStep, Saturation
 from tsogrid.engine.apertures import Frame, Group, Places, is_cornered, reach_of
 from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.calibration import Ready
+from tsogrid.engine.neighbourhood import neighbourhood
 from tsogrid.engine.recipe import Recipe
 from tsogrid.flags import ApertureFlag
 from tsogrid.kernels import aperture
@@ -52,7 +53,9 @@ def measure_apertures(
     # An aperture that became the whole frame has no sky of its own.
     whole = off if recipe.photometry.off_frame == "frame" else np.zeros(off.shape, bool)
     result = _sums(recipe, ready, places, off, whole)
-    background = Background(recipe, data, error, places, *known)
+    reach = max(recipe.reach, recipe.aperture_reach)
+    near = neighbourhood(*known, reach, data.shape[1:]) if recipe.has_line_sky else None
+    background = Background(recipe, data, error, places, *known, near)
     planes: dict[str, list[np.ndarray]] = {}
     unknown = np.full(len(data), np.nan)
     correlations = []

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from tsogrid.kernels.box import check_positions
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.disc import disc_columns, touches_frame
+from tsogrid.kernels.line_levels import line_model
 from tsogrid.kernels.sky import check_error
 from tsogrid.kernels.statistics import (
-    INDEX,
     LANES,
     MAD_TO_SIGMA,
     MEDIAN_ERROR,
@@ -39,12 +39,10 @@ LEAST_PIXELS = 4  # a row with fewer good pixels in an amplifier has no model th
 
 
 class RowAmplifier(NamedTuple):
-    """Levels of rows and of columns in each amplifier, and the model of the frame that they make.
+    """Levels of rows and of columns in each amplifier, which together are the model of the frame.
 
     Parameters
     ----------
-    model : (n, ny, nx) array
-        To subtract: the level of the row plus that of the column.
     line_variance : (n, ny, na) array
         Variance of each row's level.
     count : (n, ny, na) array
@@ -55,14 +53,21 @@ class RowAmplifier(NamedTuple):
         Each column's level; 0 where none is asked for.
     column_variance : (n, na) array
         Mean variance of the levels of the columns that a source touches; 0 where not every column has its own.
+    bounds : (na, 2) array
+        First column, and one past the last, of each amplifier.
     """
 
-    model: NDArray[np.floating]
     line_variance: NDArray[np.float64]
     count: NDArray[np.int32]  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     level: NDArray[np.floating]
     column_level: NDArray[np.floating]
     column_variance: NDArray[np.float64]
+    bounds: NDArray[np.int64]
+
+    @property
+    def model(self) -> NDArray[np.floating]:
+        """To subtract: the level of the row plus that of the column, (n, ny, nx)."""
+        return line_model(self.level, self.column_level, self.bounds, self.level.dtype)
 
 
 def row_amplifier(
@@ -75,6 +80,7 @@ def row_amplifier(
     even_odd: bool = False,
     first_column: int = 0,
     each_column: bool = False,
+    rows: tuple[int, int] | None = None,
 ) -> RowAmplifier:
     """Median of each row inside each amplifier, with the sources hidden.
 
@@ -99,13 +105,15 @@ def row_amplifier(
         own medians leave, and these of what the columns leave, twice in turn (Tukey's median polish): a column that a source
         hides in part sees other rows than its neighbours, and a row other columns.
         A column with fewer than four good pixels has the mean level of the amplifier's columns of its parity.
+    rows : (int, int), optional
+        First row, and one past the last, whose levels are wanted: the others get none.
 
     Returns
     -------
     RowAmplifier
-        model, of the data's type and bit-identical to `numpy.nanmedian` of the pixels that are not hidden, is 0 in columns
-        of no amplifier and NaN where fewer than four pixels are good. line_variance is (π/2) Σσ²/N², or without ``error``
-        (π/2) (1.4826 MAD)²/N: the variance of the median of N normal values (Kendall & Stuart, vol. 1, 14.12).
+        level, of the data's type and bit-identical to `numpy.nanmedian` of the pixels that are not hidden, is NaN where
+        fewer than four pixels are good; the model is 0 in columns of no amplifier. line_variance is (π/2) Σσ²/N², or without
+        ``error`` (π/2) (1.4826 MAD)²/N: the variance of the median of N normal values (Kendall & Stuart, vol. 1, 14.12).
 
     Raises
     ------
@@ -113,7 +121,7 @@ def row_amplifier(
         If the bounds are not ascending ranges inside the frame, the radius is negative, shapes do not agree, or both
         even and odd and all columns are asked for.
     """
-    columns, rows = check_positions(data, x, y)
+    across, along = check_positions(data, x, y)
     check_error(data, error)
     n, ny, nx = data.shape
     ranges = np.ascontiguousarray(bounds, dtype=np.int64)
@@ -128,34 +136,38 @@ def row_amplifier(
         raise ValueError(f"expected a mask radius of at least 0, found {mask_radius}")
     if even_odd and each_column:
         raise ValueError("expected one of even_odd and each_column, found both")
+    first_row, stop_row = (0, ny) if rows is None else rows
+    if not 0 <= first_row <= stop_row <= ny:
+        raise ValueError(f"expected rows inside 0 … {ny}, found {first_row} … {stop_row}")
     column_variance = np.zeros((n, len(ranges)))
     residual = data
     if even_odd:
-        column_level = _column_parity_model(data, columns, rows, ranges, float(mask_radius), first_column % 2)
+        column_level = _column_parity_model(data, across, along, ranges, float(mask_radius), first_column % 2)
     elif each_column:
-        column_level, column_variance = _every_column(data, error, columns, rows, ranges, mask_radius, first_column)
+        column_level, column_variance = _every_column(data, error, across, along, ranges, mask_radius, first_column)
     else:
         column_level = np.zeros((n, 1, nx), data.dtype)
     if even_odd or each_column:
         residual = data - column_level
     bits = as_bits(residual)
-    covered = ranges.size > 0 and int((ranges[:, 1] - ranges[:, 0]).sum()) == nx
+    lines = (n, ny, len(ranges))
     result = RowAmplifier(
-        (np.empty if covered else np.zeros)(data.shape, data.dtype),
-        np.empty((n, ny, len(ranges))),
-        np.empty((n, ny, len(ranges)), np.int32),
-        np.empty((n, ny, len(ranges)), data.dtype),
+        np.full(lines, np.nan),
+        np.zeros(lines, np.int32),
+        np.full(lines, np.nan, data.dtype),
         column_level,
         column_variance,
+        ranges,
     )
     _row_medians(
         bits,
         (data if error is None else error).reshape(-1),
         error is not None,
-        columns,
-        rows,
+        across,
+        along,
         ranges,
         float(mask_radius),
+        (first_row, stop_row, ny, nx),
         (
             np.empty(nx + SAMPLE, bits.dtype),
             np.empty(nx + SAMPLE, bits.dtype),
@@ -163,10 +175,8 @@ def row_amplifier(
             np.zeros((2, len(ranges)), bits.dtype),
             np.empty((2, len(ranges))),
         ),
-        (result.model, result.line_variance, result.count, result.level),
+        (result.line_variance, result.count, result.level),
     )
-    if even_odd or each_column:
-        np.add(result.model, column_level, out=result.model)
     return result
 
 
@@ -272,14 +282,15 @@ def _seeded_median(keys, n, good, pivot, slope):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _row_medians(bits, error, with_error, x, y, ranges, radius, scratch, result):  # type: ignore[no-untyped-def]
+def _row_medians(bits, error, with_error, x, y, ranges, radius, shape, scratch, result):  # type: ignore[no-untyped-def]
     keys, deviations, lanes, pivots, slopes = scratch
-    model, line_variance, count, levels = result
-    n, ny, nx = model.shape
+    line_variance, count, levels = result
+    first_row, stop_row, ny, nx = shape
+    n = levels.shape[0]
     low, high = finite_interval(keys)
     for frame in range(n):
         slopes[:] = np.nan
-        for row in range(ny):
+        for row in range(first_row, stop_row):
             for amplifier in range(ranges.shape[0]):
                 start, stop = ranges[amplifier, 0], ranges[amplifier, 1]
                 width = stop - start
@@ -290,16 +301,10 @@ def _row_medians(bits, error, with_error, x, y, ranges, radius, scratch, result)
                         good -= _hide_source(keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius)
                 count[frame, row, amplifier] = good
                 if good < LEAST_PIXELS:
-                    model[frame, row, start:stop] = np.nan
-                    levels[frame, row, amplifier] = np.nan
-                    line_variance[frame, row, amplifier] = np.nan
                     continue
                 first, second, slope = _seeded_median(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
                 pivots[0, amplifier], slopes[0, amplifier] = first, slope
-                level = half_sum(first, second)
-                levels[frame, row, amplifier] = level
-                for column in range(start, stop):
-                    model[frame, row, INDEX(column)] = level
+                levels[frame, row, amplifier] = half_sum(first, second)
                 if with_error:
                     variance = interval_variance(keys, width, low, high, error, line, lanes) / good
                 else:

@@ -258,5 +258,6 @@ def line_model(
     n, ny, _ = level.shape
     model = np.zeros((n, ny, column_level.shape[2]), dtype)
     for amplifier, (start, stop) in enumerate(np.asarray(bounds, np.int64)):
-        model[:, :, start:stop] = level[:, :, amplifier, None] + column_level[:, :, start:stop]
+        into = model[:, :, start:stop]
+        np.add(level[:, :, amplifier, None], column_level[:, :, start:stop], out=into, casting="same_kind")
     return model

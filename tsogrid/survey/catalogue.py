@@ -177,7 +177,7 @@ def _number_of(catalogues: xr.Dataset, name: str) -> int:
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    return values if values.dtype.kind in "biuf" else values.astype(str)
+    return values if values.dtype.kind in "biuf" else np.array(values.tolist(), dtype=str)
 
 
 def to_dataframe(catalogues: xr.Dataset, facts: bool = True) -> pd.DataFrame:

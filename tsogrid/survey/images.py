@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,7 @@ class _Survey:
             if self.done is not None:
                 self.done(path, catalogue)  # before the mark: what it writes is there when the image counts as done
             Pieces(self.store).keep(image, catalogue)
-            tell("image", f"{path}: {len(catalogue)} rows", image=path, rows=len(catalogue), flags=catalogue.flags)
+            tell("image", f"{path}: {len(catalogue)} rows", logging.DEBUG, image=path, rows=len(catalogue))
         else:
             self.failed[image] = (int(outcome.flag), outcome.message)
             tell("failed", f"{path} could not be measured: {outcome.message}", logging.ERROR, image=path)
@@ -215,6 +216,8 @@ def _measure(
     missing: list[str], near: Beside, task: Task, survey: _Survey, config: ClusterConfig, progress: Progress
 ) -> None:
     kind = clusters.resolve_kind(config, SECONDS * len(missing))
+    # Its own settings must be there before one of them is set for a while: what ends then would take them all away.
+    import_module("distributed")
     patience = dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
     with patience, clusters.connect(config, kind, len(missing), survey.store) as client:
         for line in clusters.told_of(client, config) if client else []:

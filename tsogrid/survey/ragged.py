@@ -329,16 +329,11 @@ def _rows(
         for first in range(*run, ROWS):
             part = slice(first, min(first + ROWS, run[1]))
             try:
-                yield {name: _as(stored[name][part], stored[name]) for name in arrays}
+                yield {name: np.asarray(stored[name][part]) for name in arrays}
             except Exception as error:  # the codecs raise errors of many types
                 raise StoreError(
                     f"{store}: rows {part.start} … {part.stop - 1} are damaged ({error}): overwrite it."
                 ) from None
-
-
-def _as(values: Any, array: Any) -> np.ndarray:
-    values = np.asarray(values)
-    return values if array.dtype.kind in "biuf" else values.astype(str)
 
 
 def _link(source: Path, target: Path) -> None:
