@@ -19,7 +19,7 @@ MATRIX = np.array([[-1.09e-4, 3e-6], [2.7e-6, 1.085e-4]])
 class Plates:
     """The fit of one frame; ours pairs the stars and clips as well."""
 
-    params = [20, 150, 2000]
+    params = (20, 150, 2000)
     param_names = ("stars",)
 
     def setup(self, stars: int) -> None:
@@ -55,7 +55,9 @@ def main() -> None:
                 getattr(bench, f"time_{name}")(stars)
                 seconds.append(time.perf_counter() - start)
         best = {name: 1e3 * min(seconds) for name, seconds in taken.items()}
-        print(f"{stars:5d} stars: {best['plate']:7.1f} ms, astropy {best['astropy']:7.1f} ms; places {apart:.4f} pixels apart")
+        print(
+            f"{stars:5d} stars: {best['plate']:7.1f} ms, astropy {best['astropy']:7.1f} ms; places {apart:.4f} pixels apart"
+        )
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ def field(
     listed = np.column_stack([places, flux[on] * photons.normal(1, 0.02, on.sum())])
     if noise:
         faintest = 0.3 * listed[:, 2].min()
-        lights = np.exp(photons.uniform(np.log(faintest), np.log(max(brightest_noise * listed[:, 2].max(), 2 * faintest)), noise))
+        lights = np.exp(
+            photons.uniform(np.log(faintest), np.log(max(brightest_noise * listed[:, 2].max(), 2 * faintest)), noise)
+        )
         listed = np.concatenate([listed, np.column_stack([photons.uniform(1, size, (noise, 2)), lights])])
         listed = listed[photons.permutation(len(listed))]
     told = WCS(naxis=2)

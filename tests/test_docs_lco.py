@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tests.lco_fields import field, folder_of
 
+from tests.lco_fields import field, folder_of
 from tsogrid.cli.main import main
 
 PAGE = Path(__file__).parents[1] / "docs" / "lco.md"

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
-from tests.lco_fields import FIRST_ID, field, folder_of
 
+from tests.lco_fields import FIRST_ID, field, folder_of
 from tsogrid.cli.main import main
 from tsogrid.survey.lco import AperturePhotometryDataset
 
 SIZE, STARS = 200, 70
-TARGET = "target: {{name: 'TEST EV', RA: '{ra}', Dec: '{dec}'}}\nphotometry: {{aperture_arcsec: 2.0}}\ntom: {{data_label: TESTEV}}\n"
+TARGET = """
+target: {{name: 'TEST EV', RA: '{ra}', Dec: '{dec}'}}
+photometry: {{aperture_arcsec: 2.0}}
+tom: {{data_label: TESTEV}}
+"""
 
 
 def night(folder, number=3):
@@ -86,7 +90,10 @@ def test_a_killed_run_goes_on_over_workers(tmp_path):
     command = [sys.executable, "-m", "tsogrid.cli.main", "lco"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     run = subprocess.Popen(
-        [*command, str(tmp_path / "one"), "--cluster", "none"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+        [*command, str(tmp_path / "one"), "--cluster", "none"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     pieces = tmp_path / "one" / "lco_catalogues.zarr" / "progress" / "images"
     until = time.monotonic() + 240

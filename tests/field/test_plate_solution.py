@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tests.lco_fields import field
 
+from tests.lco_fields import field
 from tsogrid.field.plate_solution import inside, refit, solve
 from tsogrid.field.wcs import celestial_wcs, wcs_pixels
 from tsogrid.flags import RegistrationFlag
@@ -84,7 +84,10 @@ def test_another_field_is_no_solution(noise):
 
 def test_a_field_far_away_and_an_empty_one_are_no_solution():
     frame = field(1)
-    assert solve(listed(frame), frame.shape, frame.wcs, frame.sky + [90, 20], 10 ** (-0.4 * frame.magnitude)).wcs is None
+    assert (
+        solve(listed(frame), frame.shape, frame.wcs, frame.sky + np.array([90, 20]), 10 ** (-0.4 * frame.magnitude)).wcs
+        is None
+    )
     empty = Pattern(*np.zeros((4, 0)))
     assert solved(frame, empty).why == RegistrationFlag.TOO_FEW_STARS
 

@@ -56,9 +56,9 @@ def test_stars_that_lie_off_have_no_part():
     given[0][:6] += 1.5
     plate = fitted(given, plane)
     assert not plate.used[np.isin(plate.star, np.arange(6))].any()
-    assert np.abs(plane_of(plate, *np.array([[0.0, 499], [0, 399]])) - plane_of(clean, *np.array([[0.0, 499], [0, 399]]))).max() < (
-        0.03 * 1.09e-4
-    )
+    assert np.abs(
+        plane_of(plate, *np.array([[0.0, 499], [0, 399]])) - plane_of(clean, *np.array([[0.0, 499], [0, 399]]))
+    ).max() < (0.03 * 1.09e-4)
 
 
 def test_precision_is_the_error_of_a_place():

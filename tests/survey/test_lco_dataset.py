@@ -122,7 +122,7 @@ def test_the_nearest_star_is_taken_and_not_the_first():
     for unknown in (-1, N, 77, (ra, dec + 0.01), "nonsense", None):
         with pytest.raises(InputError, match="expected"):
             data.find_star(unknown)
-    with pytest.raises(InputError, match="within 0.1 arcsec, found the nearest, number 3"):
+    with pytest.raises(InputError, match=r"within 0\.1 arcsec, found the nearest, number 3"):
         data.find_star((ra - 0.2 / 3600, dec), radius=0.1)
 
 

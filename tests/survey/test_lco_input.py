@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from tests.lco_fields import PIXEL, WCS_KEYS, field, write
 
+from tests.lco_fields import PIXEL, WCS_KEYS, field, write
 from tsogrid.errors import ConfigError, InputError
 from tsogrid.survey.lco.frame import read_frame
 from tsogrid.survey.lco.settings import read_settings, settings_from
@@ -23,7 +23,7 @@ def test_the_old_configuration_is_taken_as_it_is():
     config = read_settings(DATA / "reduction_config.yaml")
     assert (config.target.name, config.target.RA, config.target.Dec) == ("TESTEV", 268.4225108, -29.3099478)
     assert config.photometry.aperture_arcsec == 2.0
-    assert settings_from({"target": {"RA": "17:30:25.5", "Dec": "-25:30:30.5"}}).target.RA == pytest.approx(262.60625)
+    assert pytest.approx(262.60625) == settings_from({"target": {"RA": "17:30:25.5", "Dec": "-25:30:30.5"}}).target.RA
     assert read_settings(None).photometry.aperture_arcsec == 2.0
 
 
@@ -96,13 +96,13 @@ def test_the_catalogue_is_looked_for_above(tmp_path):
 def test_without_a_catalogue_vizier_is_asked(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "astroquery", None)
     monkeypatch.setitem(sys.modules, "astroquery.vizier", None)
-    with pytest.raises(ConfigError, match="found no Gaia_catalog.dat here and no astroquery.*--catalog FILE"):
+    with pytest.raises(ConfigError, match=r"found no Gaia_catalog.dat here and no astroquery.*--catalog FILE"):
         ask_vizier(10.0, -20.0, tmp_path / "Gaia_catalog.dat")
 
     class Vizier:
         """Stands for astroquery's: no network here."""
 
-        answer: list = []
+        answer: object = ()
 
         def __init__(self, **_):
             pass
@@ -116,7 +116,7 @@ def test_without_a_catalogue_vizier_is_asked(tmp_path, monkeypatch):
     module.Vizier = Vizier
     monkeypatch.setitem(sys.modules, "astroquery.vizier", module)
     Vizier.answer = ConnectionError("no route")
-    with pytest.raises(InputError, match="Vizier could not be asked.*no route.*--catalog FILE"):
+    with pytest.raises(InputError, match=r"Vizier could not be asked.*no route.*--catalog FILE"):
         ask_vizier(10.0, -20.0, tmp_path / "Gaia_catalog.dat")
     Vizier.answer = []
     with pytest.raises(InputError, match="knows no star"):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from photutils.aperture import ApertureStats, CircularAnnulus, CircularAperture, aperture_photometry
-from tests.lco_fields import WIDTH, field
 
+from tests.lco_fields import WIDTH, field
 from tsogrid.flags import ForcedFlag
 from tsogrid.survey.lco import run_aperture_photometry
 from tsogrid.survey.lco.forced import forced_photometry

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from tests.lco_fields import field, folder_of, write, write_catalogue
 
+from tests.lco_fields import field, folder_of, write, write_catalogue
 from tsogrid.config import NoCluster
 from tsogrid.errors import IdentityError, InputError
 from tsogrid.flags import ImageFlag
@@ -91,7 +91,7 @@ def test_files_and_products(done):
 
 
 def test_a_second_run_measures_new_and_changed_images_only(done, tmp_path):
-    source, made, first = done
+    source, _, first = done
     folder = tmp_path / "field"
     shutil.copytree(source, folder)
     assert reduced(folder).measured == []
@@ -102,7 +102,7 @@ def test_a_second_run_measures_new_and_changed_images_only(done, tmp_path):
     kept = np.isin(later.dataset.files, first.dataset.files)
     np.testing.assert_array_equal(later.dataset.raw_flux[:, kept], first.dataset.raw_flux)
     assert len(reduced(folder, everything=True).measured) == 5
-    with pytest.raises(IdentityError, match="aperture_arcsec(.|\n)*--all"):
+    with pytest.raises(IdentityError, match=r"aperture_arcsec(.|\n)*--all"):
         reduced(folder, config={"photometry": {"aperture_arcsec": 3.0}})
     other = reduced(folder, config={"photometry": {"aperture_arcsec": 3.0}}, everything=True)
     assert (other.dataset.raw_flux[0] > 1.05 * later.dataset.raw_flux[0]).all()

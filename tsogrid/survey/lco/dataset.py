@@ -254,7 +254,8 @@ def _plain(variable: Any) -> np.ndarray:
 def _heliocentric(facts: dict[str, np.ndarray], images: np.ndarray, target: tuple[float, float] | None) -> np.ndarray:
     """HJD of the images, each for its own site and, where no target is given, its own pointing."""
     hjd = np.full(len(images), np.nan)
-    told = np.array([facts[name][images] for name in ("latitude", "longitude", "height", "ra", "dec")], float).T.reshape(-1, 5)
+    names = ("latitude", "longitude", "height", "ra", "dec")
+    told = np.array([facts[name][images] for name in names], float).T.reshape(-1, len(names))
     if target is not None:
         told[:, 3:] = target
     for each in np.unique(told, axis=0):

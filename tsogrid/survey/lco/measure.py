@@ -166,9 +166,13 @@ def finished(
         "wcs_scale": solution.scale,
         "wcs_mirrored": float(solution.mirrored),
         "wcs_degree": float(solution.degree),
-        "wcs": "" if solution.wcs is None else solution.wcs.to_header(relax=True).tostring(sep="\n", endcard=False, padding=False),
+        "wcs": "" if solution.wcs is None else _cards(solution),
     }
     return solution, Catalogue(columns, image, int(flags), message), found
+
+
+def _cards(solution: Solution) -> str:
+    return str(solution.wcs.to_header(relax=True).tostring(sep="\n", endcard=False, padding=False))
 
 
 def _judgement(frame: Frame, solution: Solution, number: int) -> tuple[ImageFlag, str]:

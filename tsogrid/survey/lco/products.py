@@ -74,7 +74,11 @@ def write_products(source: str | Path, target: str | Path, cards: str, table: An
     content = _kept(str(source)) + _as_bytes([wcs_unit(cards), table_unit(table, radius)])
     if Path(target).suffix == ".gz":
         content = gzip.compress(content, LEVEL, mtime=0)  # no time in the file: the same products are the same bytes
-    write_file(target, lambda place: place.write_bytes(content), os.stat(source).st_mode & 0o777 | 0o600)
+
+    def write(place: Path) -> None:
+        place.write_bytes(content)
+
+    write_file(target, write, os.stat(source).st_mode & 0o777 | 0o600)
 
 
 def _kept(path: str) -> bytes:
