@@ -162,6 +162,8 @@ def test_in_place_is_done_once_and_leaves_the_rest_as_it_is(tmp_path):
     np.testing.assert_array_equal(once_more.dataset.raw_flux, found.dataset.raw_flux)
     with fits.open(tmp_path / "00.fits") as image:
         assert [unit.name for unit in image].count(TABLE_UNIT) == 1
+    wider = reduced(tmp_path, in_place=True, everything=True, config={"photometry": {"aperture_arcsec": 3.0}})
+    assert (wider.dataset.raw_flux[0] > 1.05 * found.dataset.raw_flux[0]).all()
     assert not list(tmp_path.glob(".part*"))
 
 

@@ -133,5 +133,6 @@ def summary(found: "Reduction") -> list[str]:
         error = np.nanmedian(data.scale_err[known] / data.pscale[1][known]) if np.isfinite(data.scale_err).any() else np.nan
         told = f", known to {100 * error:.2g} %" if np.isfinite(error) else ""
         lines.append(f"photometric scale {low:.3f} to {high:.3f}{told}")
-    lines.append(f"written: {', '.join(str(path) for path in found.written)}")
+    copies = [f"{found.folder / 'products'} (copies of the images)"] if (found.folder / "products").is_dir() else []
+    lines.append(f"written: {', '.join([*map(str, found.written), *copies])}")
     return lines

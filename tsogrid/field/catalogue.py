@@ -105,7 +105,7 @@ def plain(name: str) -> str:
 
 
 def guessed_column(table: Any, usual: Sequence[str]) -> str | None:
-    """Find the column with the best of some usual names."""
+    """Find the column with the best of some usual names, as `plain` gives them; None where there is none."""
     there = {plain(str(name)): str(name) for name in reversed(table.colnames)}
     return next((there[name] for name in usual if name in there), None)
 
@@ -142,7 +142,27 @@ def _is_text(column: Any) -> bool:
 
 
 def numbers_of(path: Path, table: Any, name: str, key: str = KEY) -> np.ndarray:
-    """A column as numbers; NaN where a cell is empty."""
+    """Give a column as numbers; NaN where a cell is empty.
+
+    Parameters
+    ----------
+    path : Path
+        What to call the table in an error.
+    table : astropy.table.Table
+    name : str
+        The column.
+    key : str
+        What the user calls the file, for errors.
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    ConfigError
+        They are no numbers.
+    """
     column = table[name]
     try:
         if _is_text(column):
@@ -159,7 +179,24 @@ def _pixels(path: Path, table: Any, name: str) -> np.ndarray:
 
 
 def angles_of(path: Path, table: Any, name: str, hours: bool, key: str = KEY) -> np.ndarray:
-    """Angles in degrees: by the column's unit, else degrees; text with colons, blanks or letters as h:m:s or d:m:s."""
+    """Give angles in degrees: by the column's unit, else degrees; text with colons, blanks or letters as h:m:s or d:m:s.
+
+    Parameters
+    ----------
+    path, table, name, key
+        As for `numbers_of`.
+    hours : bool
+        Whether text is hours (right ascension).
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    ConfigError
+        They are no angles.
+    """
     from astropy import units
     from astropy.coordinates import Angle
 

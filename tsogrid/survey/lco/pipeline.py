@@ -7,7 +7,6 @@ made anew of all images each time: its scales depend on all of them.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -155,7 +154,7 @@ def reduce(
         failure = error
     if in_place and measured:
         # The files are others now; what was measured of them is the same.
-        measure_images(measured, _Again(str(store.resolve())), store, cluster=NoCluster(), **options)
+        measure_images(measured, _Again(store), store, cluster=NoCluster(), **options)
     target = None if settings.target.RA is None or settings.target.Dec is None else (settings.target.RA, settings.target.Dec)
     dataset = AperturePhotometryDataset.from_catalogues(open_catalogues(store), stars, target)
     written = _save(dataset, where, progress or Silent())
@@ -227,19 +226,14 @@ def _writer(stars: FieldStars, measured: list[str]) -> Callable[[str, Catalogue]
     return write
 
 
-@cache
-def _opened(store: str) -> Any:
-    return open_catalogues(store).load()
-
-
-@dataclass(frozen=True)
 class _Again:
     """The catalogue that a store holds of an image: the task of files that changed only by their products."""
 
-    store: str
+    def __init__(self, store: Path) -> None:
+        self._catalogues = open_catalogues(store).load()
 
     def __call__(self, path: str) -> Catalogue:
-        return catalogue_of(_opened(self.store), Path(path).name)
+        return catalogue_of(self._catalogues, Path(path).name)
 
 
 def _save(dataset: AperturePhotometryDataset, where: Path, progress: Progress) -> list[Path]:
