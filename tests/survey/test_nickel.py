@@ -54,7 +54,7 @@ def test_every_frame_has_its_table_in_pipnicks_form(night):
     assert paths[0].read_text().splitlines()[0] == f"{COLUMNS},{OURS}"
     table = pd.read_csv(paths[2])
     order = np.argsort(-STARS[:, 2])
-    np.testing.assert_allclose(table[["x_fit", "y_fit"]], STARS[order, :2], atol=0.05)
+    np.testing.assert_allclose(table[["x_fit", "y_fit"]], STARS[order, :2], atol=0.1)
     np.testing.assert_allclose(table["flux_psf"], STARS[order, 2], rtol=0.03)
     assert set(table["filter"]) == {"R"}
     assert table["time"].iloc[0] == pytest.approx(60487 + (4 * 60 + 31.5) / 1440, abs=1e-7)

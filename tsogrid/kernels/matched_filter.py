@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
 
+_OF_MODEL = 0.25  # of a star's light: less may be left where two stars are still taken for one
 _REACH = 2.0  # standard deviations of the Gaussian on each side
 
 
@@ -146,7 +147,7 @@ def mark_sharp(rest, floor, slope, model, straight, oblique, times, sharp):  # t
         for i in range(nx):
             value = rest[j, i]
             noise = floor[j, i]
-            if marked[j, i] or not (value < np.inf and value * value > times * times * noise and value > 0.0):
+            if marked[j, i] or not (value < np.inf and value > times * math.sqrt(noise) and value > _OF_MODEL * model[j, i]):
                 continue
             for line in range(4):
                 dj = 0 if line == 0 else 1

@@ -7,8 +7,8 @@ disk before it counts, and the order in which catalogues arrive changes nothing:
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -216,10 +216,7 @@ def _measure(
     missing: list[str], near: Beside, task: Task, survey: _Survey, config: ClusterConfig, progress: Progress
 ) -> None:
     kind = clusters.resolve_kind(config, SECONDS * len(missing))
-    # Its own settings must be there before one of them is set for a while: what ends then would take them all away.
-    import_module("distributed")
-    patience = dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
-    with patience, clusters.connect(config, kind, len(missing), survey.store) as client:
+    with _impatient(kind), clusters.connect(config, kind, len(missing), survey.store) as client:
         for line in clusters.told_of(client, config) if client else []:
             progress.say(line)
         tell("begin", f"{len(missing)} images are to be measured", missing=len(missing), store=str(survey.store))
@@ -230,6 +227,15 @@ def _measure(
         for path, outcome in outcomes:
             survey.take(path, outcome)
             progress.advance(1)
+
+
+def _impatient(kind: str) -> AbstractContextManager[Any]:
+    """Have schedulers that are started here give an image up with its first worker."""
+    if kind == "none":
+        return nullcontext()
+    import distributed  # noqa: F401  # its defaults are loaded with it: they would take the place of what was set before
+
+    return dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
 
 
 def _entries(survey: _Survey, others: str) -> list[Entry]:

@@ -27,7 +27,7 @@ class PsfSettings:
     fittype : {"circ", "ellip"}
         Round profile, or one with two widths and an angle.
     mode : {"all", "new"}
-        Whether later iterations fit all stars together, or the new ones only, with the old ones held.
+        Whether later iterations fit all stars again, or only the new ones with what they overlap, the others being held.
     border : int
         Pixels at each edge that are masked.
     bad_columns : tuple of int

@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
+from scipy.spatial import cKDTree
 
 from tsogrid.kernels.matched_filter import matched_peaks
 from tsogrid.kernels.moffat import add_moffats
 from tsogrid.kernels.psf_group import fit_groups, group_errors
 from tsogrid.kernels.star_finder import star_field
-from tsogrid.survey.groups import fitted_together
+from tsogrid.survey.groups import fitted_together, group_numbers
 from tsogrid.survey.psf_columns import source_rows
 from tsogrid.survey.psf_frame import Frame, PsfSettings, make_ready
-from tsogrid.survey.psf_stars import FAINTEST, FIRST, MOST, ROUGH, WHOLE, Psf, assumed_psf, choose, fit_psf
+from tsogrid.survey.psf_stars import CLEAN, FAINTEST, FIRST, MOST, ROUGH, WHOLE, Psf, assumed_psf, choose, fit_psf
 from tsogrid.survey.sky_surface import Sky, first_sky, sky_surface
 from tsogrid.survey.source_table import SourceTable, empty_rows
 
@@ -103,16 +104,15 @@ def photometry(
     initial = pd.DataFrame({"x": stars.x, "y": stars.y, "flux": stars.flux, "signal": stars.signal})
     if len(stars):
         psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings)
-    for turn in range(1, settings.iterations + 1):
+    for turn in range(1, settings.iterations + 1 if len(stars) else 1):
         model = _model(frame, sky, stars, psf)
-        held = np.full(len(stars), settings.mode == "new" and turn > 1)
         if turn > 1:
             frame.mark_cosmic_rays(_rest(frame, sky, model), sky, model, psf.fwhm)
             new = _found(frame, sky, stars, model, psf, settings, turn)
             if not len(new):
                 break
-            stars, held = stars.with_more(new), np.concatenate([held, np.zeros(len(new), bool)])
-        stars = _settled(frame, sky, stars, psf, settings, held)
+            stars = stars.with_more(new)
+        stars = _settled(frame, sky, stars, psf, settings, turn)
         model = _model(frame, sky, stars, psf)
         sky = _refined(frame, sky, model)
         if turn == 1 or settings.mode == "all":
@@ -120,8 +120,7 @@ def photometry(
     if len(stars) and settings.mode == "all":
         psf = _profile(frame, sky, stars, _model(frame, sky, stars, psf), psf, settings, WHOLE)
     for _ in range(2):
-        held = (stars.turn < stars.turn.max(initial=0)) & (settings.mode == "new")
-        stars = _settled(frame, sky, stars, psf, settings, held)
+        stars = _settled(frame, sky, stars, psf, settings, stars.turn.max(initial=0))
         sky = _refined(frame, sky, _model(frame, sky, stars, psf))
     rows = _rows(frame, sky, stars, psf, settings) if len(stars) else empty_rows()
     return SourceTable(rows, psf, initial, float(np.median(sky.level)), float(np.median(sky.noise)))
@@ -181,7 +180,11 @@ def _profile(
     noise = math.sqrt(float(np.median(frame.variance(sky))))
     rough = stars.flux / np.sqrt(frame.slope * stars.flux + (1.5 * psf.fwhm * noise) ** 2)
     most = FIRST if psf.assumed else MOST
-    chosen, crowded = choose(stars.x, stars.y, stars.flux, rough > FAINTEST, frame.good, psf.fwhm, most)
+    good = rough > FAINTEST
+    full = np.argwhere(frame.saturated)
+    if len(full):
+        good &= cKDTree(full).query(np.stack([stars.y, stars.x], axis=1))[0] > CLEAN * psf.fwhm
+    chosen, crowded = choose(stars.x, stars.y, stars.flux, good, frame.good, psf.fwhm, most)
     if not chosen.size:
         return psf
     return fit_psf(
@@ -190,13 +193,17 @@ def _profile(
     )  # fmt: skip
 
 
-def _settled(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings, held: NDArray[np.bool_]) -> _Stars:
-    """Fit the stars that are not held until none has to go, and return those that stay."""
-    for _ in range(_ROUNDS):
+def _settled(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings, turn: int) -> _Stars:
+    """Fit the stars until none has to go; return those that stay. In the mode "new", only groups with stars of this turn."""
+    for _ in range(_ROUNDS if len(stars) else 0):
+        held = np.zeros(len(stars), bool)
+        if settings.mode == "new":
+            group = group_numbers(stars.x, stars.y, settings.link * psf.fwhm)
+            held = ~np.isin(group, group[stars.turn == turn])
         _fit(frame, sky, stars, psf, settings, held)
         stays = _real(frame, sky, stars, psf, settings) | held
-        stars, held = stars.those(stays), held[stays]
-        if stays.all():
+        stars = stars.those(stays)
+        if stays.all() or not len(stars):
             break
     return stars
 

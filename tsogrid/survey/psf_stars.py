@@ -15,13 +15,15 @@ from tsogrid.kernels.moffat import CENTRE, MEAN, add_moffats
 from tsogrid.kernels.psf_shape import fit_shape
 
 ROUGH, WHOLE = 2.5, 4.0  # FWHM: radius of the pixels that tell the core, and all of the profile
-CLEAN = 1.5  # FWHM: no bad pixel is nearer
+CLEAN, CORE = 1.5, 0.5  # FWHM: few bad pixels are nearer, and none
+BAD = (0.1, 0.4)  # share of bad pixels within the first; the second where no star is cleaner, then also in the core
 MOST, FIRST = 30, 12  # stars, and those that tell the first profile
 ENOUGH = 8  # stars from which the next stricter choice does
 # Light of the neighbours at a star's centre, over the star's own, and nearest distance of a neighbour in FWHM.
 LONELY = ((0.002, 4.0), (0.01, 2.5), (0.05, 1.5), (math.inf, 0.0))
 FAINTEST = 25.0  # signal-to-noise ratio of a star that tells the profile
 _CANDIDATES = 300
+_DOUBT = 4.0  # gain in χ² from which pixels are taken to hold the mean of the profile
 _OFF = 6.0  # scatters of χ² per pixel above the median
 _PER_GAUSS = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
@@ -121,16 +123,20 @@ def choose(
         Whether none of them is isolated.
     """
     order = np.argsort(-flux, kind="stable")
-    candidates = order[good[order]][:_CANDIDATES]
-    reach = CLEAN * fwhm
-    candidates = candidates[[_clean(usable, x[k], y[k], reach) for k in candidates]] if candidates.size else candidates
+    bright = order[good[order]][:_CANDIDATES]
+    bad = np.array([[_bad_share(usable, x[k], y[k], radius * fwhm) for radius in (CLEAN, CORE)] for k in bright]).reshape(
+        -1, 2
+    )
+    candidates = bright[(bad[:, 0] <= BAD[0]) & (bad[:, 1] == 0)]
+    if not candidates.size:
+        candidates = bright[bad[:, 0] <= BAD[1]]
     if not candidates.size:
         return candidates, True
     distance = np.hypot(x[candidates, None] - x[None], y[candidates, None] - y[None])
     distance[np.arange(candidates.size), candidates] = np.inf
     light = np.sum(flux[None] * (1.0 + (1.02 * distance / fwhm) ** 2) ** -2.5, axis=1) / flux[candidates]
-    bright = flux[None] > 0.02 * flux[candidates, None]
-    nearest = np.where(bright, distance, np.inf).min(axis=1) / fwhm
+    disturbing = flux[None] > 0.02 * flux[candidates, None]
+    nearest = np.where(disturbing, distance, np.inf).min(axis=1) / fwhm
     chosen = candidates[:0]
     for level, (share, far) in enumerate(LONELY):
         chosen = candidates[(light <= share) & (nearest >= far)][:most]
@@ -139,14 +145,15 @@ def choose(
     return chosen, True
 
 
-def _clean(usable: NDArray[np.bool_], x: float, y: float, reach: float) -> bool:
-    """Whether all pixels of the disc about a position are there and good."""
+def _bad_share(usable: NDArray[np.bool_], x: float, y: float, reach: float) -> float:
+    """Share of the pixels of the disc about a position that are bad; all, where it goes over the edge of the image."""
     ny, nx = usable.shape
     low_y, high_y, low_x, high_x = math.ceil(y - reach), math.floor(y + reach), math.ceil(x - reach), math.floor(x + reach)
     if low_y < 0 or low_x < 0 or high_y >= ny or high_x >= nx:
-        return False
+        return 1.0
     v, u = np.ogrid[low_y - y : high_y - y + 0.5, low_x - x : high_x - x + 0.5]
-    return bool(usable[low_y : high_y + 1, low_x : high_x + 1][v * v + u * u <= reach * reach].all())
+    inside = usable[low_y : high_y + 1, low_x : high_x + 1][v * v + u * u <= reach * reach]
+    return 1.0 - float(inside.mean()) if inside.size else 0.0
 
 
 def fit_psf(
@@ -222,7 +229,12 @@ def fit_psf(
     if start.assumed or radius > ROUGH:
         return best
     # With the weights of one and the same model χ² tells which value of a pixel the stars have.
-    both = [one for one in (fitted(best, False, 1), fitted(best, True, 1)) if one is not None]
+    begin, both = own.copy(), []  # in doubt it is the simpler one
+    for integrated in (False, True):
+        own[:] = begin
+        result = fitted(best, integrated, 1)
+        if result is not None:
+            both.append((result[0] + _DOUBT * integrated, result[1]))
     return min(both, key=lambda one: one[0])[1] if both else best
 
 

@@ -13,6 +13,7 @@ from tsogrid.kernels.clipped_mesh import clipped_mesh
 from tsogrid.kernels.mesh import cell_levels
 
 CELL = 64  # pixels, about, of a cell's side
+_ROUNDS = 3
 _FEWEST = 0.1  # of a cell's pixels: with less, it takes what its neighbours say
 
 
@@ -25,8 +26,6 @@ class Sky(NamedTuple):
         Sky, and variance of a pixel without stars.
     error : (cells_y, cells_x) array
         Error of the level.
-    cells : (cells_y, cells_x) array
-        Level at the middle of the cells.
     noise : (cells_y, cells_x) array
         Standard deviation of a pixel.
     """
@@ -34,7 +33,6 @@ class Sky(NamedTuple):
     level: NDArray[np.float64]
     variance: NDArray[np.float64]
     error: NDArray[np.float64]
-    cells: NDArray[np.float64]
     noise: NDArray[np.float64]
 
     def error_at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,7 +63,7 @@ def first_sky(image: NDArray[np.float64], used: NDArray[np.bool_]) -> Sky | None
     if not np.isfinite(level).any() or not np.nanmax(noise, initial=0.0) > 0:
         return None
     ny, nx = image.shape
-    surface, spread = _surface(level, ny, nx), _surface(noise, ny, nx)
+    surface, spread = (_surface(_coarser(cells, *_mesh(ny, nx)), ny, nx) for cells in (level, noise))
     return sky_surface(image, used & (image < surface + 3.0 * spread), surface, spread)
 
 
@@ -81,7 +79,7 @@ def sky_surface(
     used : (ny, nx) array of bool
         Pixels that tell the sky.
     near, spread : (ny, nx) array
-        Sky and noise as far as known.
+        Sky and noise as far as known, linear between the middles of the same cells: what is finer in them would stay.
 
     Returns
     -------
@@ -89,23 +87,33 @@ def sky_surface(
         None where too few pixels are left.
     """
     ny, nx = image.shape
-    high, wide = max(1, round(ny / CELL)), max(1, round(nx / CELL))
-    nothing = np.zeros((high, wide))
-    typical = np.full((high, wide), float(np.median(spread)))
-    number, level, noise, x, y = clipped_mesh(np.ascontiguousarray(image - near), used, nothing, typical)
-    enough = (number >= max(20.0, _FEWEST * ny * nx / (high * wide))) & (noise > 0)
-    if not enough.any():
-        return None
-    level, noise = _filled(level, enough), _filled(noise, enough)
-    # `near` has taken most of the slope off already; what is left of it moves the level to the middle of the cell.
+    high, wide = _mesh(ny, nx)
+    surface, noise, error = near, np.full((high, wide), float(np.median(spread))), np.zeros((high, wide))
     middle_x, middle_y = (np.arange(wide) + 0.5) * nx / wide - 0.5, (np.arange(high) + 0.5) * ny / high - 0.5
-    for axis, place, middle in ((0, y, middle_y[:, None]), (1, x, middle_x[None, :])):
-        if level.shape[axis] > 1:
-            step = (ny, nx)[axis] / level.shape[axis]
-            level = level - np.where(enough, np.gradient(level, axis=axis) * (place - middle) / step, 0.0)
-    error = noise / np.sqrt(np.where(enough, number, number[enough].min()))
-    surface = near + _surface(level, ny, nx)
-    return Sky(surface, _surface(noise, ny, nx) ** 2, error, level, noise)
+    for _ in range(_ROUNDS):  # what a cell says moves its neighbours' surface too
+        number, level, width, x, y = clipped_mesh(np.ascontiguousarray(image - surface), used, np.zeros((high, wide)), noise)
+        enough = (number >= max(20.0, _FEWEST * ny * nx / (high * wide))) & (width > 0)
+        if not enough.any():
+            return None
+        level, noise = _filled(level, enough), _filled(width, enough)
+        for axis, place, middle in ((0, y, middle_y[:, None]), (1, x, middle_x[None, :])):
+            if level.shape[axis] > 1:
+                step = (ny, nx)[axis] / level.shape[axis]
+                level = level - np.where(enough, np.gradient(level, axis=axis) * (place - middle) / step, 0.0)
+        error = noise / np.sqrt(np.where(enough, number, number[enough].min()))
+        surface = surface + _surface(level, ny, nx)
+    return Sky(surface, _surface(noise, ny, nx) ** 2, error, noise)
+
+
+def _mesh(ny: int, nx: int) -> tuple[int, int]:
+    """Cells along y and x."""
+    return max(1, round(ny / CELL)), max(1, round(nx / CELL))
+
+
+def _coarser(cells: NDArray[np.float64], high: int, wide: int) -> NDArray[np.float64]:
+    """Medians of a finer mesh in the cells of a coarser one."""
+    rows, columns = (np.array_split(np.arange(n), min(n, m)) for n, m in zip(cells.shape, (high, wide), strict=True))
+    return np.array([[np.median(cells[np.ix_(row, column)]) for column in columns] for row in rows])
 
 
 def _filled(cells: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
