@@ -15,6 +15,18 @@ class InputError(TsogridError, ValueError):
     """The frames cannot be read or do not belong together."""
 
 
+class MissingError(InputError):
+    """A remote file, or its bucket, is not there."""
+
+
+class ForbiddenError(InputError):
+    """A remote file may not be read by this user."""
+
+
+class SourceFailingError(InputError):
+    """A server did not give what it has, however often it was asked."""
+
+
 class ConfigError(TsogridError, ValueError):
     """The configuration is not valid."""
 
@@ -27,6 +39,10 @@ class StoreError(TsogridError, OSError):
 
 class IdentityError(StoreError):
     """The store holds a run of another configuration or of other frames."""
+
+
+class WritingError(StoreError):
+    """A shard could not be written: no room, or a server that does not answer; the next ones will hardly fare better."""
 
 
 class RunError(TsogridError, RuntimeError):

@@ -23,8 +23,9 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine.identity import identity_of
+from tsogrid.engine.place import Folder
 from tsogrid.engine.plan_identity import input_name
-from tsogrid.engine.run import Progress, Silent, run, store_path
+from tsogrid.engine.run import Progress, Silent, run, store_place
 from tsogrid.errors import ConfigError, InputError, StoreError, TsogridError, TsogridWarning
 from tsogrid.io.arrivals import Arrivals, Look, Signature, signature_of
 from tsogrid.io.files import natural_key
@@ -102,6 +103,11 @@ def watch(
         The configuration cannot be used, or the folder cannot be read. What is wrong with a file is said, and the others are
         measured.
     """
+    if re.match(r"[A-Za-z0-9+]{2,}:/", str(folder)):  # a Path has one slash of the two
+        raise InputError(
+            f"{folder}: expected a folder of this machine, found a URL: only local folders can be watched. Measure remote "
+            "frames with tsogrid run, and new ones with --extend."
+        )
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise InputError(f"{path}: expected a folder into which frames come, found none.")
@@ -142,7 +148,13 @@ class _Following:
 
     def __init__(self, config: Config, arrivals: Arrivals, progress: Progress, plot: Path | None) -> None:
         self.config, self.arrivals, self.progress, self.plot = config, arrivals, progress, plot
-        self.store = store_path(config)
+        place = store_place(config)
+        if not isinstance(place, Folder):
+            raise ConfigError(
+                f"{place}: a watch keeps its store in a folder, looked at every few seconds. Give --store a path, or "
+                "run with --extend when frames have come."
+            )
+        self.store = place.path
         self.record = self.store.parent / f".{self.store.name}.seen"
         self.result: xr.Dataset | None = None
         self._measured: dict[str, Signature] | None = None  # as of the last step that went well

@@ -9,8 +9,9 @@ import xarray as xr
 
 import tsogrid
 from tsogrid.engine import store
+from tsogrid.engine.file_lock import lock_path
 from tsogrid.engine.identity import difference
-from tsogrid.engine.lock import lock_path, locked
+from tsogrid.engine.lock import locked
 from tsogrid.engine.run import Silent, measure_missing, prepared
 from tsogrid.errors import IdentityError, StoreError, TsogridWarning
 

@@ -57,7 +57,7 @@ def configured(
     files: Sequence[str] = (),
     given: Sequence[str] = (),
     *,
-    store: Path | None = None,
+    store: str | Path | None = None,
     cluster: str | None = None,
     workers: int | None = None,
     block: int | None = None,
@@ -72,7 +72,7 @@ def configured(
         In place of ``input.files``.
     given : sequence of str
         Values of ``--set``.
-    store : Path, optional
+    store : path-like, optional
         In place of ``output.store``; if neither says, the file's name with ``.zarr``, beside it.
     cluster : str, optional
         A kind, or the address of a scheduler.

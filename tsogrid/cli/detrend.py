@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from tsogrid.cli.stored import StorageOption
+from tsogrid.cli.stored import storage as reached
+
 
 def detrend(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     regressors: Annotated[str, typer.Option(help="As x,y,x^2,sigma_x,sky; or none.", metavar="NAMES")] = "x,y",
     order: Annotated[int | None, typer.Option(min=0, max=5, help="Powers of time [default: 1].", metavar="N")] = None,
     transit: Annotated[
@@ -28,6 +31,7 @@ def detrend(
         typer.Option("--relative/--absolute", help="[default: relative with reference stars]", show_default=False),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A table (.ecsv or .csv).", metavar="PATH")] = None,
+    storage: StorageOption = None,
 ) -> None:
     """Take off what pointing, sky and time explain; keep the transit."""
     from tsogrid import open_result
@@ -39,7 +43,7 @@ def detrend(
         raise typer.BadParameter(f"expected a name that ends in .ecsv or .csv, found {output.name!r}", param_hint="--output")
     names = [] if regressors == "none" else [name for name in regressors.split(",") if name]
     when = _transit(transit)
-    result = open_result(store)
+    result = open_result(store, reached(storage))
     with reading(store):
         found = result.tso.detrend(
             names, order, when, source=_number(source, int), aperture=_number(aperture, float), sky=_number(sky, int),

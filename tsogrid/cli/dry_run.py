@@ -1,6 +1,5 @@
 """What ``run --dry-run`` says: what a run would read, measure and write, and what that costs, without writing anything."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tsogrid.cli.progress import duration, size
@@ -9,6 +8,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tsogrid.config import Config
+    from tsogrid.engine.place import Place
     from tsogrid.engine.plan import Plan
     from tsogrid.engine.run import Mode
     from tsogrid.engine.store import Store
@@ -37,13 +37,14 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     TsogridError
         The run would be refused.
     """
-    from tsogrid.engine.run import estimated, prepared, store_path
+    from tsogrid.engine.run import estimated, prepared, store_place
     from tsogrid.engine.store import shard_length
 
     # Masters that no run has kept yet are made for the forecast, and not written.
     frames, plan = prepared(config, keep=False)
-    path = store_path(config)
-    standing, found = _standing(path, plan, mode)
+    path = store_place(config)
+    with path.told():
+        standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
     shard = found.shard if found else shard_length(plan, cost.block)
     memory = WORKER_BASE + COPIES * (cost.block + 2 * plan.halo) * plan.working_bytes_per_frame
@@ -80,7 +81,7 @@ def times_line(frames: "xr.Dataset") -> str:
     return f"{name}_{scale} {first:.6f} … {last:.6f} ({duration(86400 * (last - first))})"
 
 
-def _standing(path: Path, plan: "Plan", mode: "Mode") -> tuple[str, "Store | None"]:
+def _standing(path: "Place", plan: "Plan", mode: "Mode") -> tuple[str, "Store | None"]:
     """What stands where the store will be, refused as the run would refuse it."""
     from tsogrid.engine.extension import extension
     from tsogrid.engine.identity import check_identity, identity_of

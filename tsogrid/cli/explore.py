@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from tsogrid.cli.stored import StorageOption
+from tsogrid.cli.stored import storage as reached
+
 
 def explore(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     more: Annotated[list[str] | None, typer.Argument(metavar="FRAMES", hidden=True)] = None,
     frames: Annotated[
         list[str] | None,
@@ -18,6 +21,7 @@ def explore(
     settings: Annotated[Path | None, typer.Option(help="Settings that the page exported.", metavar="YAML")] = None,
     port: Annotated[int, typer.Option(help="Of the page; 0: any that is free.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    storage: StorageOption = None,
 ) -> None:
     """Look at a result in a browser, each point of the light curve with its frame.
 
@@ -30,4 +34,7 @@ def explore(
         typer.echo(f"{address}  (frames: {said}; Ctrl-C stops)")
 
     with reading(store):
-        serve(store, [*(frames or []), *(more or [])] or None, settings=settings, port=port, show=browser, started=started)
+        serve(
+            store, [*(frames or []), *(more or [])] or None, settings=settings, port=port, show=browser, started=started,
+            storage=reached(storage),
+        )  # fmt: skip

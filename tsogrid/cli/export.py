@@ -5,11 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from tsogrid.cli.stored import StorageOption, file_beside
+from tsogrid.cli.stored import storage as reached
+
 FORMATS = ("ecsv", "csv", "hdf5", "netcdf", "fits", "aavso", "aij")
 
 
 def export(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     to: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.", metavar="FORMAT")] = "ecsv",
     profile: Annotated[
         str | None,
@@ -31,6 +34,7 @@ def export(
         Path | None,
         typer.Option(help="The file [default: STORE with .ecsv, .nc, .tbl …; .jwst.ecsv …].", metavar="PATH"),
     ] = None,
+    storage: StorageOption = None,
 ) -> None:
     """Write a result as a file for other programs.
 
@@ -45,10 +49,10 @@ def export(
     if to not in FORMATS:
         raise typer.BadParameter(f"expected {', '.join(FORMATS)}; found {to!r}", param_hint="--to")
     own = f".{profile}" if profile else ""  # no profile's file takes the place of the plain form's
-    path = output or store.with_suffix(own + SUFFIXES[to])
+    path = output or file_beside(store, own + SUFFIXES[to])
     with reading(store):
         write(
-            open_result(store),
+            open_result(store, reached(storage)),
             path,
             to,
             profile,

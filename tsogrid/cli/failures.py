@@ -49,6 +49,8 @@ def describe(error: BaseException) -> tuple[str, int]:
         if error.errno in _FORBIDDEN:
             return f"{where}expected permission to write or read here, found: {error.strerror}. Choose another place.", 1
         return f"{where}{error.strerror}", 1
+    if type(error).__module__.startswith(("botocore", "aiobotocore")):
+        return f"the object store did not answer: {' '.join(str(error).split())}", 1
     if isinstance(error, MemoryError):
         return "expected more memory, found none left: a smaller --block or fewer --workers need less", 1
     text = " ".join(str(error).split()) or "no message"
@@ -56,12 +58,12 @@ def describe(error: BaseException) -> tuple[str, int]:
 
 
 @contextmanager
-def reading(store: Path) -> Iterator[None]:
+def reading(store: str | Path) -> Iterator[None]:
     """Word what happens while a result's pixels of numbers are read: a chunk may be damaged or gone.
 
     Parameters
     ----------
-    store : Path
+    store : path-like
         Which store is read.
 
     Raises
@@ -81,7 +83,7 @@ def reading(store: Path) -> Iterator[None]:
         raise _damaged(store, error) from error
 
 
-def _damaged(store: Path, error: Exception) -> StoreError:
+def _damaged(store: str | Path, error: Exception) -> StoreError:
     return StoreError(
         f"{store}: expected chunks as they were written, found a damaged one ({' '.join(str(error).split())}). "
         "`tsogrid run` with the same configuration finds what is damaged and measures it again."

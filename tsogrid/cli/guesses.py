@@ -7,7 +7,6 @@ found; reference stars are found. Each guess carries its reason. What computes i
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,10 +105,11 @@ def _hints(frames: "xr.Dataset", files: Sequence[str]) -> "Hints":
     """Read the header of the first frame's file."""
     from tsogrid.io.files import resolve
     from tsogrid.io.hints import header_hints
+    from tsogrid.io.remote_names import base_name
 
     first = str(frames["file"].to_numpy()[0])
     paths = resolve(files)
-    return header_hints(next((path for path in paths if Path(path).name == first), paths[0]))
+    return header_hints(next((path for path in paths if base_name(path) == first), paths[0]))
 
 
 def _found(frames: "xr.Dataset", hints: "Hints") -> "tuple[list[GuessedStar], int]":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tsogrid.cli.guesses import Guess, GuessedStar, guess
+from tsogrid.io.remote_names import is_remote
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +20,7 @@ MOST_NAMES = 20  # files that are listed one by one
 
 
 def init(
-    files: Annotated[list[str], typer.Argument(help="FITS files, folders or patterns.", metavar="FILES")],
+    files: Annotated[list[str], typer.Argument(help="FITS files, folders, patterns or URLs.", metavar="FILES")],
     output: Annotated[Path, typer.Option(help="The file to write.", metavar="PATH")] = Path("night.yaml"),
 ) -> None:
     """Write a commented configuration for files.
@@ -65,6 +66,8 @@ def named(files: Sequence[str], folder: Path) -> list[str]:
     -------
     list of str
     """
+    if any(map(is_remote, files)):
+        return [name if is_remote(name) else os.path.abspath(os.path.expanduser(name)) for name in files]
     paths = [os.path.abspath(os.path.expanduser(name)) for name in files]
     parents = {os.path.dirname(path) for path in paths}
     if len(paths) > MOST_NAMES and len(parents) == 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tsogrid.cli.configuration import configured, is_configuration
+from tsogrid.cli.configuration import configured, is_configuration, settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,22 +19,28 @@ _CAMERA = ("instrument", "detector", "channel", "filter", "pupil", "subarray", "
 
 def inspect(
     files: Annotated[
-        list[str], typer.Argument(help="FITS files, folders, patterns; or one YAML file.", metavar="FILES|CONFIG")
+        list[str], typer.Argument(help="FITS files, folders, patterns, URLs; or one YAML file.", metavar="FILES|CONFIG")
     ],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Set a key, as in input.storage.anon=true; repeatable.", metavar="KEY=VALUE"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Say what is in files, reading no pixel.
 
     Frames, times, camera, units, where errors come from, and what tsogrid would warn of.
     """
-    from tsogrid.config import InputConfig
+    from tsogrid.config import Config
+    from tsogrid.config_file import overridden
     from tsogrid.errors import ConfigError, TsogridWarning
 
     named = [name for name in files if is_configuration(name)]
     if named and len(files) > 1:
         raise ConfigError(f"inspect: expected frames or one configuration, found {', '.join(files[:3])} together.")
-    configs = configured(Path(files[0])) if named else []
-    sources = [config.observed for config in configs] or [InputConfig(files=files)]
+    configs = configured(Path(files[0]), (), given or ()) if named else []
+    content = overridden({"input": {"files": files}}, settings(given or ()), Config)
+    sources = [config.observed for config in configs] or [Config.from_mapping(content, where="inspect").observed]
     found = [_inspected(source) for source in sources]
     for content, config in zip(found, configs, strict=False):
         content["calibration"] = _calibration(config, content["sections"], content["shape"])
@@ -120,7 +126,7 @@ def _error_source(frames: "xr.Dataset", source: "InputConfig") -> str | None:
     from tsogrid.io.fits import scan
 
     if "error" in frames:
-        first = scan(resolve(source.files, source.exclude)[0])
+        first = scan(resolve(source.files, source.exclude, source.storage)[0], source.storage)
         both = first.find("VAR_POISSON") is not None and first.find("VAR_RNOISE") is not None
         jwst = frames.attrs.get("reader") == "jwst"
         return "sqrt(VAR_POISSON + VAR_RNOISE)" if source.error == "auto" and both and jwst else "ERR"

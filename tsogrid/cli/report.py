@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from tsogrid.cli.stored import StorageOption, file_beside
+from tsogrid.cli.stored import storage as reached
+
 
 def report(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     more: Annotated[list[str] | None, typer.Argument(metavar="FRAMES", hidden=True)] = None,
     output: Annotated[Path | None, typer.Option(help="The file [default: STORE with .html].", metavar="PATH")] = None,
     frames: Annotated[
@@ -19,6 +22,7 @@ def report(
     time_reference: Annotated[
         float | None, typer.Option(help="Days that plots take off the times, as 2460000.", metavar="DAYS")
     ] = None,
+    storage: StorageOption = None,
 ) -> None:
     """Show everything there is to say of a result on one page.
 
@@ -29,9 +33,9 @@ def report(
     from tsogrid.cli.failures import reading
     from tsogrid.view.report import report as write
 
-    path = output or store.with_suffix(".html")
+    path = output or file_beside(store, ".html")
     with reading(store):
-        written = write(open_result(store), path, [*(frames or []), *(more or [])] or None, time_reference)
+        written = write(open_result(store, reached(storage)), path, [*(frames or []), *(more or [])] or None, time_reference)
     typer.echo(f"{written.path}: written from {store}")
     for each in written.missing:
         typer.echo(f"missing: {each}")

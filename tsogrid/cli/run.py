@@ -24,7 +24,9 @@ def run(
         Path, typer.Argument(help="YAML file; `tsogrid init` writes one. Or a parameter file of tshirt.", metavar="CONFIG")
     ],
     files: Annotated[list[str] | None, typer.Argument(help="In place of input.files.", metavar="FILES")] = None,
-    store: Annotated[Path | None, typer.Option(help="The result [default: CONFIG with .zarr].", metavar="PATH")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="The result, or s3://bucket/name [default: CONFIG with .zarr].", metavar="PATH")
+    ] = None,
     given: Annotated[
         list[str] | None, typer.Option("--set", help="Set a key, as in sky.0.inner=10; repeatable.", metavar="KEY=VALUE")
     ] = None,
@@ -67,7 +69,7 @@ def _batch(each: "list[Config]", mode: "Mode", do: "Callable[[Config, Mode], Non
 
     failed = []
     for number, config in enumerate(each, 1):
-        typer.echo(f"run {number} of {len(each)}: {_shown(Path(str(config.output.store)))}")
+        typer.echo(f"run {number} of {len(each)}: {_shown(str(config.output.store))}")
         try:
             do(config, mode)
         except TsogridError as error:
@@ -89,11 +91,12 @@ def _forecast(config: "Config", mode: "Mode") -> None:
 def _measure(config: "Config", mode: "Mode", *, log: Path | None, log_json: bool, performance_report: Path | None) -> None:
     from tsogrid import run as measure
     from tsogrid.cli.run_log import logged
+    from tsogrid.engine.place import local_path
 
-    file = log or Path(str(config.output.store)).with_suffix(".jsonl" if log_json else ".log")
+    file = log or local_path(str(config.output.store)).with_suffix(".jsonl" if log_json else ".log")
     with progress_on(sys.stdout) as progress, logged(file, log_json):
         result = measure(config, mode=mode, progress=progress, performance_report=performance_report)
-    path = _shown(Path(str(config.output.store)))
+    path = _shown(str(config.output.store))
     typer.echo("\n".join(summary(result, path, progress)))
     if config.output.diagnostics:
         _save_diagnostics(config, result)
@@ -101,14 +104,15 @@ def _measure(config: "Config", mode: "Mode", *, log: Path | None, log_json: bool
 
 def _save_diagnostics(config: "Config", result: "xr.Dataset") -> None:
     from tsogrid.engine.diagnostics import sky_frames
+    from tsogrid.engine.place import local_path
     from tsogrid.engine.run import prepared
     from tsogrid.view.diagnostics import save_diagnostics
 
-    store = Path(str(config.output.store))
+    store = local_path(str(config.output.store))
     _, plan = prepared(config)
     frames = sky_frames(plan, result, config.output.diagnostics)
     saved = save_diagnostics(frames, store.with_name(f"{store.stem}_diagnostics"))
-    typer.echo(f"sky before and after: {_shown(saved[0].parent)} ({len(saved)} files)")
+    typer.echo(f"sky before and after: {_shown(str(saved[0].parent))} ({len(saved)} files)")
 
 
 def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
@@ -151,7 +155,7 @@ def flagged(result: "xr.Dataset") -> str:
     from tsogrid.flags import ApertureFlag, SourceFlag
 
     parts = []
-    with reading(Path(str(result.encoding.get("source", "store")))):
+    with reading(str(result.encoding.get("source", "store"))):
         for name, bits in (("flags", SourceFlag), ("aperture_flags", ApertureFlag)):
             values = result[name].to_numpy().reshape(result.sizes["time"], -1)
             of_frame = np.bitwise_or.reduce(values, axis=1)
@@ -160,6 +164,9 @@ def flagged(result: "xr.Dataset") -> str:
     return f"{found} (frames)" if found else "nothing"
 
 
-def _shown(path: Path) -> str:
+def _shown(store: str) -> str:
     """Give a path as short as it can be typed here."""
+    path = Path(store)
+    if "://" in store:
+        return store
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tsogrid import __version__
 from tsogrid.errors import StoreError
+from tsogrid.io.remote_names import shown
 
 LOG = logging.getLogger("tsogrid")
 
@@ -73,7 +74,7 @@ def logged(path: Path, as_json: bool) -> Iterator[None]:
     LOG.addHandler(held)
     who = {"version": __version__, "python": platform.python_version(), "host": socket.gethostname(), "process": os.getpid()}
     job = os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID")
-    command = " ".join(["tsogrid", *sys.argv[1:]])
+    command = " ".join(["tsogrid", *map(shown, sys.argv[1:])])
     LOG.info(command, extra={"event": "command", "fields": who | ({"job": job} if job else {})})
     try:
         yield

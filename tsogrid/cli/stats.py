@@ -3,10 +3,12 @@
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from tsogrid.cli.stored import StorageOption
+from tsogrid.cli.stored import storage as reached
 
 # Column of the table → heading; scatter is shown in per cent of the flux, or in parts per million where it is small.
 _LABELS = {"source": "source", "aperture": "aperture", "sky": "sky", "points": "points", "flagged": "flags"}
@@ -15,7 +17,7 @@ _SCATTER = {"std": "std", "mad": "MAD", "point_to_point": "p2p", "expected": "er
 
 
 def stats(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`.", metavar="STORE")],
     source: Annotated[
         list[str] | None, typer.Option(help="Name or number, or all [default: the targets].", metavar="NAME")
     ] = None,
@@ -30,6 +32,7 @@ def stats(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read; fractions of the flux.")] = False,
+    storage: StorageOption = None,
 ) -> None:
     """Say how the light curves scatter.
 
@@ -40,7 +43,7 @@ def stats(
     from tsogrid.analysis.stats import stats as make
     from tsogrid.cli.failures import reading
 
-    result = open_result(store)
+    result = open_result(store, reached(storage))
     apertures = None if aperture is None else [_number(each, float) for each in aperture]
     skies = None if sky is None else [_number(each, int) for each in sky]
     sources = None if source is None else [_number(each, int) for each in source]

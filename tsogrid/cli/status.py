@@ -3,20 +3,22 @@
 import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tsogrid.cli.progress import duration
+from tsogrid.cli.stored import StorageOption
+from tsogrid.cli.stored import storage as reached
 
 if TYPE_CHECKING:
     from tsogrid.engine.status import Status
 
 
 def status(
-    store: Annotated[Path, typer.Argument(help="What `tsogrid run` or `tsogrid submit` writes.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="What `tsogrid run` or `tsogrid submit` writes.", metavar="STORE")],
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    storage: StorageOption = None,
 ) -> None:
     """Say how far a run is, how fast, and what failed.
 
@@ -24,7 +26,7 @@ def status(
     """
     from tsogrid.engine.status import status as make
 
-    found = make(store)
+    found = make(store, reached(storage))
     typer.echo(json.dumps(asdict(found), indent=1) if as_json else "\n".join(lines(found)))
 
 

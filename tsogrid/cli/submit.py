@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def submit(
     config: Annotated[Path, typer.Argument(help="As for `tsogrid run`.", metavar="CONFIG")],
     files: Annotated[list[str] | None, typer.Argument(help="In place of input.files.", metavar="FILES")] = None,
-    store: Annotated[Path | None, typer.Option(help="The result [default: CONFIG with .zarr].", metavar="PATH")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="The result, or s3://bucket/name [default: CONFIG with .zarr].", metavar="PATH")
+    ] = None,
     given: Annotated[
         list[str] | None, typer.Option("--set", help="Set a key, as in sky.0.inner=10; repeatable.", metavar="KEY=VALUE")
     ] = None,
@@ -42,6 +44,7 @@ def submit(
     jobs = _of_queue(each)
 
     from tsogrid.engine.job_queues import jobs_folder
+    from tsogrid.engine.place import local_path
     from tsogrid.engine.submission import client_script
     from tsogrid.engine.submission import submit as hand_in
 
@@ -50,18 +53,18 @@ def submit(
     options += ([f"--block={block}"] if block else []) + [f"--{name}" for name in chosen]
     options += ["--log-json"] if log_json else []
     options += [f"--performance-report={performance_report}"] if performance_report else []
-    result = Path(str(each[0].output.store))
+    result = str(each[0].output.store)
     if len(each) == 1:
         options.append(f"--store={result}")
     arguments = ["run", *options, "--", str(config.resolve()), *(files or ())]
-    folder = jobs_folder(jobs, result)
+    folder = jobs_folder(jobs, local_path(result))
     script = client_script(jobs, arguments, folder, config.stem, Path.cwd())
     if dry_run:
         typer.echo(json.dumps({"kind": jobs.kind, "script": script}) if as_json else script, nl=as_json)
         return
     done = hand_in(jobs, script, folder, config.stem)
     if as_json:
-        typer.echo(json.dumps({**vars(done), "store": str(result)}))
+        typer.echo(json.dumps({**vars(done), "store": result}))
         return
     typer.echo(f"job {done.job}: {done.script}, log {done.log}")
     typer.echo(f"next: tsogrid status {result}")

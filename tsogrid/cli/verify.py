@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tsogrid.cli.stored import StorageOption
+from tsogrid.cli.stored import storage as reached
+
 
 def verify(
-    store: Annotated[Path, typer.Argument(help="A result of `tsogrid run`, finished or not.", metavar="STORE")],
+    store: Annotated[str, typer.Argument(help="A result of `tsogrid run`, finished or not.", metavar="STORE")],
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+    storage: StorageOption = None,
 ) -> None:
     """Read back every chunk, and name what is missing or damaged.
 
@@ -19,7 +22,7 @@ def verify(
     from tsogrid.engine.verification import verified
     from tsogrid.errors import StoreError
 
-    found = verified(store)
+    found = verified(store, reached(storage))
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:

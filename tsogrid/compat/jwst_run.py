@@ -17,6 +17,7 @@ from tsogrid.errors import InputError, TsogridWarning
 from tsogrid.flags import SourceFlag
 from tsogrid.io.files import resolve
 from tsogrid.io.frames import open_frames
+from tsogrid.io.remote_names import is_remote, shown
 
 LISTED = 5  # integrations that a warning names
 
@@ -57,6 +58,11 @@ def tso_photometry(
         What is missing in the headers, and the integrations that could not be measured.
     """
     files = resolve([str(file) for file in files])
+    if any(map(is_remote, files)):
+        raise InputError(
+            f"{shown(files[0])}: expected files of this machine, found a URL: the step's table needs the world coordinates "
+            "in the file. Download it, or use tsogrid run."
+        )
     frames = open_frames(files, reader="jwst", error="err", gain=plain_gain(options.get("gain")))
     config = jwst_config(files, **options, attributes=frames.attrs)
     _check_position(frames)

@@ -45,6 +45,7 @@ from tsogrid.config.sky import (
     chain_label,
 )
 from tsogrid.config.stars import Catalogue, Detect, Detection
+from tsogrid.config.storage import Storage
 from tsogrid.config.whole import (
     Config,
     InputConfig,
@@ -107,6 +108,7 @@ __all__ = [
     "SlurmCluster",
     "Source",
     "SourceTarget",
+    "Storage",
     "TargetConfig",
     "TlsFiles",
     "Volume",

@@ -28,6 +28,7 @@ from tsogrid.config.observer import SiteConfig, SourceTarget, TargetConfig, cloc
 from tsogrid.config.section import Names, Section, degrees
 from tsogrid.config.sky import Annulus, SkyChain, chain_label
 from tsogrid.config.stars import Catalogue, Detect, as_entries, kind_of_entry
+from tsogrid.config.storage import Storage
 from tsogrid.config_file import explain, read_config
 from tsogrid.errors import ConfigError
 from tsogrid.presets import PRESETS
@@ -59,6 +60,7 @@ class InputConfig(Section):
     time_offset: Annotated[float | None, BeforeValidator(clock_offset)] = None  # hours of a local clock ahead of UTC
     site: str | SiteConfig | None = None  # None: of the header; none: no site
     target: str | TargetConfig | None = None  # None: the first source with ra and dec, else of the header
+    storage: Storage = Storage()  # how files are reached whose names are URLs
 
     @model_validator(mode="after")
     def _whose_format(self) -> "InputConfig":
@@ -114,6 +116,7 @@ class OutputConfig(Section):
     """``output``: where the result goes; the block's size changes no number."""
 
     store: str | None = None
+    storage: Storage = Storage()  # how a store on s3:// is reached
     block: Literal["auto"] | PositiveInt = "auto"
     diagnostics: list[Annotated[int, Field(ge=0)]] = []  # frames of which the sky's model is saved, before and after
     file_names: Literal["plain", "hashed"] = "plain"  # how the store names the input files; never their folders
@@ -222,7 +225,7 @@ class Config(Section):
     def scientific(self) -> dict[str, Any]:
         """Give the part of the configuration that decides the numbers (no paths, output or cluster)."""
         content = self.model_dump(mode="json", exclude={"output", "plot", "cluster", "preset"})
-        for key in ("files", "exclude"):  # which files were read, the identity of the inputs tells
+        for key in ("files", "exclude", "storage"):  # which files were read, the identity of the inputs tells
             content["input"].pop(key)
         files = (("center", "psf"), ("center", "position_file"), ("input", "gain"), ("calibrate", "mask"))
         for section, key in files:

@@ -137,7 +137,9 @@ class _Series:
         if self.config.calibrate.masters is not None:
             return Path(self.config.calibrate.masters)
         store = self.config.output.store
-        return None if store is None else Path(store).resolve().parent / "masters"
+        if store is None or "://" in store:  # beside a store in a bucket nothing can be kept
+            return None
+        return Path(store).resolve().parent / "masters"
 
     def _files(self, master: Master, what: str) -> list[CalibrationFile]:
         files = calibration_files(master, self.config.input, what)

@@ -6,23 +6,22 @@ measured and is gone is no extension, and is refused.
 """
 
 import math
-import os
-import shutil
 from collections import Counter
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 
 from tsogrid import schema
 from tsogrid.engine.identity import difference, identity_of
+from tsogrid.engine.layout import chunk_key
+from tsogrid.engine.place import Place, place_of
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_identity import FRAMES_A_HASH, input_name, position_hashes
-from tsogrid.engine.store import MOST_SHARDS, Store, chunk_path, prepare, shard_length, write
+from tsogrid.engine.store import MOST_SHARDS, Store, prepare, shard_length, write
 from tsogrid.errors import IdentityError
 
 # What the frames say and not the user: where it differs nothing can stay, but nothing is wrong.
@@ -48,12 +47,12 @@ class Extension:
     notes: tuple[str, ...] = ()
 
 
-def extension(path: Path, plan: Plan, changed: Collection[str] = ()) -> Extension:
+def extension(path: Path | Place, plan: Plan, changed: Collection[str] = ()) -> Extension:
     """Say what of a store stays.
 
     Parameters
     ----------
-    path : Path
+    path : Path or place
         An existing store.
     plan : Plan
         What is to be measured now.
@@ -98,7 +97,7 @@ def _key(item: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted(item.items()))
 
 
-def _refuse_gone(path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+def _refuse_gone(path: Path | Place, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
     """Refuse where fewer files of a name are there than were measured; a file of the same name may have changed."""
     missing = Counter(item["name"] for item in old) - Counter(item["name"] for item in new)
     if missing:
@@ -110,14 +109,14 @@ def _refuse_gone(path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]
 
 
 def _same_frames(
-    path: Path, plan: Plan, old: list[dict[str, Any]], new: list[dict[str, Any]], changed: Collection[str]
+    path: Path | Place, plan: Plan, old: list[dict[str, Any]], new: list[dict[str, Any]], changed: Collection[str]
 ) -> int:
     """Count the frames, from the first on, that are the same integration of the same file."""
     equal = 0
     while equal < min(len(old), len(new)) and _key(old[equal]) == _key(new[equal]):
         equal += 1
     behind = {item["name"] for item in (*old[equal:], *new[equal:])} | {input_name(plan.config, name) for name in changed}
-    with xr.open_zarr(path, consolidated=True) as stored:
+    with xr.open_zarr(place_of(path).zarr(), consolidated=True) as stored:
         before, now = _frames(stored), _frames(plan.template())
     for index, (one, other) in enumerate(zip(before, now, strict=False)):
         if one != other or one[0] in behind:
@@ -132,7 +131,7 @@ def _frames(coordinates: xr.Dataset) -> list[tuple[str, int]]:
     return [(str(file), int(number)) for file, number in zip(files, numbers, strict=True)]
 
 
-def _same_positions(path: Path, plan: Plan, old: dict[str, Any], same: int) -> int:
+def _same_positions(path: Path | Place, plan: Plan, old: dict[str, Any], same: int) -> int:
     """Count the frames, of those that are the same, whose planned positions are too, as far as their hashes tell.
 
     Raises
@@ -179,7 +178,7 @@ def extended(keep: Store, plan: Plan, frames: int) -> Store:
         if store.passes == 1:
             _take_over(keep, store, reach)
 
-    return prepare(keep.path, plan, _layout_of(keep, plan), fill)
+    return prepare(keep.place, plan, _layout_of(keep, plan), fill)
 
 
 def _layout_of(keep: Store, plan: Plan) -> tuple[int, int]:
@@ -195,17 +194,12 @@ def _take_over(keep: Store, store: Store, frames: int) -> None:
     ratio = store.shard // keep.shard
     whole = [shard for shard in range(max(0, frames) // store.shard) if done[shard * ratio : (shard + 1) * ratio].all()]
     variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}
+    place, kept = cast(Any, store.place), keep.place  # of one kind: the one lies beside the other
     for shard in whole:
         if ratio > 1:
             start, stop = store.bounds(shard)
             write(store, 0, shard, [{name: np.asarray(array[start:stop]) for name, array in variables.items()}])
             continue
-        for name, array in variables.items():
-            chunk = chunk_path(keep.path / name, shard, array.ndim)
-            try:
-                os.link(chunk, store.path / name / chunk.name)
-            except OSError:  # a file system without hard links
-                shutil.copy2(chunk, store.path / name / chunk.name)
-        for name in (f"done/c.0.{shard}", f"blocks/c.0.{shard}.0"):
-            with suppress(FileNotFoundError):  # timings: an older version kept others
-                shutil.copy2(keep.path / "progress" / name, store.path / "progress" / name)
+        place.take(kept, [chunk_key(name, shard, array.ndim) for name, array in variables.items()])
+        place.take(kept, [f"progress/done/c.0.{shard}"])
+        place.take(kept, [f"progress/blocks/c.0.{shard}.0"], missing=True)  # an older version kept other times

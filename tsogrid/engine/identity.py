@@ -7,34 +7,48 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tsogrid.engine.bucket import Bucket
+from tsogrid.engine.place import ROOT, Place, place_of
 from tsogrid.engine.plan import Plan
 from tsogrid.errors import IdentityError, StoreError
 
 
-def identity_of(path: Path) -> dict[str, Any] | None:
+def identity_of(where: str | Path | Place) -> dict[str, Any] | None:
     """Read the identity of a store; None where nothing stands.
 
     Raises
     ------
     StoreError
-        Something else than a tsogrid store stands there.
+        Something else than a tsogrid store stands there, or the place cannot be reached.
     """
-    if not path.exists():
-        return None
-    if path.is_dir() and not any(path.iterdir()):
-        return None
+    place = place_of(where)
+    if isinstance(place, Bucket):
+        with place.told():
+            return _identity(place)
+    return _identity(place)
+
+
+def _identity(place: Place) -> dict[str, Any] | None:
+    """The root is looked for first: in a bucket it alone says whether a store stands there."""
     try:
-        content = json.loads((path / "zarr.json").read_text())
+        content = json.loads(place.read(ROOT))
         attributes = content["attributes"]
         return {"identity": json.loads(attributes["identity"]), "layout": json.loads(attributes["layout"])}
+    except FileNotFoundError:
+        if not place.exists():
+            return None
+    except place.unreachable:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(
-            f"{path}: expected a tsogrid store or nothing, found something else. Nothing was changed. "
-            "Choose another --store."
-        ) from None
+        pass
+    if isinstance(place, Bucket) and place.is_being_replaced():
+        raise StoreError(f"{place}: a new store is on its way here. Look again; if its run has died, run again: it goes on.")
+    raise StoreError(
+        f"{place}: expected a tsogrid store or nothing, found something else. Nothing was changed. Choose another --store."
+    )
 
 
-def check_identity(path: Path, plan: Plan) -> None:
+def check_identity(path: str | Path | Place, plan: Plan) -> None:
     """Refuse a store that holds another run.
 
     Raises

@@ -25,9 +25,11 @@ from tsogrid.engine.lock import locked
 from tsogrid.engine.log import tell
 from tsogrid.engine.performance import reported, require_workers
 from tsogrid.engine.pipeline import Arrays
+from tsogrid.engine.place import Folder, Place, local_path, place_of
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.engine.status import noted
+from tsogrid.engine.stopping import WhileHeld, giving_up
 from tsogrid.errors import ConfigError, InputError, StoreError
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
@@ -110,21 +112,26 @@ def run(
     """
     progress = progress or Silent()
     _, plan = prepared(config)
-    path = store_path(config)
+    path = store_place(config)
     for line in plan.detector.lines if plan.detector is not None else ():
         progress.say(f"calibration: {line}")
-    with locked(path):
-        store.recover(path)
-        found, kept = _existing(path, plan, mode, changed)
+    with locked(path) as held:
+        progress = WhileHeld(progress, held)
+        with path.told():
+            path.recover()
+            found, kept = _existing(path, plan, mode, changed)
         estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
         if performance_report is not None:
             estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
-        target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
-        if not any(store.pending(target, index) for index in range(target.passes)):
+        with path.told():
+            target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
+            is_complete = not any(store.pending(target, index) for index in range(target.passes))
+        if is_complete:
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
             return store.open_result(path)
-        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), path) as client:
+        here = local_path(path)
+        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), here) as client:
             for line in cluster.told_of(client, config.cluster) if client else []:
                 progress.say(line)
             with noted(target, estimate.kind) as course, reported(client, performance_report):
@@ -155,17 +162,18 @@ def _are_single_frames(frames: xr.Dataset) -> bool:
     return frames.attrs.get("reader") == "fits" and len(json.loads(frames.attrs["inputs"])) == frames.sizes["time"]
 
 
-def store_path(config: Config) -> Path:
-    """Give the path of the store; its folder must exist."""
+def store_place(config: Config) -> Place:
+    """Give the place of the store; its folder or bucket must exist."""
     if config.output.store is None:
         raise ConfigError("output.store: expected the path of the result, found none. Give it here or with --store.")
-    path = Path(config.output.store).resolve()  # a link stays a link, and its store has one lock
-    if not path.parent.is_dir():
-        raise StoreError(f"{path}: expected an existing folder, found none at {path.parent}. Make it, or choose another.")
-    return path
+    place = place_of(config.output.store, config.output.storage)
+    if isinstance(place, Folder):
+        place = Folder(place.path.resolve())  # a link stays a link, and its store has one lock
+    place.require()
+    return place
 
 
-def _existing(path: Path, plan: Plan, mode: Mode, changed: Collection[str]) -> tuple[store.Store | None, Extension | None]:
+def _existing(path: Place, plan: Plan, mode: Mode, changed: Collection[str]) -> tuple[store.Store | None, Extension | None]:
     """The store that is there, if this run may go on with it, and what of it an extension takes over."""
     found = store.existing(path)
     if mode == "resume" and found is None:
@@ -178,12 +186,12 @@ def _existing(path: Path, plan: Plan, mode: Mode, changed: Collection[str]) -> t
 
 
 def _laid_out(
-    path: Path, plan: Plan, found: store.Store | None, kept: Extension | None, mode: Mode, progress: Progress
+    path: Place, plan: Plan, found: store.Store | None, kept: Extension | None, mode: Mode, progress: Progress
 ) -> store.Store:
     """The store that the run writes into: the one that is there, or a new one."""
     if found is None or mode == "overwrite":
         return store.prepare(path, plan)
-    store.tidy(found)
+    found.place.tidy()
     store.show_as(found, plan.config.plot.model_dump(exclude_none=True))
     for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
@@ -198,7 +206,8 @@ def measure_missing(
     plan: Plan, target: store.Store, client: Any | None, progress: Progress, failed: Failed = unnoted
 ) -> None:
     """Measure and write every shard that is not marked, pass by pass."""
-    missing = [store.pending(target, index) for index in range(target.passes)]
+    with target.place.told():
+        missing = [store.pending(target, index) for index in range(target.passes)]
     lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
     total = target.passes * target.n_frames
     progress.begin(total, total - sum(lengths))
@@ -215,14 +224,16 @@ def measure_missing(
         given: Arrays = {}
         if index:
             names = gathered(plan.recipe, plan.passes[index][0])
-            stored = target.variables()
-            measured = {name: np.asarray(stored[name][:]) for name in names}
+            with target.place.told():
+                stored = target.variables()
+                measured = {name: np.asarray(stored[name][:]) for name in names}
             given = series_positions(plan.recipe, plan.passes[index][0], measured, plan.sources.planned)
 
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        execute(plan, target, index, shards, part, client, Listener(progress.advance, progress.say, failed))
+        listener = Listener(progress.advance, progress.say, giving_up(target, failed))
+        execute(plan, target, index, shards, part, client, listener)
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
@@ -272,14 +283,15 @@ def estimated(plan: Plan, config: Config, found: store.Store | None = None, prog
 
 
 def _refuse_empty(plan: Plan) -> None:
-    """Look for one frame with a finite pixel: first in a few, then, if these are bad, in all."""
+    """Look for one frame with a finite pixel: first in the windows of a few, then, if these are bad, in all of all."""
     n = plan.n_frames
     few = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
     step = max(1, int(BLOCK_BYTES / (plan.shape[0] * plan.shape[1] * 8)))
     data = plan.frames["data"].variable
     for index in few:
-        if np.isfinite(data[index].to_numpy()).any():
-            return
+        for window in plan.windows:
+            if np.isfinite(data[index, window.y0 : window.y1, window.x0 : window.x1].to_numpy()).any():
+                return
     for start in range(0, n, step):
         if np.isfinite(data[start : start + step].to_numpy()).any():
             return

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 
 import tsogrid
+from tsogrid.config import Storage
 from tsogrid.engine.lock import holder
-from tsogrid.engine.store import Store, existing
+from tsogrid.engine.place import place_of
+from tsogrid.engine.store import Store, required
 from tsogrid.errors import StoreError
 
+NOTES = "progress/run.json"
 MOST_FAILURES = 1000  # that are noted one by one
 
 
@@ -52,11 +55,8 @@ class Course:
 
     def save(self) -> None:
         """Write the notes whole; that they cannot be written stops no run."""
-        path = self.store.path / "progress" / "run.json"
-        beside = path.with_name(f".run.{os.getpid()}.partial")
-        with suppress(OSError):
-            beside.write_text(json.dumps(self.content, indent=1))
-            beside.replace(path)
+        with suppress(*self.store.place.failures):
+            self.store.place.write(NOTES, json.dumps(self.content, indent=1).encode())
 
 
 @contextmanager
@@ -147,13 +147,15 @@ class Status:
     failed: list[dict[str, Any]]
 
 
-def status(path: str | Path) -> Status:
+def status(path: str | Path, storage: Storage | None = None) -> Status:
     """Tell from a store how far its run is.
 
     Parameters
     ----------
     path : path-like
         A store of `tsogrid.run`, finished or not.
+    storage : Storage, optional
+        How a bucket is reached.
 
     Returns
     -------
@@ -164,12 +166,11 @@ def status(path: str | Path) -> Status:
     StoreError
         There is no store, or its marks cannot be read.
     """
-    path = Path(path)
-    store = existing(path)
-    if store is None:
-        raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
+    store = required(place_of(path, storage))
     try:
         done = np.asarray(store.marks()[:]) != 0
+    except store.place.unreachable as error:
+        raise StoreError(f"{path}: its marks were not given by the server: {error}. Ask again.") from None
     except Exception as error:  # the codecs raise errors of many types
         raise StoreError(f"{path}: its marks cannot be read ({error}). `tsogrid run` finds and mends that.") from None
     course = _course(store)
@@ -177,7 +178,7 @@ def status(path: str | Path) -> Status:
     measured, total = int((done * lengths).sum()), store.passes * store.n_frames
     times = _times(store, done)
     rate, since = _rate(store, times, course.get("began"))
-    running = holder(path.resolve())
+    running = holder(store.place)
     return Status(
         store=str(path),
         state=_state(measured == total, running, course),
@@ -202,8 +203,8 @@ def status(path: str | Path) -> Status:
 
 
 def _course(store: Store) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        content = json.loads((store.path / "progress" / "run.json").read_text())
+    with suppress(ValueError, *store.place.failures):
+        content = json.loads(store.place.read(NOTES))
         if isinstance(content, dict):
             return content
     return {}

@@ -3,15 +3,13 @@
 The verbs in order: `prepare` lays the store out, `pending` says which shards are missing, `write` writes one and marks
 it, `verify` reads back what is marked, `open_result` gives the Dataset. A shard is a run of blocks: one chunk along time
 of every variable, written whole by one task, so no two writers meet in a chunk. A store appears under its name only when
-it is laid out (it is made beside and renamed), and a shard's mark is written after its chunks are on disk: whatever dies,
-what is marked is there.
+it is laid out, and a shard's mark is written after its chunks are on disk (`tsogrid.engine.place` says what that means in a
+folder and in a bucket): whatever dies, what is marked is there.
 """
 
 import asyncio
 import json
 import math
-import os
-import shutil
 import threading
 import warnings
 from collections.abc import Callable
@@ -21,26 +19,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
 import zarr.api.asynchronous
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from tsogrid import schema
+from tsogrid.config import Storage
 from tsogrid.engine.identity import identity_of
+from tsogrid.engine.layout import chunk_key, lay_out
 from tsogrid.engine.pipeline import Arrays
+from tsogrid.engine.place import ROOT, Place, place_of
 from tsogrid.engine.plan import Plan
-from tsogrid.errors import StoreError, TsogridWarning
+from tsogrid.errors import StoreError, TsogridWarning, WritingError
 
 MOST_SHARDS = 48
-TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
-# The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
-CODECS = (ZstdCodec(level=1), Crc32cCodec())
 _ALONE = threading.Lock()  # zarr has one configuration for all threads: the first to leave would take it from the others
-KEYS: Any = {"name": "default", "separator": "."}  # one flat folder a variable: fewer folders to make and to flush
 
 
 @dataclass(frozen=True)
@@ -49,17 +43,22 @@ class Store:
 
     Parameters
     ----------
-    path : Path
-        The folder.
+    place : Folder or Bucket
+        Where it lies.
     n_frames, block, shard, passes : int
         Frames in all, in a block and in a shard; passes over the series.
     """
 
-    path: Path
+    place: Place
     n_frames: int
     block: int
     shard: int
     passes: int
+
+    @property
+    def path(self) -> Path | str:
+        """The folder, or the URL."""
+        return self.place.path
 
     @property
     def n_shards(self) -> int:
@@ -80,11 +79,11 @@ class Store:
 
     def variables(self) -> dict[str, zarr.Array[Any]]:
         """The stored variables, to read."""
-        return dict(zarr.open_group(self.path, mode="r").arrays())
+        return dict(zarr.open_group(self.place.zarr(), mode="r", zarr_format=3).arrays())
 
     def marks(self, name: str = "done", mode: Any = "r") -> zarr.Array[Any]:
         """The marks, kept out of the consolidated metadata: readers of the result never look at them."""
-        return zarr.open_array(self.path / "progress" / name, mode=mode)
+        return zarr.open_array(self.place.zarr(), path=f"progress/{name}", mode=mode, zarr_format=3)
 
 
 def shard_length(plan: Plan, block: int) -> int:
@@ -97,37 +96,33 @@ def shard_length(plan: Plan, block: int) -> int:
     return block * max(1, min(blocks, int(SHARD_BYTES / (block * of_frame))))
 
 
-def existing(path: Path) -> Store | None:
-    """Find the store at a path; None where nothing stands."""
-    found = identity_of(path)
+def existing(where: str | Path | Place, storage: Storage | None = None) -> Store | None:
+    """Find the store at a place; None where nothing stands."""
+    place = place_of(where, storage)
+    found = identity_of(place)
     if found is None:
         return None
     layout = found["layout"]
-    return Store(path, layout["frames"], layout["block"], layout["shard"], layout["passes"])
+    return Store(place, layout["frames"], layout["block"], layout["shard"], layout["passes"])
 
 
-def _beside(path: Path, what: str) -> Path:
-    return path.parent / f".{path.name}.{what}"
-
-
-def recover(path: Path) -> None:
-    """Undo what a run left behind that died while it laid out a store; the caller holds the lock."""
-    old, making = _beside(path, "old"), _beside(path, "making")
-    if old.exists() and not path.exists():
-        old.rename(path)
-    for leftover in (old, making):
-        shutil.rmtree(leftover, ignore_errors=True)
+def required(where: str | Path | Place, storage: Storage | None = None) -> Store:
+    """Find the store at a place, or say that nothing stands there."""
+    store = existing(where, storage)
+    if store is None:
+        raise StoreError(f"{where}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
+    return store
 
 
 def prepare(
-    path: Path, plan: Plan, layout: tuple[int, int] | None = None, fill: Callable[[Store], None] | None = None
+    where: str | Path | Place, plan: Plan, layout: tuple[int, int] | None = None, fill: Callable[[Store], None] | None = None
 ) -> Store:
     """Lay out a store for a plan; what stood under its name is replaced in one step.
 
     Parameters
     ----------
-    path : Path
-        Where; its folder must exist.
+    where : path-like or place
+        Where; a folder that holds it must exist.
     plan : Plan
         What will be written, with its block size.
     layout : (int, int), optional
@@ -142,59 +137,23 @@ def prepare(
     Raises
     ------
     StoreError
-        The folder cannot be written, or the disk is full.
+        The place cannot be written, or the disk is full.
     """
     block, shard = layout or (plan.block, shard_length(plan, plan.block))
-    store = Store(path, plan.n_frames, block, shard, len(plan.passes))
-    making, old = _beside(path, "making"), _beside(path, "old")
+    place: Any = place_of(where)
+    store, making = Store(place, plan.n_frames, block, shard, len(plan.passes)), place.beside("making")
     try:
-        for leftover in (making, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        _lay_out(making, plan, store)
+        making.remove()
+        with making.staging() as target:
+            lay_out(target, plan, store.passes, block, shard)
         if fill is not None:
-            fill(replace(store, path=making))
-        _flush_tree(making)
-        if path.exists():
-            path.rename(old)
-        making.rename(path)
-        _flush(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(f"{path}: the store could not be made: {error}.") from None
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+            fill(replace(store, place=making))
+        place.become(making)
+    except place.failures as error:
+        with suppress(*place.failures):
+            place.recover()
+        raise StoreError(f"{place}: the store could not be made: {error}.") from None
     return store
-
-
-def _lay_out(path: Path, plan: Plan, store: Store) -> None:
-    template = plan.template()
-    sizes = plan.sizes
-    encoding: dict[str, dict[str, Any]] = {}
-    for variable in plan.variables():
-        shape = tuple(sizes[dim] for dim in variable.dims)
-        chunks = (store.shard, *shape[1:])
-        empty = da.empty(shape, chunks=chunks, dtype=variable.dtype)
-        template[variable.name] = (variable.dims, empty, schema.attributes(variable, plan.recipe.unit))
-        fill = {"_FillValue": np.nan} if np.dtype(variable.dtype).kind == "f" else {}
-        encoding[variable.name] = {"chunks": chunks, **fill}
-    for name in template.variables:
-        encoding.setdefault(str(name), {"chunks": template[name].shape or None})
-        encoding[str(name)] |= {"compressors": CODECS, "chunk_key_encoding": KEYS}
-    layout = {"frames": store.n_frames, "block": store.block, "shard": store.shard, "passes": store.passes}
-    template.attrs["layout"] = json.dumps(layout)
-    template.attrs["identity"] = json.dumps(plan.identity(), sort_keys=True)
-    with zarr.config.set({"array.write_empty_chunks": True}), warnings.catch_warnings():
-        # Consolidated metadata is read by every zarr library that is in use; only its place in the standard is open.
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        template.to_zarr(path, mode="w", compute=False, encoding=encoding, zarr_format=3, consolidated=True)
-        progress = zarr.open_group(path, mode="r+").create_group("progress")
-        shape = (store.passes, store.n_shards)
-        progress.create_array("done", shape=shape, chunks=(1, 1), dtype="uint8", chunk_key_encoding=KEYS)
-        shape, chunks = (store.passes, store.n_blocks, len(TIMINGS)), (1, store.shard // store.block, len(TIMINGS))
-        timings = progress.create_array(
-            "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
-        )
-        timings.attrs["columns"] = list(TIMINGS)
 
 
 def pending(store: Store, index: int) -> list[int]:
@@ -245,73 +204,42 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
         raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
     try:
         values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
-        with _ALONE, zarr.config.set({"array.write_empty_chunks": True}), ThreadPoolExecutor(1) as pool:
-            # A thread of its own: a notebook's has an event loop already.
-            pool.submit(asyncio.run, _write_chunks(store.path, slice(start, stop), values)).result()
-        chunks = [chunk_path(store.path / name, shard, array.ndim) for name, array in values.items()]
-        _flush_all([*chunks, *(chunk.parent for chunk in chunks)])
+        with (
+            store.place.staging() as target,
+            _ALONE,
+            zarr.config.set({"array.write_empty_chunks": True}),
+            ThreadPoolExecutor(1) as pool,  # a thread of its own: a notebook's has an event loop already
+        ):
+            pool.submit(asyncio.run, _write_chunks(target, slice(start, stop), values)).result()
+        store.place.flush([chunk_key(name, shard, array.ndim) for name, array in values.items()])
         if timings is not None:
-            with suppress(FileNotFoundError):  # a store of an older version
+            # A record, that may be damaged or (in a store of an older version) missing: it stops no work.
+            with suppress(Exception):
                 first = start // store.block
                 store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
         store.marks("done", "r+")[index, shard] = 1
-        mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
-        _flush_all([mark, mark.parent])
-    except OSError as error:
-        raise StoreError(
+        store.place.flush([f"progress/done/c.{index}.{shard}"])
+    except store.place.failures as error:
+        raise WritingError(
             f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
         ) from None
     return shard
 
 
-async def _write_chunks(path: Path, frames: slice, values: Arrays) -> None:
+async def _write_chunks(target: Any, frames: slice, values: Arrays) -> None:
     """Write one chunk of every variable, all at once: one by one, zarr spends most of the time on handing over."""
-    group = await zarr.api.asynchronous.open_group(path, mode="r+")
+    group = await zarr.api.asynchronous.open_group(target, mode="r+", zarr_format=3)
     arrays: list[Any] = [await group.getitem(name) for name in values]
     await asyncio.gather(*(array.setitem(frames, new) for array, new in zip(arrays, values.values(), strict=True)))
 
 
-def chunk_path(folder: Path, shard: int, ndim: int) -> Path:
-    """The file of a shard's chunk of a variable."""
-    return folder / ".".join(["c", str(shard), *["0"] * (ndim - 1)])
-
-
-def _flush_all(paths: list[Path]) -> None:
-    """Flush many files and folders; together, the disk joins them into few writes."""
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(_flush, paths))
-
-
-def _flush(path: Path) -> None:
-    """Force a file, or the names in a folder, onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _flush_tree(path: Path) -> None:
-    _flush_all([path, *path.rglob("*")])
-
-
-def tidy(store: Store) -> None:
-    """Remove the half-written files that a killed run left in a store; the caller holds its lock."""
-    for leftover in store.path.rglob("*.partial"):
-        leftover.unlink(missing_ok=True)
-
-
 def show_as(store: Store, attributes: dict[str, Any]) -> None:
     """Put attributes that decide no number, such as what plots take off the times, into a store that is there."""
-    path = store.path / "zarr.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(store.place.read(ROOT))
     if attributes.items() <= content["attributes"].items():
         return
     content["attributes"] |= attributes
-    part = path.with_name("zarr.json.part")
-    part.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    _flush(part)
-    part.replace(path)
+    store.place.write(ROOT, json.dumps(content, indent=2).encode())
 
 
 def verify(store: Store, plan: Plan) -> list[str]:
@@ -329,45 +257,69 @@ def verify(store: Store, plan: Plan) -> list[str]:
     list of str
         What was found missing or damaged, one line a chunk; empty if all is well.
     """
-    done = _readable_marks(store)
-    damaged: dict[int, list[str]] = {}
+    done, there = _readable_marks(store), store.place.names()
     arrays = store.variables()
     written = [{variable.name for variable in plan.variables(index)} for index in range(store.passes)]
-    for shard in (int(index) for index in np.flatnonzero(done.any(axis=0))):
+    chunks = [
+        (int(shard), name)
+        for shard in np.flatnonzero(done.any(axis=0))
+        for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard]))))
+    ]
+
+    def wrong(chunk: tuple[int, str]) -> str | None:
+        shard, name = chunk
         start, stop = store.bounds(shard)
-        for name in sorted(set().union(*(written[index] for index in np.flatnonzero(done[:, shard])))):
-            array = arrays[name]
-            chunk = chunk_path(store.path / name, shard, array.ndim)
-            try:
-                if not chunk.exists():
-                    raise FileNotFoundError("missing")
-                array[start:stop]
-            except Exception as error:  # the codecs raise errors of many types
-                damaged.setdefault(shard, []).append(f"{name} frames {start} … {stop - 1}: {error}")
-    for shard in damaged:
+        if chunk_key(name, shard, arrays[name].ndim) not in there:
+            return f"{name} frames {start} … {stop - 1}: missing"
+        found = unreadable(store.place, arrays[name], slice(start, stop))
+        return None if found is None else f"{name} frames {start} … {stop - 1}: {found}"
+
+    with ThreadPoolExecutor(store.place.at_once) as pool:
+        lines = list(pool.map(wrong, chunks))
+    for shard in sorted({shard for (shard, _), line in zip(chunks, lines, strict=True) if line is not None}):
         store.marks("done", "r+")[:, shard] = 0
-    return [line for lines in damaged.values() for line in lines]
+    return [line for line in lines if line is not None]
+
+
+def unreadable(place: Place, array: zarr.Array[Any], where: Any) -> str | None:
+    """Say what is wrong with a part of an array; None if it can be read.
+
+    Raises
+    ------
+    StoreError
+        A server did not give it: that says nothing of what it keeps.
+    """
+    try:
+        array[where]
+    except place.unreachable as error:
+        raise StoreError(
+            f"{place}: what is stored could not be read back: {error}. Nothing was changed; run again."
+        ) from None
+    except Exception as error:  # the codecs raise errors of many types
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
 
 
 def _readable_marks(store: Store) -> np.ndarray:
     """The marks; one that cannot be read is taken off."""
     marks = store.marks("done", "r+")
-    for index in range(store.passes):
-        for shard in range(store.n_shards):
-            try:
-                marks[index, shard]
-            except Exception:  # the codecs raise errors of many types
-                marks[index, shard] = 0
+    with suppress(Exception):  # the codecs raise errors of many types
+        return np.asarray(marks[:])
+    for index, shard in np.ndindex(store.passes, store.n_shards):
+        if unreadable(store.place, marks, (index, shard)) is not None:
+            marks[index, shard] = 0
     return np.asarray(marks[:])
 
 
-def open_result(path: str | Path) -> xr.Dataset:
+def open_result(path: str | Path | Place, storage: Storage | dict[str, Any] | None = None) -> xr.Dataset:
     """Open a result.
 
     Parameters
     ----------
-    path : path-like
-        A store made by `tsogrid.run`.
+    path : path-like or str
+        A store made by `tsogrid.run`: a folder, or ``s3://bucket/name``.
+    storage : Storage or dict, optional
+        How a bucket is reached, as ``output.storage``.
 
     Returns
     -------
@@ -379,11 +331,10 @@ def open_result(path: str | Path) -> xr.Dataset:
     StoreError
         There is no tsogrid store.
     """
-    path = Path(path)
-    store = existing(path)
-    if store is None:
-        raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
-    missing = len(pending(store, store.passes - 1))
+    place = place_of(path, Storage(**storage) if isinstance(storage, dict) else storage)
+    store = required(place)
+    with place.told():
+        missing = len(pending(store, store.passes - 1))
     if missing:
         warnings.warn(
             f"{path}: {missing} of {store.n_shards} shards are not measured yet and read as NaN; "
@@ -391,4 +342,7 @@ def open_result(path: str | Path) -> xr.Dataset:
             TsogridWarning,
             stacklevel=2,
         )
-    return xr.open_zarr(path, consolidated=True)
+    with place.told():
+        result = xr.open_zarr(place.zarr(), consolidated=True)
+    result.encoding["source"] = str(path)
+    return result

@@ -4,6 +4,7 @@ Chunks end in a checksum, so a flipped bit and a cut file are found. What is dam
 measures again.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import numpy as np
 import zarr
 
 from tsogrid import schema
-from tsogrid.engine.store import Store, existing
-from tsogrid.errors import StoreError
+from tsogrid.config import Storage
+from tsogrid.engine.layout import chunk_key
+from tsogrid.engine.place import place_of
+from tsogrid.engine.store import required, unreadable
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,15 @@ class Verified:
     damaged: list[str]
 
 
-def verified(path: str | Path) -> Verified:
+def verified(path: str | Path, storage: Storage | None = None) -> Verified:
     """Read back what a store holds.
 
     Parameters
     ----------
     path : path-like
         A store of `tsogrid.run`, finished or not.
+    storage : Storage, optional
+        How a bucket is reached.
 
     Returns
     -------
@@ -54,48 +59,31 @@ def verified(path: str | Path) -> Verified:
     Raises
     ------
     StoreError
-        There is no store.
+        There is no store, or a server does not give it.
     """
-    store = existing(Path(path))
-    if store is None:
-        raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
-    marks = store.marks()
-    done, damaged, count = np.zeros((store.passes, store.n_shards), bool), [], 0
+    store = required(place_of(path, storage))
+    marks, there = store.marks(), store.place.names()
+    done, damaged = np.zeros((store.passes, store.n_shards), bool), []
     for index, shard in np.ndindex(*done.shape):
-        try:
-            done[index, shard] = bool(marks[index, shard])
-        except Exception as error:  # the codecs raise errors of many types
-            damaged.append(f"the mark of shard {shard}, pass {index}: {error}")
+        wrong = unreadable(store.place, marks, (index, shard))
+        done[index, shard] = wrong is None and bool(marks[index, shard])
+        damaged += [f"the mark of shard {shard}, pass {index}: {wrong}"] if wrong else []
     arrays = store.variables()
+    parts: list[tuple[str, zarr.Array[Any], Any, str | None]] = []  # what to call it, and the key that must be there
     for shard in (int(number) for number in np.flatnonzero(done.any(axis=0))):
         start, stop = store.bounds(shard)
         for name in sorted(arrays.keys() & schema.BY_NAME.keys()):
-            chunk = _chunk(store, arrays[name], name, shard)
+            key = chunk_key(name, shard, arrays[name].ndim)
             # Of a shard that only an earlier pass has written, nobody knows here which chunks should be there.
-            if not chunk.exists() and not done[-1, shard]:
-                continue
-            count += 1
-            wrong = _wrong(chunk, arrays[name], slice(start, stop))
-            damaged += [f"{name} frames {start} … {stop - 1}: {wrong}"] if wrong else []
-    for name in sorted(arrays.keys() - schema.BY_NAME.keys()):
-        count += 1
-        wrong = _wrong(None, arrays[name], ...)
-        damaged += [f"{name}: {wrong}"] if wrong else []
-    return Verified(str(path), done.size, int(done.sum()), count, damaged)
+            if key in there or done[-1, shard]:
+                parts.append((f"{name} frames {start} … {stop - 1}", arrays[name], slice(start, stop), key))
+    parts += [(name, arrays[name], ..., None) for name in sorted(arrays.keys() - schema.BY_NAME.keys())]
 
+    def line(part: tuple[str, zarr.Array[Any], Any, str | None]) -> str | None:
+        name, array, where, key = part
+        wrong = "missing" if key is not None and key not in there else unreadable(store.place, array, where)
+        return f"{name}: {wrong}" if wrong else None
 
-def _chunk(store: Store, array: zarr.Array[Any], name: str, shard: int) -> Path:
-    """The file of a shard's chunk of a variable."""
-    key = array.metadata.encode_chunk_key((shard, *[0] * (array.ndim - 1)))
-    return store.path / name / key
-
-
-def _wrong(chunk: Path | None, array: zarr.Array[Any], where: Any) -> str | None:
-    """Say what is wrong with a part of an array; None if it can be read."""
-    if chunk is not None and not chunk.exists():
-        return "missing"
-    try:
-        array[where]
-    except Exception as error:  # the codecs raise errors of many types
-        return " ".join(str(error).split()) or type(error).__name__
-    return None
+    with ThreadPoolExecutor(store.place.at_once) as pool:
+        damaged += [found for found in pool.map(line, parts) if found is not None]
+    return Verified(str(path), done.size, int(done.sum()), len(parts), damaged)

@@ -17,7 +17,7 @@ class TsogridBackend(BackendEntrypoint):
     """Opens FITS frames; it claims by itself only the names of time-series products of the JWST."""
 
     description = "Open time-series image FITS files with tsogrid"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "error", "extension", "reader", "time_stamp")
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "error", "extension", "reader", "storage", "time_stamp")
 
     def open_dataset(
         self,
@@ -27,10 +27,12 @@ class TsogridBackend(BackendEntrypoint):
         error: str = "auto",
         extension: int | str | None = None,
         reader: str = "auto",
+        storage: dict[str, Any] | None = None,
         time_stamp: str = "auto",
     ) -> xr.Dataset:
         """Open a file, a folder, a pattern or a list of files; see `tsogrid.open_frames`."""
-        frames = open_frames(filename_or_obj, error=error, extension=extension, reader=reader, time_stamp=time_stamp)
+        reading = {"error": error, "extension": extension, "reader": reader, "time_stamp": time_stamp}
+        frames = open_frames(filename_or_obj, **reading, storage=storage or {})
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
         return frames.drop_vars([name for name in dropped if name in frames.variables])
 

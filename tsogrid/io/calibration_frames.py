@@ -7,21 +7,23 @@ import glob
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
-from tsogrid.config import InputConfig, Master
+from tsogrid.config import InputConfig, Master, Storage
 from tsogrid.errors import ConfigError, InputError
 from tsogrid.io.cards import first_number, first_value
 from tsogrid.io.files import resolve
-from tsogrid.io.fits import FitsFile, Image, Unit, scan
+from tsogrid.io.fits import FitsFile, Image, Unit
 from tsogrid.io.ground import plane_of, science_unit
 from tsogrid.io.instruments import ATTRIBUTES
 from tsogrid.io.lazy import FrameArray, make_runs
+from tsogrid.io.remote_names import base_name, is_remote
+from tsogrid.io.scanning import scan_all, without_secrets
 from tsogrid.io.times import EXPOSURE_KEYS
 
 _ERRORS = ("ERR", "UNCERT", "ERROR", "SIGMA")
@@ -37,13 +39,17 @@ class CalibrationFile:
     path : str
         Where.
     identity : tuple
-        Name, size, hash of the headers, and the time of its last change.
+        Name, size, hash of the headers, and the time of its last change (of a remote file: its version).
     images : dict of Image
         ``SCI``, and ``ERR`` and ``MASK`` where there are.
     exposure : float or None
         Seconds.
     filter : str or None
         As the header names it.
+    storage : Storage
+        How it is reached, if it is remote.
+    version : int
+        Of a remote file, see `FitsFile`.
     """
 
     path: str
@@ -51,10 +57,12 @@ class CalibrationFile:
     images: dict[str, Image]
     exposure: float | None
     filter: str | None
+    storage: Storage = field(default_factory=Storage)
+    version: int = 0
 
     @property
     def name(self) -> str:
-        return Path(self.path).name
+        return base_name(self.path)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,6 +79,8 @@ class CalibrationFile:
             make_runs(one, one + row),
             (1, *found.shape[1:]),
             np.float64,
+            self.storage,
+            np.array([self.version]),
         )
         return np.asarray(array.read((0, rows, columns)), np.float64)
 
@@ -80,6 +90,8 @@ def is_raw(master: Master) -> bool:
     if master.raw is not None:
         return master.raw
     first = os.path.expanduser(master.files[0])
+    if is_remote(first):
+        return len(master.files) > 1 or glob.has_magic(first) or first.endswith("/")
     return len(master.files) > 1 or os.path.isdir(first) or (glob.has_magic(first) and not os.path.lexists(first))
 
 
@@ -105,10 +117,11 @@ def calibration_files(master: Master, config: InputConfig, what: str) -> list[Ca
         Files that are missing or unreadable.
     """
     try:
-        paths = resolve(master.files)
+        paths = resolve(master.files, storage=config.storage)
     except InputError as error:
         raise InputError(f"calibrate.{what}: {error}") from None
-    return [_calibration_file(scan(path), config, what) for path in paths]
+    with without_secrets(paths):
+        return [_calibration_file(file, config, what) for file in scan_all(paths, config.storage)]
 
 
 def _calibration_file(file: FitsFile, config: InputConfig, what: str) -> CalibrationFile:
@@ -125,7 +138,7 @@ def _calibration_file(file: FitsFile, config: InputConfig, what: str) -> Calibra
     exposure = first_number(headers, *EXPOSURE_KEYS)
     name = first_value(headers, *ATTRIBUTES["filter"])
     try:
-        changed = os.stat(file.path).st_mtime_ns
+        changed = file.version if is_remote(file.path) else os.stat(file.path).st_mtime_ns
     except OSError as error:
         raise InputError(f"calibrate.{what}: {file.path}: cannot be read ({error.strerror})") from None
     return CalibrationFile(
@@ -134,6 +147,8 @@ def _calibration_file(file: FitsFile, config: InputConfig, what: str) -> Calibra
         images,
         None if exposure is None else float(exposure),
         None if name is None else str(name).strip(),
+        file.storage,
+        file.version,
     )
 
 

@@ -8,21 +8,24 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
+from tsogrid.config import Storage
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards
 from tsogrid.io.packed import Unpacked, packing
+from tsogrid.io.remote_file import RemoteFile
+from tsogrid.io.remote_names import base_name, is_remote, shown
 
 BLOCK = 2880
 FIRST_READ = 5 * BLOCK  # holds the primary header of most files: one system call
 PIXEL_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _TABLE_DTYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _END = re.compile(rb"END {77}")
+_KEPT_TABLES = ("INT_TIMES",)  # of remote files: fetched with the headers, side by side for many files
 _COMPRESSED = {b"PK": "zip", b"\x1f\x9d": "compress"}
 
 
@@ -64,6 +67,7 @@ class Unit:
     offset: int
     nbytes: int
     index: int
+    content: bytes | None = None  # of a table that was fetched with its header
 
     @property
     def name(self) -> str:
@@ -95,10 +99,16 @@ class FitsFile:
     hash: str
     units: list[Unit] = field(default_factory=list)
     packing: str | None = None  # gzip, bzip2 or xz if the file is packed as a whole
+    storage: Storage = field(default_factory=Storage)  # how it is reached, if it is remote
+    version: int = 0  # of a remote file: what its server says of it (ETag, size)
 
     @property
     def name(self) -> str:
-        return Path(self.path).name
+        return base_name(self.path)
+
+    def open(self) -> "Source":
+        """Open it again for reading by byte ranges."""
+        return open_source(self.path, self.storage, self.version)
 
     @property
     def primary(self) -> Cards:
@@ -149,8 +159,10 @@ class FitsFile:
         """
         if not unit.nbytes:
             return None
-        with open_source(self.path) as descriptor:
-            data = descriptor.read(unit.offset, unit.nbytes)
+        data = unit.content
+        if data is None:
+            with self.open() as source:
+                data = source.read(unit.offset, unit.nbytes)
         dtype = _row_dtype(unit.header)
         if dtype is not None:
             return np.frombuffer(data, dtype, count=int(unit.header["NAXIS2"]))
@@ -184,6 +196,8 @@ def _ramp_hint(axes: tuple[int, ...]) -> str:
 class open_checked:  # noqa: N801 (used as a function, like open)
     """Open a file for reading by byte ranges; every failure is an `InputError` that names the file."""
 
+    more = 20 * BLOCK  # bytes by which the read of a long header goes on
+
     def __init__(self, path: str) -> None:
         self.path = path
         try:
@@ -212,6 +226,10 @@ class open_checked:  # noqa: N801 (used as a function, like open)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from None
 
+    def read_many(self, offsets: np.ndarray, length: int) -> bytes:
+        """Read pieces of one length, one after the other."""
+        return b"".join(self.read(offset, length) for offset in offsets.tolist())
+
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` from `offset` on; a file that ends before is an error."""
         done = 0
@@ -228,9 +246,22 @@ class open_checked:  # noqa: N801 (used as a function, like open)
             done += got
 
 
-def open_source(path: str) -> "open_checked | Unpacked":
-    """Open a file for reading by byte ranges, one that is packed by unpacking it."""
-    file = open_checked(path)
+Source = open_checked | Unpacked | RemoteFile
+
+
+def open_source(path: str, storage: Storage | None = None, version: int = 0) -> Source:
+    """Open a file for reading by byte ranges, one that is packed by unpacking it.
+
+    Parameters
+    ----------
+    path : str
+        A local path, or a URL.
+    storage : Storage, optional
+        How a remote file is reached.
+    version : int
+        What a remote file was when it was opened first; 0: not known.
+    """
+    file = RemoteFile(path, storage or Storage(), version) if is_remote(path) else open_checked(path)
     try:
         if packing(file.read(0, 8)) is None:
             return file
@@ -239,10 +270,10 @@ def open_source(path: str) -> "open_checked | Unpacked":
         file.__exit__()
         raise
     file.__exit__()
-    return Unpacked(path, content)
+    return Unpacked(shown(path), content, getattr(file, "version", 0))
 
 
-def _read_header(file: "open_checked | Unpacked", offset: int, chunk: int, what: str) -> bytes:
+def _read_header(file: Source, offset: int, chunk: int, what: str) -> bytes:
     raw = b""
     while True:
         piece = file.read(offset + len(raw), chunk)
@@ -256,7 +287,7 @@ def _read_header(file: "open_checked | Unpacked", offset: int, chunk: int, what:
                 f"{file.path}: truncated FITS file: {what} has no END card before the file ends at byte "
                 f"{offset + len(raw)}; copy or download it again"
             )
-        chunk = max(chunk, 20 * BLOCK)
+        chunk = max(chunk, file.more)
 
 
 def _data_size(header: Cards) -> int:
@@ -270,13 +301,15 @@ def _data_size(header: Cards) -> int:
     return abs(int(header["BITPIX"])) // 8 * groups * (count + extra)
 
 
-def scan(path: str) -> FitsFile:
+def scan(path: str, storage: Storage | None = None) -> FitsFile:
     """Read the headers of a FITS file.
 
     Parameters
     ----------
     path : str
-        The file.
+        The file, or its URL.
+    storage : Storage, optional
+        How a remote file is reached.
 
     Returns
     -------
@@ -288,15 +321,16 @@ def scan(path: str) -> FitsFile:
     InputError
         The file is missing, unreadable, damaged, not FITS, or shorter than its headers say.
     """
-    with open_source(path) as file:
+    name = shown(path)
+    with open_source(path, storage) as file:
         try:
             size = file.size
             start = file.read(0, FIRST_READ)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+            raise InputError(f"{name}: cannot be read ({error.strerror})") from None
         if not start.startswith(b"SIMPLE  ="):
-            raise InputError(f"{path}: expected a FITS file, found {_what_it_is(start)}")
-        result = FitsFile(path, size, "")
+            raise InputError(f"{name}: expected a FITS file, found {_what_it_is(start)}")
+        result = FitsFile(path, size, "", storage=storage or Storage(), version=getattr(file, "version", 0))
         if isinstance(file, Unpacked):
             result.packing, result.size = file.kind, file.packed_size
         digest = hashlib.sha256()
@@ -311,17 +345,20 @@ def scan(path: str) -> FitsFile:
                 nbytes = _data_size(header)
                 known = int(header["BITPIX"]) in PIXEL_DTYPES
             except (KeyError, ValueError, TypeError) as error:
-                raise InputError(f"{path}: header {index} is not valid FITS ({error})") from None
+                raise InputError(f"{name}: header {index} is not valid FITS ({error})") from None
             if not known:
-                raise InputError(f"{path}: header {index} is not valid FITS (BITPIX = {header['BITPIX']})")
+                raise InputError(f"{name}: header {index} is not valid FITS (BITPIX = {header['BITPIX']})")
             digest.update(raw)
             offset += len(raw)
             if offset + nbytes > size:
                 raise InputError(
-                    f"{path}: truncated FITS file: expected {offset + nbytes} bytes up to the data of extension "
+                    f"{name}: truncated FITS file: expected {offset + nbytes} bytes up to the data of extension "
                     f"{index}, found {size}; copy or download it again"
                 )
-            result.units.append(Unit(header, offset, nbytes, index))
+            unit = Unit(header, offset, nbytes, index)
+            if isinstance(file, RemoteFile) and unit.name in _KEPT_TABLES:
+                unit.content = file.read(offset, nbytes)
+            result.units.append(unit)
             offset += -(-nbytes // BLOCK) * BLOCK
     result.hash = digest.hexdigest()[:16]
     return result

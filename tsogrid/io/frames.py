@@ -7,6 +7,7 @@ only) by the reader that knows them and assembled in the order of time.
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import xarray as xr
@@ -21,7 +22,9 @@ from tsogrid.io.files import resolve
 from tsogrid.io.fits import FitsFile, scan
 from tsogrid.io.ground import GroundReader
 from tsogrid.io.jwst import JWSTReader, is_jwst
-from tsogrid.io.series import assemble
+from tsogrid.io.remote_names import base_name, is_remote
+from tsogrid.io.scanning import scan_all, without_secrets
+from tsogrid.io.series import FileFrames, assemble
 from tsogrid.io.target_pixels import TargetPixelReader, is_target_pixels
 
 Reader = JWSTReader | TargetPixelReader | GroundReader
@@ -41,10 +44,12 @@ def open_frames(source: Any, **overrides: Any) -> xr.Dataset:
     Parameters
     ----------
     source : InputConfig, path, array, xarray.Dataset, or list
-        The ``input`` section of a configuration; a file, a folder, a glob pattern or a list of these; a 2-D (y, x) or 3-D
+        The ``input`` section of a configuration; a file, a folder, a glob pattern or a list of these, URLs (``s3://``,
+        ``gs://``, ``https://``) among them; a 2-D (y, x) or 3-D
         (time, y, x) numpy or dask array or a list of these; a Dataset with ``data[, error, dq]``.
     **overrides
-        Fields of `InputConfig`, for example ``error="err"``, ``exclude=["*dark*"]``, ``time_stamp="mid"``.
+        Fields of `InputConfig`, for example ``error="err"``, ``exclude=["*dark*"]``, ``time_stamp="mid"``,
+        ``storage={"anon": True}``.
 
     Returns
     -------
@@ -114,25 +119,42 @@ def _kind(file: FitsFile, config: InputConfig) -> str:
 
 
 def _from_files(names: list[str], config: InputConfig) -> xr.Dataset:
-    paths = resolve(names, config.exclude)
-    with warnings.catch_warnings():
+    paths = resolve(names, config.exclude, config.storage)
+    with warnings.catch_warnings(), without_secrets(paths):
         # Headers of cameras seldom keep to the standard in full; what cannot be read counts as missing.
         warnings.simplefilter("ignore", AstropyWarning)
         reader: Reader | None = None
-        for path in paths:
-            file = scan(path)
+        first: FitsFile | None = None
+        for file in scan_all(paths, config.storage):
             kind = _kind(file, config)
             if reader is None:
-                reader = READERS[kind](config)
+                reader, first = READERS[kind](config), file
             elif reader.name != kind:
                 raise InputError(
-                    f"{path}: expected a file of the kind {reader.name} as {os.path.basename(paths[0])}, found one of the "
+                    f"{file.path}: expected a file of the kind {reader.name} as {base_name(paths[0])}, found one of the "
                     f"kind {kind}: measure them apart"
                 )
             reader.add(file)
+            reader.parts[-1].version = file.version
         assert reader is not None
+        assert first is not None
         parts, notes = reader.finish()
-        frames, more = assemble(parts, config, reader.describe, reader.name)
-    for note in (*notes, *more):
+        frames, more = assemble(parts, config, partial(_described, reader, first), reader.name)
+    for note in (*notes, *_fetched_whole(parts), *more):
         warnings.warn(note, TsogridWarning, stacklevel=3)
     return frames
+
+
+def _fetched_whole(parts: list[FileFrames]) -> list[str]:
+    packed = [part for part in parts if is_remote(part.path) and part.images["SCI"].pixels.is_packed]
+    if not packed:
+        return []
+    return [
+        f"{len(packed)} of {len(parts)} files are remote and packed, {packed[0].name} is one: they have no byte ranges, and "
+        "each is fetched whole whatever is wanted of it; copy them to this machine if they are large"
+    ]
+
+
+def _described(reader: Reader, first: FitsFile, path: str) -> dict[str, Any]:
+    """Give the attributes that the file of the first frame tells; it is the first that was scanned, as a rule."""
+    return reader.describe(first if path == first.path else scan(path, first.storage))

@@ -11,7 +11,7 @@ from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards, first_number, first_value
 from tsogrid.io.cubes import is_slope, plane_times
-from tsogrid.io.fits import FitsFile, Image, Unit, scan
+from tsogrid.io.fits import FitsFile, Image, Unit
 from tsogrid.io.instruments import ATTRIBUTES, attributes, first_celestial_wcs
 from tsogrid.io.mid_times import mid_times, start_times
 from tsogrid.io.observer import Observed, observe
@@ -227,9 +227,8 @@ class GroundReader:
             part.mjd_utc[:] = time + step.seconds / DAY
             part.origin = f"{key} and the number of the integration (timing: {self.config.timing})"
 
-    def describe(self, path: str) -> dict[str, Any]:
+    def describe(self, file: FitsFile) -> dict[str, Any]:
         """Give the attributes that a file tells."""
-        file = scan(path)
         unit = science_unit(file, self.config.extension)
         headers = self._headers(file, unit)
         sections = sections_text(headers)

@@ -12,7 +12,7 @@ import numpy as np
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.io.cards import first_value
-from tsogrid.io.fits import FitsFile, Unit, scan
+from tsogrid.io.fits import FitsFile, Unit
 from tsogrid.io.ground import science_unit
 from tsogrid.io.instruments import attributes, first_celestial_wcs, is_spectral
 from tsogrid.io.series import FileFrames, header_number, integration_seconds, require_alike, require_shape
@@ -117,9 +117,8 @@ class JWSTReader:
         of = f" of {max(totals)}" if totals else ""
         return [f"{several} {', '.join(missing)}{of} of the exposure {verb} not among the files; the rest is read"]
 
-    def describe(self, path: str) -> dict[str, Any]:
+    def describe(self, file: FitsFile) -> dict[str, Any]:
         """Give the attributes that a file tells."""
-        file = scan(path)
         unit = science_unit(file, self.config.extension or "SCI")
         return attributes([unit.header, file.primary], file.image(unit).shape[1:])
 

@@ -15,7 +15,10 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from tsogrid.config import Storage
 from tsogrid.io.fits import PixelFormat, open_checked, open_source
+from tsogrid.io.remote_names import is_remote
+from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
 PAGE = 4096  # a gap of less than this between two wanted ranges costs less to read than to skip
@@ -46,7 +49,7 @@ class FrameArray(BackendArray):
     Parameters
     ----------
     paths : list of str
-        Absolute paths.
+        Absolute paths, or URLs.
     offsets : array of int64, (files,)
         Byte offset of the first pixel of each file's image.
     formats : list of PixelFormat, one a file
@@ -57,6 +60,10 @@ class FrameArray(BackendArray):
         Frames, ny, nx.
     dtype : numpy dtype
         float32 or float64 (scaled values, BLANK as NaN), or uint32 (bits).
+    storage : Storage, optional
+        How remote files are reached.
+    versions : array of int64, (files,), optional
+        What remote files were when their headers were read.
     """
 
     def __init__(
@@ -67,8 +74,12 @@ class FrameArray(BackendArray):
         runs: Runs,
         shape: tuple[int, int, int],
         dtype: Any,
+        storage: Storage | None = None,
+        versions: np.ndarray | None = None,
     ) -> None:
         self.paths = paths
+        self.storage = storage
+        self.versions = versions if any(map(is_remote, paths)) else None
         self.offsets = offsets
         kinds = list(dict.fromkeys(formats))
         self.formats = kinds
@@ -81,7 +92,8 @@ class FrameArray(BackendArray):
         return _index(self, key)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return (type(self).__name__, self.paths, self.offsets, self.formats, *self.runs, self.shape, str(self.dtype))
+        files = (self.paths, self.versions, self.offsets, self.formats)
+        return (type(self).__name__, *files, *self.runs, self.shape, str(self.dtype))
 
     def read(self, key: tuple[Any, ...]) -> np.ndarray:
         """Read the outer product of three indexers (integer, slice or 1-D array of integers each)."""
@@ -111,20 +123,44 @@ class FrameArray(BackendArray):
         row = self.runs.row[run] + frames - self.runs.start[run]
         bands = list(_stretches(rows))
         scratch = np.empty(PIECE, np.uint8)
+        remote: list[Box] = []
         for first, last in _blocks_of(file):
             index = int(file[first])
+            if self._is_in_ranges(index):
+                remote += [
+                    self._box(index, out[first + a : first + b, top:bottom], int(row[first + a]), int(rows[top]), left)
+                    for a, b in _stretches(row[first:last])
+                    for top, bottom in bands
+                ]
+                continue
             with self._open(index, scratch) as reader:
                 for a, b in _stretches(row[first:last]):
                     for top, bottom in bands:
                         reader.read(out[first + a : first + b, top:bottom], int(row[first + a]), int(rows[top]), left)
+        for boxes in batches(remote):
+            found = fetch_pieces([box.pieces() for box in boxes], self.storage or Storage())
+            for box, stored in zip(boxes, found, strict=True):
+                decode(stored.view(box.pixels.dtype).reshape(box.out.shape), box.pixels, box.out)
+
+    def _is_in_ranges(self, index: int) -> bool:
+        """Whether the pixels of a file are ranges of a remote one; packed files are fetched whole."""
+        return is_remote(self.paths[index]) and not self.formats[self.format_index[index]].is_packed
+
+    def _version(self, index: int) -> int:
+        return 0 if self.versions is None else int(self.versions[index])
+
+    def _box(self, index: int, out: np.ndarray, frame: int, top: int, left: int) -> Box:
+        pixels = self.formats[self.format_index[index]]
+        where = (self.paths[index], self._version(index), int(self.offsets[index]), pixels)
+        return Box(out, *where, (self.shape[1], self.shape[2]), frame, top, left)
 
     @contextmanager
     def _open(self, index: int, scratch: np.ndarray) -> "Iterator[_Reader | TileReader]":
         path, offset, pixels = self.paths[index], int(self.offsets[index]), self.formats[self.format_index[index]]
         if pixels.extension is not None:
-            yield TileReader(path, pixels.extension, offset)
+            yield TileReader(path, pixels.extension, offset, self.storage, self._version(index))
             return
-        with open_source(path) if pixels.packed else open_checked(path) as source:
+        with open_source(path, self.storage, self._version(index)) if pixels.packed else open_checked(path) as source:
             yield _Reader(source.read_into, offset, pixels, self.shape[1:], scratch)
 
 

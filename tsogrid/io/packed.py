@@ -10,6 +10,8 @@ import lzma
 import zlib
 from collections.abc import Callable
 
+import numpy as np
+
 from tsogrid.errors import InputError
 
 Unpack = Callable[[bytes], bytes]
@@ -34,8 +36,11 @@ class Unpacked:
         The file is damaged or cut short.
     """
 
-    def __init__(self, path: str, packed: bytes) -> None:
+    more = 20 * 2880  # bytes by which the read of a long header goes on
+
+    def __init__(self, path: str, packed: bytes, version: int = 0) -> None:
         self.path = path
+        self.version = version
         self.packed_size = len(packed)
         name, unpack = next(kind for magic, kind in _KINDS.items() if packed.startswith(magic))
         self.kind = name
@@ -57,6 +62,10 @@ class Unpacked:
     def read(self, offset: int, count: int) -> bytes:
         """Read up to `count` bytes; fewer at the end of the file."""
         return self.content[offset : offset + count]
+
+    def read_many(self, offsets: np.ndarray, length: int) -> bytes:
+        """Read pieces of one length, one after the other."""
+        return b"".join(self.read(offset, length) for offset in offsets.tolist())
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         """Fill `buffer` from `offset` on; a file that ends before is an error."""

@@ -12,7 +12,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from tsogrid import schema
-from tsogrid.config import InputConfig
+from tsogrid.config import InputConfig, Storage
 from tsogrid.errors import InputError
 from tsogrid.flags import JWST_DQ
 from tsogrid.io.axis import INTEGRATION_ATTRS, TimeAxis, time_axis
@@ -20,6 +20,7 @@ from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
 from tsogrid.io.instruments import ATTRIBUTES, identity
 from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, WordArray, make_runs
+from tsogrid.io.remote_names import base_name, is_remote, shown
 
 DIMS = ("time", "y", "x")
 _STAND_INS = ("EFFINTTM", "EXPTIME")  # where the keyword of the integration time is missing, as in tshirt
@@ -52,10 +53,11 @@ class FileFrames:
     chosen: np.ndarray | None = None  # rows of the file that are frames; None: all
     quality: np.ndarray | None = None  # a word of bits for each frame, (rows,)
     quality_bits: dict[str, int] = field(default_factory=dict)
+    version: int = 0  # of a remote file, see `FitsFile`
 
     @property
     def name(self) -> str:
-        return Path(self.path).name
+        return base_name(self.path)
 
     @property
     def rows(self) -> int:
@@ -189,17 +191,17 @@ def assemble(
     runs = make_runs(file, row)
     shape = (row.size, *parts[0].images["SCI"].shape[1:])
     dtype = np.result_type(*{_dtype(part.images["SCI"]) for part in parts})
-    variables = {"data": xr.Variable(DIMS, _lazy(_array(parts, "SCI", runs, shape, dtype)))}
+    variables = {"data": xr.Variable(DIMS, _lazy(_array(parts, "SCI", runs, shape, dtype, config.storage)))}
     packed = [
         image.pixels for part in parts for image in part.images.values() if image.pixels.packed or image.pixels.extension
     ]
     if packed:  # whoever reads several windows had better read one
         variables["data"].attrs["packed"] = "tiles" if packed[0].extension is not None else "file"
-    error, notes = _error(parts, config.error, runs, shape, dtype)
+    error, notes = _error(parts, config, runs, shape, dtype)
     if error is not None:
         variables["error"] = xr.Variable(DIMS, _lazy(error), {"long_name": "1 sigma error of data"})
     if all("DQ" in part.images for part in parts):
-        bits = xr.Variable(DIMS, _lazy(_array(parts, "DQ", runs, shape, np.dtype(np.uint32))))
+        bits = xr.Variable(DIMS, _lazy(_array(parts, "DQ", runs, shape, np.dtype(np.uint32), config.storage)))
         bits.attrs["long_name"] = "data quality"
         if reader == "jwst":
             bits.attrs |= {"flag_masks": list(JWST_DQ.values()), "flag_meanings": " ".join(JWST_DQ)}
@@ -256,7 +258,9 @@ def _lazy(array: FrameArray | RootSumArray | WordArray) -> Any:
     return indexing.LazilyIndexedArray(array)
 
 
-def _array(parts: list[FileFrames], name: str, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> FrameArray:
+def _array(
+    parts: list[FileFrames], name: str, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any], storage: Storage
+) -> FrameArray:
     images = [part.images[name] for part in parts]
     return FrameArray(
         [part.path for part in parts],
@@ -265,26 +269,29 @@ def _array(parts: list[FileFrames], name: str, runs: Runs, shape: tuple[int, int
         runs,
         shape,
         dtype,
+        storage,
+        np.array([part.version for part in parts], np.int64),
     )
 
 
 def _error(
-    parts: list[FileFrames], wanted: str, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    parts: list[FileFrames], config: InputConfig, runs: Runs, shape: tuple[int, int, int], dtype: np.dtype[Any]
 ) -> tuple[FrameArray | RootSumArray | None, list[str]]:
+    wanted = config.error
     if wanted == "none":
         return None, []
     if wanted == "auto" and all({"VAR_POISSON", "VAR_RNOISE"} <= part.images.keys() for part in parts):
-        variances = [_array(parts, name, runs, shape, dtype) for name in ("VAR_POISSON", "VAR_RNOISE")]
+        variances = [_array(parts, name, runs, shape, dtype, config.storage) for name in ("VAR_POISSON", "VAR_RNOISE")]
         return RootSumArray(*variances), []
     without = [part.path for part in parts if "ERR" not in part.images]
     if not without:
-        return _array(parts, "ERR", runs, shape, dtype), []
+        return _array(parts, "ERR", runs, shape, dtype, config.storage), []
     if wanted == "err":
         raise InputError(
             f"{without[0]}: expected an ERR extension (input.error is err), found none: use error: auto or none"
         )
     if len(without) < len(parts):
-        return None, [f"{len(without)} of {len(parts)} files have no ERR, {Path(without[0]).name} is one: ERR is not used"]
+        return None, [f"{len(without)} of {len(parts)} files have no ERR, {base_name(without[0])} is one: ERR is not used"]
     return None, []
 
 
@@ -323,6 +330,8 @@ def _numbers(parts: list[FileFrames], config: InputConfig) -> dict[str, Any]:
         if (number := values.pop()) is not None:
             result[name] = number
     if isinstance(config.gain, str) and is_file_name(config.gain):
+        if is_remote(config.gain):
+            raise InputError(f"{shown(config.gain)}: expected a file on this machine (input.gain), found a URL: download it")
         path = os.path.abspath(os.path.expanduser(config.gain))
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such file (input.gain: a number, a header keyword or a FITS file)")

@@ -13,7 +13,7 @@ import numpy as np
 from tsogrid.config import InputConfig
 from tsogrid.errors import InputError
 from tsogrid.io.cards import Cards, first_number, first_value
-from tsogrid.io.fits import FitsFile, Image, PixelFormat, Unit, open_source, scan
+from tsogrid.io.fits import FitsFile, Image, PixelFormat, Unit
 from tsogrid.io.instruments import attributes, celestial_wcs
 from tsogrid.io.series import FileFrames, header_number, require_alike
 
@@ -159,9 +159,8 @@ class TargetPixelReader:
         notes = [f"{self.gaps} rows have no time and are left out"] if self.gaps else []
         return self.parts, notes
 
-    def describe(self, path: str) -> dict[str, Any]:
+    def describe(self, file: FitsFile) -> dict[str, Any]:
         """Give the attributes that a file tells."""
-        file = scan(path)
         unit = _required(file)
         columns = _columns(unit)
         shape = _stamps(file, unit, columns, "FLUX").shape[1:]
@@ -175,7 +174,7 @@ class TargetPixelReader:
             told |= _target_pixel([unit.header, file.primary], text, shape)
         aperture = file.find("APERTURE")
         if aperture is not None and aperture.is_image and aperture.axes == shape:
-            with open_source(file.path) as source:
+            with file.open() as source:
                 stored = source.read(aperture.offset, aperture.nbytes)
             dtype = f">i{abs(int(aperture.header['BITPIX'])) // 8}"
             # Row by row, as the mission gives it: bit 1 was collected, bit 2 is in the optimal aperture.
@@ -214,9 +213,9 @@ def _numbers(file: FitsFile, unit: Unit, column: tuple[int, int, str]) -> np.nda
     """One number of every row, in double precision; (rows,)."""
     _, at, kind = column
     stride, dtype = int(unit.header["NAXIS1"]), np.dtype(_DTYPES[kind])
-    with open_source(file.path) as source:
-        pieces = [source.read(unit.offset + row * stride + at, dtype.itemsize) for row in range(int(unit.header["NAXIS2"]))]
-    return np.frombuffer(b"".join(pieces), dtype).astype(np.float64)
+    offsets = unit.offset + at + np.arange(int(unit.header["NAXIS2"]), dtype=np.int64) * stride
+    with file.open() as source:
+        return np.frombuffer(source.read_many(offsets, dtype.itemsize), dtype).astype(np.float64)
 
 
 def _wcs(file: FitsFile) -> str | None:

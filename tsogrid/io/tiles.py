@@ -3,12 +3,16 @@
 astropy knows the algorithms and the dithered quantisation of floating-point images; here a box of one image becomes values.
 """
 
+import io
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
+from tsogrid.config import Storage
 from tsogrid.errors import InputError
+from tsogrid.io.remote_file import RemoteFile
+from tsogrid.io.remote_names import is_remote, shown
 
 
 class TileReader:
@@ -22,12 +26,18 @@ class TileReader:
         Where the image is.
     first : int
         The first plane that is meant, of a cube.
+    storage : Storage, optional
+        How a remote file is reached: it is fetched whole.
+    version : int
+        What a remote file was when its headers were read.
     """
 
-    def __init__(self, path: str, extension: int, first: int) -> None:
+    def __init__(self, path: str, extension: int, first: int, storage: Storage | None = None, version: int = 0) -> None:
         self.path = path
         self.extension = extension
         self.first = first
+        self.storage = storage or Storage()
+        self.version = version
 
     def read(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
         """Fill `out` (frames, rows, columns) from the box that begins at (frame, top, left).
@@ -39,8 +49,9 @@ class TileReader:
         """
         count, height, width = out.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
+        source = self._whole() if is_remote(self.path) else self.path
         try:
-            with fits.open(self.path, memmap=False) as units:
+            with fits.open(source, memmap=False) as units:
                 image: Any = units[self.extension]
                 blank = image.header.get("BLANK", image.header.get("ZBLANK"))
                 whole = len(image.shape) == 3
@@ -52,5 +63,10 @@ class TileReader:
                         out[number][np.asarray(values) == blank] = np.nan
         except (OSError, ValueError, IndexError, TypeError, RuntimeError, KeyError) as error:
             raise InputError(
-                f"{self.path}: extension {self.extension} cannot be unpacked ({error}); copy or download the file again"
+                f"{shown(self.path)}: extension {self.extension} cannot be unpacked ({error}); copy or download the file "
+                "again"
             ) from None
+
+    def _whole(self) -> io.BytesIO:
+        with RemoteFile(self.path, self.storage, self.version) as file:
+            return io.BytesIO(file.read(0, file.size))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tsogrid.config import Storage
 from tsogrid.engine.store import open_result
 from tsogrid.errors import ConfigError, RunError
 from tsogrid.view.explore.data import Explored
@@ -23,6 +24,7 @@ def explore(
     port: int = 0,
     show: bool = True,
     started: Callable[[str, str], None] | None = None,
+    storage: Storage | dict[str, Any] | None = None,
     block: bool = True,
 ) -> Any:
     """Serve a page that shows a result, point by point, with its frames.
@@ -41,6 +43,8 @@ def explore(
         Open the page in a browser.
     started : callable, optional
         Told the page's address and which frames are shown.
+    storage : Storage or dict, optional
+        How a store in a bucket is reached.
     block : bool
         Serve until stopped; else give the server back, which runs in a thread.
 
@@ -61,7 +65,7 @@ def explore(
         raise ConfigError('explore: expected the package panel, found none. pip install "tsogrid[explore]" installs it.')
     import panel as pn
 
-    result = open_result(store)
+    result = open_result(store, storage)
     chosen = first_settings(result) if settings is None else read_settings(settings, result)
     explored, found, title = Explored(result), find_frames(result, frames), Path(store).name
 
