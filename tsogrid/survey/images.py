@@ -21,7 +21,7 @@ from tsogrid.engine.identity import difference
 from tsogrid.engine.lock import locked
 from tsogrid.engine.log import tell
 from tsogrid.engine.run import Progress, Silent
-from tsogrid.engine.store import recover
+from tsogrid.engine.place import place_of
 from tsogrid.errors import IdentityError, InputError, RunError, StoreError
 from tsogrid.flags import SET_ASIDE
 from tsogrid.survey.catalogue import Catalogue, Task, open_catalogues
@@ -146,7 +146,7 @@ def measure_images(
     if not place.parent.is_dir():
         raise StoreError(f"{place}: expected an existing folder, found none at {place.parent}. Make it, or choose another.")
     with locked(place):
-        recover(place)
+        place_of(place).recover()
         near = {os.path.abspath(path): [str(each) for each in files] for path, files in (beside or {}).items()}
         survey = _Survey(
             place, _laid_out(place, dict(identity), mode), {n: input_of(n, place, near.get(n, ())) for n in names}, done

@@ -20,7 +20,7 @@ import numpy as np
 import zarr
 
 import tsogrid
-from tsogrid.engine.store import CODECS, KEYS
+from tsogrid.engine.layout import CODECS, KEYS
 from tsogrid.errors import StoreError
 from tsogrid.flags import ImageFlag, cf_attributes
 from tsogrid.survey.catalogue import ATTRIBUTE, OF_IMAGES, Catalogue, Fact, attributes_of
