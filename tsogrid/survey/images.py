@@ -20,8 +20,8 @@ from tsogrid.engine import cluster as clusters
 from tsogrid.engine.identity import difference
 from tsogrid.engine.lock import locked
 from tsogrid.engine.log import tell
-from tsogrid.engine.run import Progress, Silent
 from tsogrid.engine.place import place_of
+from tsogrid.engine.run import Progress, Silent
 from tsogrid.errors import IdentityError, InputError, RunError, StoreError
 from tsogrid.flags import SET_ASIDE
 from tsogrid.survey.catalogue import Catalogue, Task, open_catalogues
