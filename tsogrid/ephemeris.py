@@ -86,6 +86,43 @@ def barycentric_times(mjd_utc: np.ndarray, site: Site, ra: Any, dec: Any) -> np.
     return result
 
 
+def heliocentric_times(mjd_utc: np.ndarray, site: Site | None, ra: float, dec: float) -> np.ndarray:
+    """Give the times at which light that an observer sees passes the middle of the Sun, as JD in UTC.
+
+    HJD_UTC = JD_UTC + r · n / c, r from the Sun to the observer: `astropy.time.Time.light_travel_time`. Of the kinds of
+    heliocentric dates this is the one that old light curves have; for precise work take `barycentric_times`.
+
+    Parameters
+    ----------
+    mjd_utc : ndarray, shape (n,)
+        MJD in UTC; NaN where unknown.
+    site : Site or None
+        The observer; None is the middle of the Earth, 21 milliseconds off at most.
+    ra, dec : float
+        ICRS, degrees.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        HJD in days; NaN where a time or the position is unknown.
+    """
+    from astropy import units
+    from astropy.coordinates import EarthLocation, SkyCoord
+
+    mjd_utc = np.asarray(mjd_utc, np.float64)
+    result = np.full(mjd_utc.shape, np.nan)
+    known = np.isfinite(mjd_utc)
+    if not known.any() or not (np.isfinite(ra) and np.isfinite(dec)):
+        return result
+    with _offline():
+        middle = EarthLocation.from_geocentric(0.0, 0.0, 0.0, unit=units.m)
+        times = _times(mjd_utc[known], site or Site(0.0, 0.0))
+        place = middle if site is None else times.location
+        late = times.light_travel_time(SkyCoord(ra, dec, unit="deg"), "heliocentric", location=place)
+        result[known] = mjd_utc[known] + MJD_ZERO + late.to_value("day")
+    return result
+
+
 def altitudes(mjd_utc: np.ndarray, site: Site, ra: float, dec: float) -> np.ndarray:
     """Give the true altitude of a star (without refraction).
 

@@ -62,6 +62,18 @@ class ImageFlag(IntFlag):
     NO_TIME = 128  # the header says no time of exposure
 
 
+class ForcedFlag(IntFlag):
+    """Bits of ``star_flags`` of forced photometry: a flux at a place that a catalogue gives."""
+
+    OFF_FRAME = 1  # the circle does not lie on the frame as a whole
+    BAD_PIXEL = 2  # at least one bad pixel inside the circle
+    LIGHT_LOST = 4  # so many of them that there is no flux
+    SATURATED = 8  # at least one saturated pixel inside the circle
+    SKY_FAILED = 16  # the sky about it could not be found
+    ERROR_UNKNOWN = 32  # there is a flux, but not its error
+    NOT_PLACED = 64  # it is not known where the image lies on the sky
+
+
 # An image without a catalogue: measured again by the next run.
 SET_ASIDE = ImageFlag.UNREADABLE | ImageFlag.FAILED | ImageFlag.CHANGED
 

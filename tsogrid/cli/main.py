@@ -21,6 +21,7 @@ from tsogrid.cli.failures import in_words, leaving
 from tsogrid.cli.init import init
 from tsogrid.cli.inspect import inspect
 from tsogrid.cli.jwst import jwst
+from tsogrid.cli.lco import lco
 from tsogrid.cli.nickel import NamesFollow, nickel
 from tsogrid.cli.report import report
 from tsogrid.cli.run import run
@@ -60,6 +61,7 @@ COMMANDS = (
     report,
     explore,
     jwst,
+    lco,
     export,
     simulate,
 )

@@ -46,10 +46,10 @@ def read_catalogue(catalogue: Catalogue) -> list[dict[str, Any]]:
         Rows without a position are left out.
     """
     path = Path(catalogue.catalogue)
-    table = _read(path)
+    table = read_table(path)
     first, second, on_sky = _columns(path, table, catalogue)
     if on_sky:
-        positions = np.stack([_angles(path, table, first, True), _angles(path, table, second, False)], axis=-1)
+        positions = np.stack([angles_of(path, table, first, True), angles_of(path, table, second, False)], axis=-1)
     else:
         positions = np.stack([_pixels(path, table, first), _pixels(path, table, second)], axis=-1)
     names = _names(path, table, catalogue.name)
@@ -62,16 +62,30 @@ def read_catalogue(catalogue: Catalogue) -> list[dict[str, Any]]:
     ]
 
 
-def _read(path: Path) -> Any:
+def read_table(path: Path, key: str = KEY) -> Any:
+    """Read a file as an astropy table of one row or more.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its ending says what it is.
+    key : str
+        What the user calls it, for errors.
+
+    Raises
+    ------
+    ConfigError
+        No such file, no table, no rows.
+    """
     from astropy.table import Table
 
     if not path.exists():
-        raise ConfigError(f"{path}: no such file ({KEY}).")
+        raise ConfigError(f"{path}: no such file ({key}).")
     suffix = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     kind = "fits" if suffix in FITS else FORMATS.get(suffix)
     if kind is None:
         known = ", ".join([*FORMATS, *FITS])
-        raise ConfigError(f"{path}: expected a table named {known} ({KEY}), found the ending {suffix or 'none'!r}.")
+        raise ConfigError(f"{path}: expected a table named {known} ({key}), found the ending {suffix or 'none'!r}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # units that astropy does not know, comments on the standard
@@ -79,9 +93,9 @@ def _read(path: Path) -> Any:
             table = Table.read(path, format=kind, **comments)
     except Exception as error:  # whatever the readers raise of something else
         what = " ".join(str(error).split())
-        raise ConfigError(f"{path}: expected a table of stars ({KEY}), found: {what[:200]}.") from None
+        raise ConfigError(f"{path}: expected a table of stars ({key}), found: {what[:200]}.") from None
     if not len(table):
-        raise ConfigError(f"{path}: expected a star a row ({KEY}), found no rows.")
+        raise ConfigError(f"{path}: expected a star a row ({key}), found no rows.")
     return table
 
 
@@ -90,8 +104,8 @@ def plain(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def _guessed(table: Any, usual: Sequence[str]) -> str | None:
-    """Find the column with the best of some usual names."""
+def guessed_column(table: Any, usual: Sequence[str]) -> str | None:
+    """Find the column with the best of some usual names, as `plain` gives them; None where there is none."""
     there = {plain(str(name)): str(name) for name in reversed(table.colnames)}
     return next((there[name] for name in usual if name in there), None)
 
@@ -113,7 +127,7 @@ def _columns(path: Path, table: Any, catalogue: Catalogue) -> tuple[str, str, bo
     if catalogue.x is not None and catalogue.y is not None:
         return _named(path, table, catalogue.x), _named(path, table, catalogue.y), False
     for usual, on_sky in (((RA, DEC), True), ((X, Y), False)):
-        first, second = (_guessed(table, names) for names in usual)
+        first, second = (guessed_column(table, names) for names in usual)
         if first is not None and second is not None:
             return first, second, on_sky
     found = ", ".join(map(str, table.colnames))
@@ -127,8 +141,28 @@ def _is_text(column: Any) -> bool:
     return column.dtype.kind in "USO"
 
 
-def _numbers(path: Path, table: Any, name: str) -> np.ndarray:
-    """A column as numbers; NaN where a cell is empty."""
+def numbers_of(path: Path, table: Any, name: str, key: str = KEY) -> np.ndarray:
+    """Give a column as numbers; NaN where a cell is empty.
+
+    Parameters
+    ----------
+    path : Path
+        What to call the table in an error.
+    table : astropy.table.Table
+    name : str
+        The column.
+    key : str
+        What the user calls the file, for errors.
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    ConfigError
+        They are no numbers.
+    """
     column = table[name]
     try:
         if _is_text(column):
@@ -136,16 +170,33 @@ def _numbers(path: Path, table: Any, name: str) -> np.ndarray:
             return np.array([float(cell) if cell not in ("", "--", "None") else np.nan for cell in cells])
         return np.ma.filled(np.ma.asarray(column, float), np.nan).astype(float)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: expected numbers in the column {name!r} ({KEY}), found: {error}.") from None
+        raise ConfigError(f"{path}: expected numbers in the column {name!r} ({key}), found: {error}.") from None
 
 
 def _pixels(path: Path, table: Any, name: str) -> np.ndarray:
-    values = _numbers(path, table, name)
+    values = numbers_of(path, table, name)
     return values - 1.0 if plain(name) in FROM_ONE else values
 
 
-def _angles(path: Path, table: Any, name: str, hours: bool) -> np.ndarray:
-    """Angles in degrees: by the column's unit, else degrees; text with colons, blanks or letters as h:m:s or d:m:s."""
+def angles_of(path: Path, table: Any, name: str, hours: bool, key: str = KEY) -> np.ndarray:
+    """Give angles in degrees: by the column's unit, else degrees; text with colons, blanks or letters as h:m:s or d:m:s.
+
+    Parameters
+    ----------
+    path, table, name, key
+        As for `numbers_of`.
+    hours : bool
+        Whether text is hours (right ascension).
+
+    Returns
+    -------
+    ndarray, shape (rows,)
+
+    Raises
+    ------
+    ConfigError
+        They are no angles.
+    """
     from astropy import units
     from astropy.coordinates import Angle
 
@@ -160,22 +211,22 @@ def _angles(path: Path, table: Any, name: str, hours: bool) -> np.ndarray:
                 unit = units.hourangle if hours else units.deg
                 values[known] = Angle([cell for cell, there in zip(cells, known, strict=True) if there], unit=unit).deg
             except ValueError as error:
-                raise ConfigError(f"{path}: expected angles in the column {name!r} ({KEY}), found: {error}.") from None
+                raise ConfigError(f"{path}: expected angles in the column {name!r} ({key}), found: {error}.") from None
             return values
-    values, unit = _numbers(path, table, name), column.unit
+    values, unit = numbers_of(path, table, name, key), column.unit
     if unit is None:
         return values
     try:
         return np.asarray((values * units.Unit(unit)).to_value(units.deg))
     except (units.UnitConversionError, ValueError, TypeError):
         raise ConfigError(
-            f"{path}: expected degrees, hours or radians in the column {name!r} ({KEY}), found the unit {unit}."
+            f"{path}: expected degrees, hours or radians in the column {name!r} ({key}), found the unit {unit}."
         ) from None
 
 
 def _names(path: Path, table: Any, asked: str | None) -> list[str]:
     """Names of the stars; numbers, where no column tells them."""
-    column = _named(path, table, asked) if asked is not None else _guessed(table, NAME)
+    column = _named(path, table, asked) if asked is not None else guessed_column(table, NAME)
     if column is None:
         digits = len(str(len(table)))
         return [f"star{row + 1:0{digits}d}" for row in range(len(table))]

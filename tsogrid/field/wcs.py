@@ -64,7 +64,7 @@ def sky_to_pixel(header_text: str | None, ra: float, dec: float, name: str) -> t
     wcs = celestial_wcs(header_text)
     if wcs is None:
         raise InputError(f"Source {name!r} is given by ra and dec, but the frames have no WCS. Give x and y (pixels).")
-    x, y = _pixels(wcs, np.array([[ra, dec]]))[0]
+    x, y = wcs_pixels(wcs, np.array([[ra, dec]]))[0]
     if not np.isfinite(x) or not np.isfinite(y):
         raise InputError(f"Source {name!r} (ra {ra:.6f}, dec {dec:.6f}) does not fall on these frames.")
     return float(x), float(y)
@@ -95,7 +95,7 @@ def sky_to_pixels(header_texts: Sequence[str] | np.ndarray, sky: np.ndarray) -> 
         wcs = celestial_wcs(text)
         if wcs is not None:
             usable[place] = True
-            pixels[place] = _pixels(wcs, sky)
+            pixels[place] = wcs_pixels(wcs, sky)
     return pixels[which], usable[which]
 
 
@@ -133,8 +133,21 @@ def _is_icrs(wcs: Any) -> bool:
     return wcs.wcs.lngtyp.strip() == "RA" and not wcs.wcs.radesys.strip().startswith("FK4")
 
 
-def _pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
-    """Pixels of sky positions; NaN where there are none. Shape (n_sources, 2)."""
+def wcs_pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
+    """Find the pixels of sky positions by one WCS.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial.
+    sky : ndarray, shape (n_sources, 2)
+        Right ascension and declination, ICRS, in degrees.
+
+    Returns
+    -------
+    ndarray, shape (n_sources, 2)
+        x, y in 0-based pixels; NaN where there are none.
+    """
     with np.errstate(invalid="ignore"):
         try:
             return np.stack(wcs.world_to_pixel_values(*_in_frame_of(wcs, sky)), axis=-1)
@@ -142,7 +155,7 @@ def _pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
             # A distortion has no inverse far away from the frame: one such position must not cost the others theirs.
             if len(sky) == 1:
                 return np.full((1, 2), np.nan)
-            return np.concatenate([_pixels(wcs, sky[i : i + 1]) for i in range(len(sky))])
+            return np.concatenate([wcs_pixels(wcs, sky[i : i + 1]) for i in range(len(sky))])
 
 
 def _in_frame_of(wcs: Any, sky: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

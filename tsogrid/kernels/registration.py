@@ -7,6 +7,7 @@ and if chance would hardly bring so many together. Nothing is followed from fram
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,15 +66,36 @@ class Registration(NamedTuple):
     flags: NDArray[np.int64]
 
 
-class _Fit(NamedTuple):
-    """A transform from the frame to the reference, complex: reference = a · frame + b (frame mirrored first, perhaps)."""
+class Transform(NamedTuple):
+    """How a frame lies to a reference: complex places, reference = a · frame + b.
+
+    Parameters
+    ----------
+    a, b : complex
+        Of pixels, x + iy.
+    frame, reference : ndarray of int, shape (n_matched,)
+        The matched stars, by their numbers in both patterns.
+    rms : float
+        Root mean square distance of the matched stars, in pixels of the reference.
+    transparency : float
+        Median flux of the matched stars, in that of the reference.
+    mirrored : bool
+        Whether x of the frame has to be counted from its right edge (nx − 1 − x) first.
+    seen : float
+        Share of the stars that should be seen which are.
+    by_chance : float
+        Expected number of transforms as good that chance would bring.
+    """
 
     a: complex
     b: complex
-    frame: NDArray[np.int64]  # matched stars of the frame
-    reference: NDArray[np.int64]  # and of the reference
+    frame: NDArray[np.int64]
+    reference: NDArray[np.int64]
     rms: float
     transparency: float
+    mirrored: bool = False
+    seen: float = math.nan
+    by_chance: float = math.nan
 
 
 def register(frames: list[Pattern], reference: Pattern, shape: tuple[int, int], mirror: bool = False) -> Registration:
@@ -112,35 +134,73 @@ def _one_frame(
     stars: Pattern, reference: Pattern, shape: tuple[int, int], mirror: bool, index: int, result: Registration
 ) -> int:
     """Register one frame; write what is found, and return its flags."""
+    fit = find_transform(stars, reference, shape, mirror=mirror)
+    if isinstance(fit, RegistrationFlag):
+        return int(fit)
+    _write(fit, shape, index, result)
+    return int(RegistrationFlag.CLOUDED) if fit.transparency < CLOUDED else 0
+
+
+def find_transform(
+    stars: Pattern,
+    reference: Pattern,
+    shape: tuple[int, int],
+    reference_shape: tuple[int, int] | None = None,
+    mirror: bool = False,
+    tiers: Sequence[tuple[float, float]] = TIERS,
+) -> Transform | RegistrationFlag:
+    """Find how one frame lies to a reference, or say why that is not known.
+
+    Parameters
+    ----------
+    stars, reference : Pattern
+        Of the frame, and of the reference.
+    shape : (int, int)
+        Rows and columns of the frame.
+    reference_shape : (int, int), optional
+        Of the reference, if it has others; its stars lie in 0 … columns − 1 and 0 … rows − 1.
+    mirror : bool
+        Whether the frame may also be a mirror image of the reference.
+    tiers : sequence of (float, float)
+        Largest angles from 0 and from 180 degrees, and largest differences of scale, that are tried in turn.
+
+    Returns
+    -------
+    Transform or RegistrationFlag
+        The first that is beyond doubt, or the reason why there is none.
+    """
     if min(len(stars.x), len(reference.x)) < LEAST:
-        return int(RegistrationFlag.TOO_FEW_STARS)
+        return RegistrationFlag.TOO_FEW_STARS
+    there = shape if reference_shape is None else reference_shape
     why = RegistrationFlag.NO_MATCH
-    for largest_angle, largest_scale in TIERS:
+    for largest_angle, largest_scale in tiers:
         for mirrored in (False, True) if mirror else (False,):
             seen = stars._replace(x=shape[1] - 1 - stars.x) if mirrored else stars
-            match = best_match(seen, reference, shape, largest_angle, largest_scale)
+            match = best_match(seen, reference, there, largest_angle, largest_scale)
             if match is None:
                 continue
             fit = _refined(seen, reference, match.a, match.b)
-            doubt = _doubt(fit, seen, reference, shape, match.hypotheses)
-            if not doubt:
-                _write(fit, shape, mirrored, index, result)
-                return int(RegistrationFlag.CLOUDED) if fit.transparency < CLOUDED else 0
-            if len(fit.frame) >= LEAST:
-                why = doubt
-    return int(why)
+            if len(fit.frame) < LEAST:
+                continue
+            fit, doubt = _judged(fit, seen, reference, shape, there, match.hypotheses)
+            if doubt is None:
+                return fit._replace(mirrored=mirrored)
+            why = doubt
+    return why
 
 
-def _write(fit: _Fit, shape: tuple[int, int], mirrored: bool, index: int, result: Registration) -> None:
+def _write(fit: Transform, shape: tuple[int, int], index: int, result: Registration) -> None:
     """Turn the transform round, and count from the middle of the frame."""
     middle = complex((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     inverse = 1 / fit.a
     shift = inverse * (middle - fit.b) - middle
-    if mirrored:  # frame = flip(inverse · (reference − b)), and a flip after a rotation is one before the opposite rotation
+    if (
+        fit.mirrored
+    ):  # frame = flip(inverse · (reference − b)), and a flip after a rotation is one before the opposite rotation
         inverse, shift = inverse.conjugate(), complex(-shift.real, shift.imag)
     result.shift_x[index], result.shift_y[index] = shift.real, shift.imag
     result.rotation[index], result.scale[index] = math.atan2(inverse.imag, inverse.real), abs(inverse)
-    result.mirrored[index] = mirrored
+    result.mirrored[index] = fit.mirrored
     result.matched[index] = len(fit.frame)
     result.rms[index], result.transparency[index] = fit.rms * abs(inverse), fit.transparency
 
@@ -175,7 +235,7 @@ def positions_in_frames(
     )
 
 
-def _refined(stars: Pattern, reference: Pattern, a: complex, b: complex) -> _Fit:
+def _refined(stars: Pattern, reference: Pattern, a: complex, b: complex) -> Transform:
     """Fit the transform to all stars that it brings together, while the circle in which they must fall shrinks."""
     here, there = stars.x + 1j * stars.y, reference.x + 1j * reference.y
     light, there_light = np.log(stars.flux), np.log(reference.flux)
@@ -205,7 +265,7 @@ def _refined(stars: Pattern, reference: Pattern, a: complex, b: complex) -> _Fit
         near = max(min(near, max(4.0 * float(np.median(left)), 0.5 * near)), 0.3)
         if len(frame) == len(before) and (frame == before).all() and near < 1.5:
             break
-    return _Fit(a, b, frame, ref, rms, math.exp(fainter) if math.isfinite(fainter) else math.nan)
+    return Transform(a, b, frame, ref, rms, math.exp(fainter) if math.isfinite(fainter) else math.nan)
 
 
 def _mutual(
@@ -230,30 +290,34 @@ def _similarity(
     return a, complex(goal - a * middle)
 
 
-def _doubt(
-    fit: _Fit, stars: Pattern, reference: Pattern, shape: tuple[int, int], hypotheses: int
-) -> RegistrationFlag | None:
-    """Say why a transform is not to be believed; None if it is."""
+def _judged(
+    fit: Transform,
+    stars: Pattern,
+    reference: Pattern,
+    shape: tuple[int, int],
+    reference_shape: tuple[int, int],
+    hypotheses: int,
+) -> tuple[Transform, RegistrationFlag | None]:
+    """Complete a transform by what speaks for it, and say why it is not to be believed; None if it is."""
     matched = len(fit.frame)
-    if matched < LEAST:
-        return RegistrationFlag.NO_MATCH
-    if not fit.rms <= WORST:
-        return RegistrationFlag.POOR_FIT
     ny, nx = shape
-    seen_there = fit.a * (stars.x + 1j * stars.y) + fit.b
-    expected_here = (reference.x + 1j * reference.y - fit.b) / fit.a
-    ours = _inside(seen_there, nx, ny, 3.0)
+    there_ny, there_nx = reference_shape
+    ours = _inside(fit.a * (stars.x + 1j * stars.y) + fit.b, there_nx, there_ny, 3.0)
     bright = reference.flux * fit.transparency > FAINTER * stars.flux.min()
-    expected = _inside(expected_here, nx, ny, 6.0) & bright
+    expected = _inside((reference.x + 1j * reference.y - fit.b) / fit.a, nx, ny, 6.0) & bright
     found = np.zeros(len(reference.x), bool)
     found[fit.reference] = True
-    if (expected & found).sum() < SEEN * expected.sum():
-        return RegistrationFlag.STARS_MISSING
+    seen, due = int((expected & found).sum()), int(expected.sum())
     within = max(3.0 * fit.rms, 0.5)
-    chance = 0.5 * math.pi * within**2 * len(reference.x) / (nx * ny)  # half of them fit in brightness
+    chance = 0.5 * math.pi * within**2 * len(reference.x) / (there_nx * there_ny)  # half of them fit in brightness
     trials = max(int(ours.sum()), matched) - 2
-    expected_by_chance = hypotheses * float(bdtrc(matched - 3, trials, min(chance, 1.0)))
-    return RegistrationFlag.BY_CHANCE if expected_by_chance > CHANCE else None
+    by_chance = hypotheses * float(bdtrc(matched - 3, trials, min(chance, 1.0)))
+    fit = fit._replace(seen=seen / due if due else math.nan, by_chance=by_chance)
+    if not fit.rms <= WORST:
+        return fit, RegistrationFlag.POOR_FIT
+    if seen < SEEN * due:
+        return fit, RegistrationFlag.STARS_MISSING
+    return fit, RegistrationFlag.BY_CHANCE if by_chance > CHANCE else None
 
 
 def _inside(places: NDArray[np.complex128], nx: int, ny: int, margin: float) -> NDArray[np.bool_]:
