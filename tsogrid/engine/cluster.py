@@ -27,6 +27,7 @@ from tsogrid.errors import RunError
 
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains
 CONNECT_TIMEOUT = 30.0
+WORKER_TTL = "90s"  # without a word from a worker, after which it is given up and started anew
 ACTIVE = "active"  # the kind of a client that was there before
 
 
@@ -112,6 +113,7 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
     workers = max(1, min(n_workers(settings), n_blocks))
     adaptive = settings.adaptive
     with ExitStack() as stack:
+        stack.enter_context(watchful())
         with _interrupts_held():
             try:
                 local = Local(
@@ -133,6 +135,15 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
         if adaptive is not None:
             cluster.adapt(minimum=adaptive.min, maximum=min(adaptive.max, max(workers, adaptive.min)))
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def watchful() -> Iterator[None]:
+    """Have a scheduler of our own notice what is dead sooner than by dask's default."""
+    import dask
+
+    with dask.config.set({"distributed.scheduler.worker-ttl": WORKER_TTL, "distributed.scheduler.allowed-failures": 2}):
+        yield
 
 
 def _as_local(config: ClusterConfig) -> LocalCluster:
@@ -175,7 +186,11 @@ def _address(config: AddressCluster, n_blocks: int, store: Path | None) -> Itera
 def _jobs(config: QueueCluster, n_blocks: int, store: Path | None) -> Iterator[Any]:
     from distributed import Client
 
-    with job_cluster(config, jobs_folder(config, store)) as cluster, Client(cluster, set_as_default=False) as client:
+    with (
+        watchful(),
+        job_cluster(config, jobs_folder(config, store)) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         yield client
 
 

@@ -30,9 +30,11 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from tsogrid import schema
 from tsogrid.engine.identity import identity_of
+from tsogrid.engine.marks import WHOLE, warn_of_marks
+from tsogrid.engine.ownership import require
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.plan import Plan
-from tsogrid.errors import StoreError, TsogridWarning
+from tsogrid.errors import StoreError
 
 MOST_SHARDS = 48
 TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
@@ -53,6 +55,8 @@ class Store:
         The folder.
     n_frames, block, shard, passes : int
         Frames in all, in a block and in a shard; passes over the series.
+    token : str
+        Of the run that writes (see `tsogrid.engine.ownership`); empty where nobody else can be.
     """
 
     path: Path
@@ -60,6 +64,7 @@ class Store:
     block: int
     shard: int
     passes: int
+    token: str = ""
 
     @property
     def n_shards(self) -> int:
@@ -198,7 +203,7 @@ def _lay_out(path: Path, plan: Plan, store: Store) -> None:
 
 
 def pending(store: Store, index: int) -> list[int]:
-    """List the shards of a pass that are not marked.
+    """List the shards of a pass that are not marked, or marked as written with frames set aside.
 
     Parameters
     ----------
@@ -212,10 +217,12 @@ def pending(store: Store, index: int) -> list[int]:
     list of int
     """
     done = np.asarray(store.marks()[index])
-    return [int(shard) for shard in np.flatnonzero(done == 0)]
+    return [int(shard) for shard in np.flatnonzero(done != WHOLE)]
 
 
-def write(store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None) -> int:
+def write(
+    store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None, mark: int = WHOLE
+) -> int:
     """Write one shard, flush it to disk, and mark it.
 
     Parameters
@@ -228,6 +235,8 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
         The results of its blocks, in order.
     timings : ndarray, shape (n_blocks, 3), optional
         When each block was measured and what it took, in the columns of `TIMINGS`, for the record.
+    mark : int
+        `WHOLE`, or `SOME_ASIDE` where frames could not be read.
 
     Returns
     -------
@@ -243,6 +252,7 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
     found = sum(len(result["flags"]) for result in results)
     if found != stop - start:
         raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
+    require(store.path, store.token)
     try:
         values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
         with _ALONE, zarr.config.set({"array.write_empty_chunks": True}), ThreadPoolExecutor(1) as pool:
@@ -254,9 +264,12 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
             with suppress(FileNotFoundError):  # a store of an older version
                 first = start // store.block
                 store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
-        store.marks("done", "r+")[index, shard] = 1
-        mark = store.path / "progress" / "done" / f"c.{index}.{shard}"
-        _flush_all([mark, mark.parent])
+        require(store.path, store.token)
+        store.marks("done", "r+")[index, shard] = mark
+        file = store.path / "progress" / "done" / f"c.{index}.{shard}"
+        _flush_all([file, file.parent])
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(
             f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
@@ -383,12 +396,5 @@ def open_result(path: str | Path) -> xr.Dataset:
     store = existing(path)
     if store is None:
         raise StoreError(f"{path}: expected a tsogrid store, found nothing. `tsogrid run` makes one.")
-    missing = len(pending(store, store.passes - 1))
-    if missing:
-        warnings.warn(
-            f"{path}: {missing} of {store.n_shards} shards are not measured yet and read as NaN; "
-            "`tsogrid run` with the same configuration goes on.",
-            TsogridWarning,
-            stacklevel=2,
-        )
+    warn_of_marks(path, np.asarray(store.marks()[store.passes - 1]))
     return xr.open_zarr(path, consolidated=True)
