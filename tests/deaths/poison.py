@@ -1,10 +1,7 @@
-"""A file that kills whoever reads it: a ``sitecustomize`` for worker processes, since no input can do this to a sound reader.
+"""A file that kills whoever reads it: a ``sitecustomize`` for worker processes, as no input can do this to a sound reader.
 
-It ends the process by SIGKILL when a file is opened whose name holds ``POISON``; the client, which only reads headers, is let
-live.
+It ends the process by SIGKILL when a file is opened whose name holds ``POISON``; the client, which reads headers, is spared.
 """
-
-import textwrap
 
 CODE = """
 import os, signal, sys
@@ -20,5 +17,5 @@ sys.addaudithook(look)
 def prepare(folder):
     """Write it into a folder, which then goes first on ``PYTHONPATH``."""
     folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(textwrap.dedent(CODE))
+    (folder / "sitecustomize.py").write_text(CODE)
     return folder

@@ -30,12 +30,12 @@ def environment(**more):
 class Client:
     """A run of the command line, in a session of its own; what it prints goes into a file."""
 
-    def __init__(self, config, store, *options, env=None):
+    def __init__(self, config, store, *options, env=None, prefix=()):
         self.store = Path(store)
         self.log = self.store.with_suffix(".out")
         name = self.store.with_suffix(".yaml")
         name.write_text(yaml.safe_dump(config))
-        words = [sys.executable, "-m", "tsogrid.cli.main", "run", str(name), "--store", str(store), *options]
+        words = [*prefix, sys.executable, "-m", "tsogrid.cli.main", "run", str(name), "--store", str(store), *options]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
                 words, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=env or environment()

@@ -20,7 +20,7 @@ from typing import Any
 from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
 from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.job_queues import job_cluster, jobs_folder
+from tsogrid.engine.job_queues import TCP_TIMEOUT, job_cluster, jobs_folder
 from tsogrid.engine.kubernetes import kubernetes_cluster
 from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError
@@ -139,10 +139,15 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
 
 @contextmanager
 def watchful() -> Iterator[None]:
-    """Have a scheduler of our own notice what is dead sooner than by dask's default."""
+    """Have a scheduler of our own notice sooner than by default what hangs, and outlive a cut of the network."""
     import dask
 
-    with dask.config.set({"distributed.scheduler.worker-ttl": WORKER_TTL, "distributed.scheduler.allowed-failures": 2}):
+    settings = {
+        "distributed.scheduler.worker-ttl": WORKER_TTL,
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.comm.timeouts.tcp": TCP_TIMEOUT,
+    }
+    with dask.config.set(settings):
         yield
 
 

@@ -25,12 +25,11 @@ from tsogrid.engine.shard_work import (
     write_blocks,
 )
 from tsogrid.engine.store import Store
-from tsogrid.engine.worker_watch import Watch, watched
+from tsogrid.engine.worker_watch import Watch, restarts, watched
 from tsogrid.errors import InputError, RunError
 
 RECONNECT = 60.0  # seconds for a scheduler that was lost to be there again
 IDLE_ROUNDS = 3  # rounds in which everything was lost and nothing written, after which a run gives up
-OVER_MEMORY = "worker-restart-memory"  # dask's topic of events
 
 
 class _LostError(Exception):
@@ -60,7 +59,7 @@ class _Workers:
         self.client, self.watch = client, watch
         self._plan = plan.travelling()
         self._shared: Any = None
-        self._events = self._count_events()
+        self._restarts = restarts(client)
 
     def shared(self) -> Any:
         """The plan as a task's result: the scheduler can make it again wherever a worker has died, unlike scattered data."""
@@ -92,18 +91,13 @@ class _Workers:
             return self.killed(error)
         except Exception as error:
             return error
+        finally:
+            self.watch.ended += 1
 
     def killed(self, error: Any) -> KilledError:
         """Word the end of a task that several workers have died of."""
-        before, self._events = self._events, self._count_events()
-        return KilledError(error.allowed_failures + 1, self._events > before)
-
-    def _count_events(self) -> int:
-        """How many workers were ended for their memory; a scheduler that does not answer tells of none."""
-        try:
-            return len(self.client.get_events(OVER_MEMORY) or ())
-        except Exception:  # of the connection, of many types
-            return 0
+        before, self._restarts = self._restarts, restarts(self.client)
+        return KilledError(error.allowed_failures + 1, self._restarts > before)
 
 
 def execute_on(
@@ -185,6 +179,7 @@ def _round(
         waiting = as_completed([*frames, *writes])
     workers.watch.waiting = [*writes, *frames]
     for future in waiting:
+        workers.watch.ended += 1
         error = future.exception() if future.status == "error" else None
         if future in frames:
             shard, block = frames.pop(future)  # its result stays only until its shard is written

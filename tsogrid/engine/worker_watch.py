@@ -18,6 +18,8 @@ from tsogrid.errors import RunError
 
 PAUSE = 2.0  # seconds between two looks
 SAY_AFTER = 30.0  # seconds without workers, or without a word from one
+MOST_RESTARTS = 12  # of workers over their memory limit while no task has ended
+OVER_MEMORY = "worker-restart-memory"  # dask's topic of events
 
 
 @dataclass
@@ -30,10 +32,13 @@ class Watch:
         Why the work was called off; None while it goes on.
     waiting : list of futures
         What is waited for, and cancelled when the work is called off.
+    ended : int
+        Tasks that have ended, well or not.
     """
 
     reason: str | None = None
     waiting: list[Any] = field(default_factory=list)
+    ended: int = 0
 
     def require(self) -> None:
         """Refuse to go on with work that was called off.
@@ -75,11 +80,20 @@ def watched(client: Any, timeout: float, say: Callable[[str], None]) -> Iterator
         thread.join(10)
 
 
+def restarts(client: Any) -> int:
+    """Count the workers that were ended for their memory; a scheduler that does not answer tells of none."""
+    try:
+        return len(client.get_events(OVER_MEMORY) or ())
+    except Exception:  # of the connection, of many types
+        return 0
+
+
 class _Looker:
     """What the thread does."""
 
     def __init__(self, client: Any, timeout: float, say: Callable[[str], None], watch: Watch) -> None:
         self.client, self.timeout, self.say, self.watch = client, timeout, say, watch
+        self.ended, self.restarts = 0, restarts(client)  # when a task has last ended
         self.heard: dict[str, tuple[float | None, float, bool]] = {}  # last word, when by this clock, whether said
 
     def look(self, stop: threading.Event) -> None:
@@ -87,6 +101,12 @@ class _Looker:
         while not stop.wait(min(PAUSE, self.timeout / 4)):
             count, paused = self._count()
             if stop.is_set():
+                return
+            if self._restart_for_ever():
+                self._call_off(
+                    f"workers went over their memory limit {MOST_RESTARTS} times and nothing was measured. Give each more: "
+                    "cluster.memory, fewer workers, or --memory-limit of dask worker"
+                )
                 return
             if count != known:
                 tell("workers", f"{count} workers", count=count)
@@ -103,17 +123,32 @@ class _Looker:
                 self.say(f"{what} for {missing:.0f} s; {limit}")
                 said = True
             if missing > self.timeout:
-                self._call_off(paused)
+                self._call_off(self._missing(paused))
                 return
 
-    def _call_off(self, paused: int) -> None:
-        mend = (
+    def _missing(self, paused: int) -> str:
+        died = restarts(self.client) - self.restarts
+        if died > 0 and not paused:
+            return (
+                f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}: they went over their memory limit {died} "
+                "times. Give each more: cluster.memory, fewer workers, or --memory-limit of dask worker"
+            )
+        return (
             f"no worker that works for {self.timeout:.0f} s: all {paused} are paused, since their memory is full. Give each "
             "more: cluster.memory, fewer workers, or --memory-limit of dask worker"
             if paused
             else f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}. Look at the logs of the workers' "
             "jobs and the queue, or wait longer (cluster.worker_timeout)"
         )
+
+    def _restart_for_ever(self) -> bool:
+        """Whether workers go over their memory limit again and again, and nothing comes of it."""
+        now = restarts(self.client)
+        if self.watch.ended != self.ended or now < self.restarts:
+            self.ended, self.restarts = self.watch.ended, now
+        return now - self.restarts >= MOST_RESTARTS
+
+    def _call_off(self, mend: str) -> None:
         self.watch.reason = f"{mend}; what is measured is safe, the same command goes on."
         tell("workers", self.watch.reason, logging.ERROR, count=0)
         with suppress(Exception):  # the scheduler may be gone: then its futures are lost already
