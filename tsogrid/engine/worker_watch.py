@@ -94,6 +94,7 @@ class _Looker:
     def __init__(self, client: Any, timeout: float, say: Callable[[str], None], watch: Watch) -> None:
         self.client, self.timeout, self.say, self.watch = client, timeout, say, watch
         self.ended, self.restarts = 0, restarts(client)  # when a task has last ended
+        self.looked = time.monotonic()
         self.heard: dict[str, tuple[float | None, float, bool]] = {}  # last word, when by this clock, whether said
 
     def look(self, stop: threading.Event) -> None:
@@ -130,8 +131,8 @@ class _Looker:
         died = restarts(self.client) - self.restarts
         if died > 0 and not paused:
             return (
-                f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}: they went over their memory limit {died} "
-                "times. Give each more: cluster.memory, fewer workers, or --memory-limit of dask worker"
+                f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}: they went over their memory limit "
+                f"{died} times. Give each more: cluster.memory, fewer workers, or --memory-limit of dask worker"
             )
         return (
             f"no worker that works for {self.timeout:.0f} s: all {paused} are paused, since their memory is full. Give each "
@@ -167,6 +168,9 @@ class _Looker:
     def _listen(self, workers: dict[str, Any]) -> None:
         """Say which workers are not heard of, each once; by the clock of this process, whatever the scheduler's says."""
         now = time.monotonic()
+        if now - self.looked > SAY_AFTER / 3:
+            self.heard.clear()  # the scheduler itself was not heard of
+        self.looked = now
         for address in self.heard.keys() - workers.keys():
             del self.heard[address]
         for address, worker in workers.items():
