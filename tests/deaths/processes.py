@@ -18,7 +18,7 @@ import yaml
 import tsogrid
 
 SOURCES = str(Path(tsogrid.__file__).parents[1])
-LIMIT = 240.0  # seconds for anything that is waited for: machines may be loaded
+LIMIT = 400.0  # seconds for anything that is waited for: machines may be loaded
 
 
 def environment(**more):

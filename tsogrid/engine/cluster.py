@@ -176,6 +176,7 @@ def _address(config: AddressCluster, n_blocks: int, store: Path | None) -> Itera
     from distributed import Client
 
     security = of_address(config)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told of in our own words
     try:
         client = Client(config.address, timeout=CONNECT_TIMEOUT, set_as_default=False, security=security)
     except (OSError, TimeoutError) as error:
