@@ -24,12 +24,12 @@ from tsogrid.engine.shard_work import (
     tell_written,
     write_blocks,
 )
-from tsogrid.engine.store import Store
+from tsogrid.engine.store import Store, pending
 from tsogrid.engine.worker_watch import Watch, restarts, watched
 from tsogrid.errors import InputError, RunError
 
 RECONNECT = 60.0  # seconds for a scheduler that was lost to be there again
-IDLE_ROUNDS = 3  # rounds in which everything was lost and nothing written, after which a run gives up
+IDLE_ROUNDS = 4  # in which nothing was written, one after the other: then a run gives up
 
 
 class _LostError(Exception):
@@ -135,9 +135,16 @@ def execute_on(
                 done.is_lost, left = True, sorted({*left, *done.suspects})
             else:
                 done.suspects.clear()
+            missing = set(pending(store, index))
+            left = [shard for shard in left if shard in missing]  # what was written, but not told of any more
+            idle = 0 if done.written else idle + 1
+            if left and idle >= IDLE_ROUNDS:
+                raise RunError(
+                    "workers die, or their scheduler is lost, before anything is measured: look at their logs. What is "
+                    "measured is safe, the same command goes on."
+                )
             if done.is_lost:
-                idle = 0 if done.written else idle + 1
-                _wait_for_scheduler(client, listener, idle)
+                _wait_for_scheduler(client, listener)
             elif done.is_over_memory and not found:
                 step = max(1, (step or store.block) // 4)
                 listener.say(
@@ -243,21 +250,19 @@ def _rescue_all(
     return len(care.known) > before
 
 
-def _wait_for_scheduler(client: Any, listener: Listener, idle: int) -> None:
+def _wait_for_scheduler(client: Any, listener: Listener) -> None:
     """Wait until the client has its scheduler back.
 
     Raises
     ------
     RunError
-        It has not, or loses it again and again.
+        It has not.
     """
     address = client.scheduler.address if client.scheduler is not None else "its address"
     gone = RunError(
         f"the scheduler at {address} is gone. What is measured is safe: start it and its workers again (or leave --cluster "
         "out), and give the same command again."
     )
-    if idle >= IDLE_ROUNDS:
-        raise gone
     listener.say(f"the scheduler at {address} is lost; waiting for it for up to {RECONNECT:.0f} s")
     deadline = time.monotonic() + RECONNECT
     while client.status != "running":
