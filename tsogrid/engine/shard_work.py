@@ -137,7 +137,7 @@ def rescue(
     Raises
     ------
     RunError
-        Workers have too little memory for a single frame.
+        Workers have too little memory for a block even when its frames are measured one at a time.
     Exception
         Whatever else a block fails with.
     """
@@ -164,6 +164,12 @@ def _measured_with_care(care: Care, block: Block, index: int, given: Arrays | No
     for _ in range(TRIES):
         found = care.find(*block, outcome)
         if isinstance(outcome, KilledError) and not found and outcome is not error:
+            if outcome.of_memory:
+                raise RunError(
+                    f"workers went over their memory limit with frames {block[0]} … {block[1] - 1}, though measured one at "
+                    "a time. Give each more (cluster.memory, fewer workers, or --memory-limit of dask worker), or begin "
+                    "anew with a smaller --block and --overwrite. What is measured is safe, the same command goes on."
+                )
             _find_by_measuring(care, block, index, given)
         step = 1 if isinstance(outcome, KilledError) else None
         outcome = care.hands.alone(measure_and_time, *block, index, given, frames_of(care.known), step)
@@ -181,11 +187,6 @@ def _find_by_measuring(care: Care, block: Block, index: int, given: Arrays | Non
         part = part_of(given, frame - start, frame + 1 - start)
         outcome = care.hands.alone(measure_and_time, frame, frame + 1, index, part, frames_of(care.known), 1)
         if isinstance(outcome, KilledError):
-            if outcome.of_memory:
-                raise RunError(
-                    f"workers went over their memory limit with a single frame ({frame}). Give each more: cluster.memory, "
-                    "fewer workers, or --memory-limit of dask worker. What is measured is safe, the same command goes on."
-                )
             care.condemn(frame, frame + 1, str(outcome), True)
 
 
