@@ -22,6 +22,7 @@ class SourceFlag(IntFlag):
     OUTLIERS = 256  # pixels of an aperture stood out of their own time series (repaired or left out)
     NOT_REGISTERED = 512  # the frame could not be registered to the reference frame (``frame_flags`` tells why)
     CLOUDED = 1024  # the stars of the frame are much fainter than in the reference frame
+    UNREADABLE = 2048  # the file of the frame could not be read; the same run measures it once it is mended
 
 
 class RegistrationFlag(IntFlag):

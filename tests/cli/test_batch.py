@@ -130,17 +130,18 @@ def test_status_tells_from_the_store_alone(tsogrid, write_config, data, here):
 
 
 def test_status_names_what_failed(tsogrid, write_config, data, here, monkeypatch):
-    from tsogrid.engine import execute
+    from tsogrid.engine import execute, shard_work
     from tsogrid.errors import InputError
 
-    measure = execute.measure_and_time
+    measure = shard_work.measure_and_time
 
-    def broken(plan, start, stop, index, given):
+    def broken(plan, start, *others):
         if start == 4:
             raise InputError("data/x.fits: expected a whole file, found 3 bytes.")
-        return measure(plan, start, stop, index, given)
+        return measure(plan, start, *others)
 
-    monkeypatch.setattr(execute, "measure_and_time", broken)
+    for module in (execute, shard_work):  # first, and when the block is looked at with care
+        monkeypatch.setattr(module, "measure_and_time", broken)
     config = write_config()
     assert tsogrid("run", config, "--block", "2").status == 1
     outcome = tsogrid("status", "night.zarr")

@@ -41,8 +41,9 @@ def test_a_slurm_job(tmp_path):
     assert {"-p fast,slow", "-A exo-2026", "-n 1", "--cpus-per-task=4", "--mem=15G", "-t 1-02:30:00"} <= set(head)
     assert {"--qos=high", "--constraint=a&b", f"-o {tmp_path}/tsogrid-worker-%J.out"} <= set(head)
     body = [line for line in lines if line and not line.startswith("#")]
-    assert body[:2] == FULL["env"]
-    words = shlex.split(body[2])
+    assert body[0].startswith("export DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=")
+    assert body[1:3] == FULL["env"]
+    words = shlex.split(body[3])
     assert words[:3] == [sys.executable, "-m", "distributed.cli.dask_worker"]
     assert words[3].startswith("tls://")
     for option, value in (
@@ -54,7 +55,7 @@ def test_a_slurm_job(tmp_path):
         assert words[words.index(option) + 1] == value
     assert "--no-dashboard" in words
     assert "--lifetime=95100s" in words  # five minutes before 26.5 hours
-    assert '"$TMPDIR/dask"' in body[2]  # filled in on the node, and still one word there
+    assert '"$TMPDIR/dask"' in body[3]  # filled in on the node, and still one word there
 
 
 def test_a_pbs_job(tmp_path):

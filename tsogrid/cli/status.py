@@ -64,6 +64,10 @@ def lines(found: "Status") -> list[str]:
         rows.append(f"ended by  {found.error.splitlines()[0]}")
     for item in found.failed[:10]:
         rows.append(f"failed    frames {item['frames'][0]} … {item['frames'][1]}: {' '.join(item['error'].split())}")
+    for item in found.set_aside[:10]:
+        rows.append(f"set aside {item['file']}, frames {item['first']} … {item['last']}: {' '.join(item['reason'].split())}")
+    if len(found.set_aside) > 10:
+        rows.append(f"          and {len(found.set_aside) - 10} more files (--json names all)")
     if len(found.failed) > 10:
         rows.append(f"          and {len(found.failed) - 10} more shards (--json names all)")
     if found.state in ("failed", "stopped"):

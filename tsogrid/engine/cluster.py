@@ -20,13 +20,14 @@ from typing import Any
 from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
 from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.job_queues import job_cluster, jobs_folder
+from tsogrid.engine.job_queues import TCP_TIMEOUT, job_cluster, jobs_folder
 from tsogrid.engine.kubernetes import kubernetes_cluster
 from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError
 
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains
 CONNECT_TIMEOUT = 30.0
+WORKER_TTL = "90s"  # without a word from a worker, after which it is given up and started anew
 ACTIVE = "active"  # the kind of a client that was there before
 
 
@@ -112,6 +113,7 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
     workers = max(1, min(n_workers(settings), n_blocks))
     adaptive = settings.adaptive
     with ExitStack() as stack:
+        stack.enter_context(watchful())
         with _interrupts_held():
             try:
                 local = Local(
@@ -133,6 +135,20 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
         if adaptive is not None:
             cluster.adapt(minimum=adaptive.min, maximum=min(adaptive.max, max(workers, adaptive.min)))
         yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def watchful() -> Iterator[None]:
+    """Have a scheduler of our own notice sooner than by default what hangs, and outlive a cut of the network."""
+    import dask
+
+    settings = {
+        "distributed.scheduler.worker-ttl": WORKER_TTL,
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.comm.timeouts.tcp": TCP_TIMEOUT,
+    }
+    with dask.config.set(settings):
+        yield
 
 
 def _as_local(config: ClusterConfig) -> LocalCluster:
@@ -160,6 +176,7 @@ def _address(config: AddressCluster, n_blocks: int, store: Path | None) -> Itera
     from distributed import Client
 
     security = of_address(config)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told of in our own words
     try:
         client = Client(config.address, timeout=CONNECT_TIMEOUT, set_as_default=False, security=security)
     except (OSError, TimeoutError) as error:
@@ -175,7 +192,11 @@ def _address(config: AddressCluster, n_blocks: int, store: Path | None) -> Itera
 def _jobs(config: QueueCluster, n_blocks: int, store: Path | None) -> Iterator[Any]:
     from distributed import Client
 
-    with job_cluster(config, jobs_folder(config, store)) as cluster, Client(cluster, set_as_default=False) as client:
+    with (
+        watchful(),
+        job_cluster(config, jobs_folder(config, store)) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         yield client
 
 

@@ -24,18 +24,25 @@ def unpacked(content: bytes) -> Any:
     return pickle.loads(content)
 
 
-def measure_and_time(plan: Any, start: int, stop: int, index: int, given: Any) -> Any:
-    """Measure one block; see `tsogrid.engine.execute.measure_and_time`."""
-    from tsogrid.engine import execute
+def measure_and_time(plan: Any, start: int, stop: int, index: int, given: Any, aside: Any, step: int | None) -> Any:
+    """Measure one block; see `tsogrid.engine.shard_work.measure_and_time`."""
+    from tsogrid.engine import shard_work
 
-    return execute.measure_and_time(plan, start, stop, index, given)
+    return shard_work.measure_and_time(plan, start, stop, index, given, aside, step)
 
 
-def write_blocks(store: Any, index: int, shard: int, blocks: list[Any]) -> int:
-    """Write one shard; see `tsogrid.engine.execute.write_blocks`."""
-    from tsogrid.engine import execute
+def write_blocks(store: Any, index: int, shard: int, blocks: list[Any], mark: int) -> int:
+    """Write one shard; see `tsogrid.engine.shard_work.write_blocks`."""
+    from tsogrid.engine import shard_work
 
-    return execute.write_blocks(store, index, shard, blocks)
+    return shard_work.write_blocks(store, index, shard, blocks, mark)
+
+
+def done(module: str, function: str, *arguments: Any) -> Any:
+    """Do anything else, by its name."""
+    from importlib import import_module
+
+    return getattr(import_module(module), function)(*arguments)
 
 
 def scanned(paths: list[str]) -> Any:

@@ -18,6 +18,7 @@ import xarray as xr
 from tsogrid import schema
 from tsogrid.engine.identity import difference, identity_of
 from tsogrid.engine.layout import chunk_key
+from tsogrid.engine.marks import WHOLE
 from tsogrid.engine.place import Place, place_of
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_identity import FRAMES_A_HASH, input_name, position_hashes
@@ -190,7 +191,7 @@ def _layout_of(keep: Store, plan: Plan) -> tuple[int, int]:
 
 def _take_over(keep: Store, store: Store, frames: int) -> None:
     """Take the shards over whose frames are all among the first so many: linked, or written anew where shards are longer."""
-    done = np.asarray(keep.marks()[0]).astype(bool)
+    done = np.asarray(keep.marks()[0]) == WHOLE
     ratio = store.shard // keep.shard
     whole = [shard for shard in range(max(0, frames) // store.shard) if done[shard * ratio : (shard + 1) * ratio].all()]
     variables = {name: array for name, array in keep.variables().items() if name in schema.BY_NAME}

@@ -24,6 +24,7 @@ from tsogrid.engine.security import of_jobs
 from tsogrid.errors import ConfigError, RunError
 
 LEAVING = 300.0  # seconds before the walltime at which a worker begins to leave, at most a fifth of it
+TCP_TIMEOUT = "120s"  # for which a connection may be silent: dask's 30 s are as long as many a cut of the network
 SUBMIT = {"slurm": "sbatch", "pbs": "qsub"}
 
 
@@ -82,7 +83,7 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
         "job_name": "tsogrid-worker",
         "job_extra_directives": list(config.directives),
         "job_directives_skip": list(config.skip_directives),
-        "job_script_prologue": list(config.env),
+        "job_script_prologue": [f"export DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP={TCP_TIMEOUT}", *config.env],
         "worker_extra_args": [*lifetime, "--no-dashboard", "--dashboard-address=127.0.0.1:0"],
         "local_directory": None if config.scratch is None else f'"{config.scratch}"',
         "log_directory": str(folder),

@@ -54,13 +54,15 @@ def make_manifest(config: Config, path: Path, say: Callable[[str], None] = lambd
     recorder, taken = Recorder(), set[str]()
     with cluster.connect(config.cluster, kind, len(tasks), path) as client:
         futures = [client.submit(errand.scanned, task, pure=False) for task in tasks]
-        with watched(client, config.cluster.worker_timeout, say, lambda: client.cancel(futures)) as watch:
+        with watched(client, config.cluster.worker_timeout, say) as watch:
+            watch.waiting = futures
             for future in futures:
                 try:
                     arrays = future.result()
                 except Exception as error:  # of a worker, of any type
                     reason = watch.reason or f"cluster: the headers could not be read by workers ({error})"
                     raise RunError(reason) from None
+                watch.ended += 1
                 recorder.take(arrays, lambda path: True)
                 taken.update(split_text(arrays["paths"]))
     recorder.take(manifest.arrays, lambda path: path not in taken)

@@ -21,6 +21,7 @@ from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
 from tsogrid.engine.detector import Detector
 from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, measure_block, stages_of
+from tsogrid.engine.reading import flagged_aside, read_but
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.star_times import star_times
@@ -64,6 +65,8 @@ class Plan:
         Whether frames are registered to a reference frame, and why, in words.
     detector : Detector or None
         What is taken off the pixels as they are read.
+    aside : frozenset of int
+        Frames that are not read, since they cannot be: bad in every pixel.
     """
 
     n_frames: int
@@ -78,6 +81,7 @@ class Plan:
     block: int
     registration: str = ""
     detector: Detector | None = None
+    aside: frozenset[int] = frozenset()
 
     @property
     def bounds(self) -> np.ndarray:
@@ -125,15 +129,15 @@ class Plan:
     def read(self, window: Window, start: int, stop: int) -> Pixels:
         """Read the pixels of a window for frames start … stop − 1, and for those on both sides that they depend on."""
         first, last = self.span(start, stop)
-        arrays = {
-            str(name): variable[first:last, window.y0 : window.y1, window.x0 : window.x1].to_numpy()
-            for name, variable in self.frames.variables.items()
-        }
+        arrays = {str(name): self.cut(str(name), first, last, window.region) for name in self.frames}
         if self.detector is None or window.region == (0, self.shape[0], 0, self.shape[1]):
             return self.pixels(window, arrays, start, stop)
-        regions = self.detector.needed(window.region)
-        strips = [self.frames["data"].variable[first:last, a:b, c:d].to_numpy() for a, b, c, d in regions]
+        strips = [self.cut("data", first, last, region) for region in self.detector.needed(window.region)]
         return self.pixels(window, arrays, start, stop, strips)
+
+    def cut(self, name: str, first: int, last: int, region: tuple[int, int, int, int]) -> np.ndarray:
+        """Read a region (y0, y1, x0, x1) of a variable for frames first … last − 1; frames set aside are not touched."""
+        return read_but(self.frames[name].variable, first, last, region, self.aside)
 
     def pixels(
         self, window: Window, arrays: Arrays, start: int, stop: int, strips: list[np.ndarray] | None = None
@@ -187,7 +191,7 @@ class Plan:
             [planned[:, sources] for sources in chosen],
             [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
         )
-        return self.joined(parts)
+        return flagged_aside(self.joined(parts), start, stop, self.aside)
 
     def planned(self, start: int, stop: int) -> np.ndarray:
         """Give the planned positions of all frames that a block reads; shape (n, n_sources, 2)."""

@@ -18,17 +18,21 @@ from tsogrid.engine import cluster, store
 from tsogrid.engine.block_size import BLOCK_BYTES, LONGEST_BLOCK, frames_in_memory
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
-from tsogrid.engine.execute import Failed, Listener, execute, unnoted
+from tsogrid.engine.execute import execute
 from tsogrid.engine.extension import Extension, extended, extension
+from tsogrid.engine.given_note import outdated
 from tsogrid.engine.identity import check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.log import tell
+from tsogrid.engine.ownership import claim
 from tsogrid.engine.performance import reported, require_workers
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.place import Folder, Place, local_path, place_of
 from tsogrid.engine.plan import Plan, make_plan
 from tsogrid.engine.positions import gathered, series_positions
-from tsogrid.engine.status import noted
+from tsogrid.engine.setting_aside import SetAside, joined, refusal
+from tsogrid.engine.shard_work import Listener
+from tsogrid.engine.status import Course, noted
 from tsogrid.engine.stopping import WhileHeld, giving_up
 from tsogrid.errors import ConfigError, InputError, StoreError
 from tsogrid.field.listing import with_listed_sources
@@ -136,8 +140,11 @@ def run(
         with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), here) as client:
             for line in cluster.told_of(client, config.cluster) if client else []:
                 progress.say(line)
+            target = replace(target, token=claim(target.place))
             with noted(target, estimate.kind) as course, reported(client, performance_report):
-                measure_missing(plan.with_block(target.block), target, client, progress, course.failed)
+                known = measure_missing(plan.with_block(target.block), target, client, progress, course)
+                if known:
+                    raise refusal(known, target.path)
     return store.open_result(path)
 
 
@@ -205,37 +212,54 @@ def _laid_out(
 
 
 def measure_missing(
-    plan: Plan, target: store.Store, client: Any | None, progress: Progress, failed: Failed = unnoted
-) -> None:
-    """Measure and write every shard that is not marked, pass by pass."""
+    plan: Plan, target: store.Store, client: Any | None, progress: Progress, course: Course | None = None
+) -> list[SetAside]:
+    """Measure and write every shard that is not marked whole, pass by pass; give what had to be set aside."""
+    course = course or Course(target)
     with target.place.told():
         missing = [store.pending(target, index) for index in range(target.passes)]
-    lengths = [sum(stop - start for start, stop in map(target.bounds, shards)) for shards in missing]
     total = target.passes * target.n_frames
-    progress.begin(total, total - sum(lengths))
+    left = sum(stop - start for shards in missing for start, stop in map(target.bounds, shards))
+    progress.begin(total, total - left)
+    of_all, to_do = target.passes * target.n_shards, sum(map(len, missing))
+    if to_do < of_all:
+        progress.say(f"going on: {of_all - to_do} of {of_all} shards are done, {to_do} to measure")
     fields: dict[str, Any] = {
         "store": str(target.path),
         "frames": target.n_frames,
         "passes": target.passes,
         "block": target.block,
     }
-    tell("begin", f"{sum(lengths)} of {total} frames are to be measured", missing=sum(lengths), shard=target.shard, **fields)
-    for index, shards in enumerate(missing):
-        if not shards:
-            continue
+    tell("begin", f"{left} of {total} frames are to be measured", missing=left, shard=target.shard, **fields)
+    known: list[SetAside] = []
+    for index in range(target.passes):
         given: Arrays = {}
-        if index:
-            names = gathered(plan.recipe, plan.passes[index][0])
+        if index and any(missing):
             with target.place.told():
-                stored = target.variables()
-                measured = {name: np.asarray(stored[name][:]) for name in names}
-            given = series_positions(plan.recipe, plan.passes[index][0], measured, plan.sources.planned)
+                given = _positions(plan, target, index)
+                if outdated(target, index, given):
+                    progress.say(
+                        "positions of the series have changed, since files were mended: its frames are measured again"
+                    )
+                missing[index] = store.pending(target, index)
+        if not missing[index]:
+            continue
 
         def part(start: int, stop: int, given: Arrays = given) -> Arrays | None:
             return {name: values[start:stop] for name, values in given.items()} or None
 
-        listener = Listener(progress.advance, progress.say, giving_up(target, failed))
-        execute(plan, target, index, shards, part, client, listener)
+        listener = Listener(progress.advance, progress.say, giving_up(target, course.failed))
+        known = execute(plan, target, index, missing[index], part, client, listener, known)
+        course.set_aside(joined(known))
+    return known
+
+
+def _positions(plan: Plan, target: store.Store, index: int) -> Arrays:
+    """Make the positions for a pass from what the passes before have stored."""
+    stage = plan.passes[index][0]
+    stored = target.variables()
+    measured = {name: np.asarray(stored[name][:]) for name in gathered(plan.recipe, stage)}
+    return series_positions(plan.recipe, stage, measured, plan.sources.planned)
 
 
 def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:

@@ -10,9 +10,9 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 import tsogrid
 from tsogrid.config import Storage
 from tsogrid.engine.lock import holder
+from tsogrid.engine.marks import SOME_ASIDE
 from tsogrid.engine.place import place_of
 from tsogrid.engine.store import Store, required
 from tsogrid.errors import StoreError
@@ -53,6 +54,12 @@ class Course:
             noted.append({"pass": index, "shard": shard, "frames": [start, stop - 1], "error": text})
             self.save()
 
+    def set_aside(self, lines: Sequence[Any]) -> None:
+        """Note the frames that were set aside, in place of those that were noted before."""
+        if lines or self.content.get("set_aside"):
+            self.content["set_aside"] = [asdict(line) for line in lines[:MOST_FAILURES]]
+            self.save()
+
     def save(self) -> None:
         """Write the notes whole; that they cannot be written stops no run."""
         with suppress(*self.store.place.failures):
@@ -76,7 +83,9 @@ def noted(store: Store, cluster: str) -> Iterator[Course]:
         Of a Course, which is told of failures.
     """
     content = {"began": time.time(), "host": socket.gethostname(), "process": os.getpid(), "cluster": cluster}
-    course = Course(store, content | {"version": tsogrid.__version__, "ended": None, "error": None, "failed": []})
+    content |= {"version": tsogrid.__version__, "ended": None, "error": None, "failed": []}
+    # What was set aside before stays noted until this run has tried it again.
+    course = Course(store, content | {"set_aside": _course(store).get("set_aside", [])})
     course.save()
     try:
         yield course
@@ -124,6 +133,8 @@ class Status:
         What ended the last run; None also where a signal did.
     failed : list of dict
         Of the last run: ``pass``, ``shard``, ``frames`` (first and last), ``error``.
+    set_aside : list of dict
+        Files that could not be read: ``file``, ``first`` and ``last`` frame, ``reason``, ``killed`` (whether workers died).
     """
 
     store: str
@@ -145,6 +156,7 @@ class Status:
     began: float | None
     error: str | None
     failed: list[dict[str, Any]]
+    set_aside: list[dict[str, Any]]
 
 
 def status(path: str | Path, storage: Storage | None = None) -> Status:
@@ -168,11 +180,12 @@ def status(path: str | Path, storage: Storage | None = None) -> Status:
     """
     store = required(place_of(path, storage))
     try:
-        done = np.asarray(store.marks()[:]) != 0
+        marks = np.asarray(store.marks()[:])
     except store.place.unreachable as error:
         raise StoreError(f"{path}: its marks were not given by the server: {error}. Ask again.") from None
     except Exception as error:  # the codecs raise errors of many types
         raise StoreError(f"{path}: its marks cannot be read ({error}). `tsogrid run` finds and mends that.") from None
+    done, aside = marks != 0, marks == SOME_ASIDE
     course = _course(store)
     lengths = np.array([stop - start for start, stop in map(store.bounds, range(store.n_shards))])
     measured, total = int((done * lengths).sum()), store.passes * store.n_frames
@@ -181,7 +194,7 @@ def status(path: str | Path, storage: Storage | None = None) -> Status:
     running = holder(store.place)
     return Status(
         store=str(path),
-        state=_state(measured == total, running, course),
+        state=_state(measured == total and not aside.any(), running, course),
         holder=running,
         cluster=course.get("cluster"),
         frames=store.n_frames,
@@ -199,6 +212,7 @@ def status(path: str | Path, storage: Storage | None = None) -> Status:
         began=course.get("began"),
         error=course.get("error"),
         failed=[item for item in course.get("failed", []) if not done[item["pass"], item["shard"]]],
+        set_aside=[item for item in course.get("set_aside", []) if aside[:, item["first"] // store.shard].any()],
     )
 
 

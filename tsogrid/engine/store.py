@@ -11,7 +11,6 @@ import asyncio
 import json
 import math
 import threading
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,10 +26,12 @@ import zarr.api.asynchronous
 from tsogrid.config import Storage
 from tsogrid.engine.identity import identity_of
 from tsogrid.engine.layout import chunk_key, lay_out
+from tsogrid.engine.marks import WHOLE, warn_of_marks
+from tsogrid.engine.ownership import require
 from tsogrid.engine.pipeline import Arrays
 from tsogrid.engine.place import ROOT, Place, place_of
 from tsogrid.engine.plan import Plan
-from tsogrid.errors import StoreError, TsogridWarning, WritingError
+from tsogrid.errors import StoreError, WritingError
 
 MOST_SHARDS = 48
 SHARD_BYTES = 256e6  # of the result; where that many shards would be larger than this, there are more
@@ -47,6 +48,8 @@ class Store:
         Where it lies.
     n_frames, block, shard, passes : int
         Frames in all, in a block and in a shard; passes over the series.
+    token : str
+        Of the run that writes (see `tsogrid.engine.ownership`); empty where nobody else can be.
     """
 
     place: Place
@@ -54,6 +57,7 @@ class Store:
     block: int
     shard: int
     passes: int
+    token: str = ""
 
     @property
     def path(self) -> Path | str:
@@ -157,7 +161,7 @@ def prepare(
 
 
 def pending(store: Store, index: int) -> list[int]:
-    """List the shards of a pass that are not marked.
+    """List the shards of a pass that are not marked, or marked as written with frames set aside.
 
     Parameters
     ----------
@@ -171,10 +175,12 @@ def pending(store: Store, index: int) -> list[int]:
     list of int
     """
     done = np.asarray(store.marks()[index])
-    return [int(shard) for shard in np.flatnonzero(done == 0)]
+    return [int(shard) for shard in np.flatnonzero(done != WHOLE)]
 
 
-def write(store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None) -> int:
+def write(
+    store: Store, index: int, shard: int, results: list[Arrays], timings: np.ndarray | None = None, mark: int = WHOLE
+) -> int:
     """Write one shard, flush it to disk, and mark it.
 
     Parameters
@@ -187,6 +193,8 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
         The results of its blocks, in order.
     timings : ndarray, shape (n_blocks, 3), optional
         When each block was measured and what it took, in the columns of `TIMINGS`, for the record.
+    mark : int
+        `WHOLE`, or `SOME_ASIDE` where frames could not be read.
 
     Returns
     -------
@@ -202,6 +210,7 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
     found = sum(len(result["flags"]) for result in results)
     if found != stop - start:
         raise StoreError(f"{store.path}: shard {shard} holds frames {start} … {stop - 1}, its blocks hold {found} frames.")
+    require(store.place, store.token)
     try:
         values = {name: np.concatenate([result[name] for result in results]) for name in results[0]}
         with (
@@ -217,8 +226,11 @@ def write(store: Store, index: int, shard: int, results: list[Arrays], timings: 
             with suppress(Exception):
                 first = start // store.block
                 store.marks("blocks", "r+")[index, first : first + len(timings)] = timings
-        store.marks("done", "r+")[index, shard] = 1
+        require(store.place, store.token)
+        store.marks("done", "r+")[index, shard] = mark
         store.place.flush([f"progress/done/c.{index}.{shard}"])
+    except StoreError:
+        raise
     except store.place.failures as error:
         raise WritingError(
             f"{store.path}: shard {shard} could not be written: {error}. What is marked is safe; mend this and run again."
@@ -334,15 +346,7 @@ def open_result(path: str | Path | Place, storage: Storage | dict[str, Any] | No
     place = place_of(path, Storage(**storage) if isinstance(storage, dict) else storage)
     store = required(place)
     with place.told():
-        missing = len(pending(store, store.passes - 1))
-    if missing:
-        warnings.warn(
-            f"{path}: {missing} of {store.n_shards} shards are not measured yet and read as NaN; "
-            "`tsogrid run` with the same configuration goes on.",
-            TsogridWarning,
-            stacklevel=2,
-        )
-    with place.told():
+        warn_of_marks(path, np.asarray(store.marks()[store.passes - 1]))
         result = xr.open_zarr(place.zarr(), consolidated=True)
     result.encoding["source"] = str(path)
     return result

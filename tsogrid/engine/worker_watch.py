@@ -1,6 +1,8 @@
-"""A cluster without workers: seen, said within a minute, and not waited for without end.
+"""A cluster that does not work: seen, said within a minute, and not waited for without end.
 
-A scheduler without workers keeps its tasks for ever, so somebody has to look: a thread beside the run counts the workers.
+A scheduler without workers keeps its tasks for ever, and so does one whose workers are all paused since their memory is
+full; so somebody has to look: a thread beside the run counts the workers that work. It also says which of them are not
+heard of, as when a node hangs or a network is cut: dask gives up such a worker after a while, and its blocks go elsewhere.
 """
 
 import logging
@@ -8,13 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tsogrid.engine.log import tell
+from tsogrid.errors import RunError
 
 PAUSE = 2.0  # seconds between two looks
-SAY_AFTER = 30.0  # seconds without workers
+SAY_AFTER = 30.0  # seconds without workers, or without a word from one
+MOST_RESTARTS = 12  # of workers over their memory limit while no task has ended
+OVER_MEMORY = "worker-restart-memory"  # dask's topic of events
 
 
 @dataclass
@@ -25,13 +30,29 @@ class Watch:
     ----------
     reason : str or None
         Why the work was called off; None while it goes on.
+    waiting : list of futures
+        What is waited for, and cancelled when the work is called off.
+    ended : int
+        Tasks that have ended, well or not.
     """
 
     reason: str | None = None
+    waiting: list[Any] = field(default_factory=list)
+    ended: int = 0
+
+    def require(self) -> None:
+        """Refuse to go on with work that was called off.
+
+        Raises
+        ------
+        RunError
+        """
+        if self.reason is not None:
+            raise RunError(self.reason)
 
 
 @contextmanager
-def watched(client: Any, timeout: float, say: Callable[[str], None], call_off: Callable[[], None]) -> Iterator[Watch]:
+def watched(client: Any, timeout: float, say: Callable[[str], None]) -> Iterator[Watch]:
     """Look after a cluster while it works.
 
     Parameters
@@ -39,11 +60,9 @@ def watched(client: Any, timeout: float, say: Callable[[str], None], call_off: C
     client : distributed.Client
         Of the cluster.
     timeout : float
-        Seconds without any worker after which the work is called off.
+        Seconds without any worker that works after which the work is called off.
     say : callable
         Told once that there are none, and that they are back.
-    call_off : callable
-        Cancels the work.
 
     Returns
     -------
@@ -51,8 +70,8 @@ def watched(client: Any, timeout: float, say: Callable[[str], None], call_off: C
         Of a Watch.
     """
     watch, stop = Watch(), threading.Event()
-    arguments = (client, timeout, say, call_off, watch, stop)
-    thread = threading.Thread(target=_look, args=arguments, daemon=True, name="tsogrid-watch")
+    looker = _Looker(client, timeout, say, watch)
+    thread = threading.Thread(target=looker.look, args=(stop,), daemon=True, name="tsogrid-watch")
     thread.start()
     try:
         yield watch
@@ -61,45 +80,108 @@ def watched(client: Any, timeout: float, say: Callable[[str], None], call_off: C
         thread.join(10)
 
 
-def _look(
-    client: Any,
-    timeout: float,
-    say: Callable[[str], None],
-    call_off: Callable[[], None],
-    watch: Watch,
-    stop: threading.Event,
-) -> None:
-    known, since, said = -1, time.monotonic(), False
-    while not stop.wait(min(PAUSE, timeout / 4)):
-        count = _count(client)
-        if stop.is_set():
-            return
-        if count != known:
-            tell("workers", f"{count} workers", count=count)
-            known = count
-        if count:
-            if said:
-                say(f"{count} workers are there: the work goes on")
-            since, said = time.monotonic(), False
-            continue
-        missing = time.monotonic() - since
-        if missing > min(SAY_AFTER, timeout / 2) and not said:
-            say(f"no workers for {missing:.0f} s; the run stops after {timeout:.0f} s without any (cluster.worker_timeout)")
-            said = True
-        if missing > timeout:
-            watch.reason = (
-                f"no worker for {timeout:.0f} s at {client.scheduler.address}. Look at the logs of the workers' jobs and "
-                "the queue, or wait longer (cluster.worker_timeout); what is measured is safe, the same command goes on."
-            )
-            tell("workers", watch.reason, logging.ERROR, count=0)
-            with suppress(Exception):  # the scheduler may be gone: then its futures are lost already
-                call_off()
-            return
-
-
-def _count(client: Any) -> int:
-    """Workers that the scheduler knows; a scheduler that does not answer has none."""
+def restarts(client: Any) -> int:
+    """Count the workers that were ended for their memory; a scheduler that does not answer tells of none."""
     try:
-        return len(client.nthreads())
+        return len(client.get_events(OVER_MEMORY) or ())
     except Exception:  # of the connection, of many types
         return 0
+
+
+class _Looker:
+    """What the thread does."""
+
+    def __init__(self, client: Any, timeout: float, say: Callable[[str], None], watch: Watch) -> None:
+        self.client, self.timeout, self.say, self.watch = client, timeout, say, watch
+        self.ended, self.restarts = 0, restarts(client)  # when a task has last ended
+        self.looked = time.monotonic()
+        self.heard: dict[str, tuple[float | None, float, bool]] = {}  # last word, when by this clock, whether said
+
+    def look(self, stop: threading.Event) -> None:
+        known, since, said = -1, time.monotonic(), False
+        while not stop.wait(min(PAUSE, self.timeout / 4)):
+            count, paused = self._count()
+            if stop.is_set():
+                return
+            if self._restart_for_ever():
+                self._call_off(
+                    f"workers went over their memory limit {MOST_RESTARTS} times and nothing was measured. Give each more: "
+                    "cluster.memory, fewer workers, or --memory-limit of dask worker"
+                )
+                return
+            if count != known:
+                tell("workers", f"{count} workers", count=count)
+                known = count
+            if count:
+                if said:
+                    self.say(f"{count} workers are there: the work goes on")
+                since, said = time.monotonic(), False
+                continue
+            missing = time.monotonic() - since
+            what = f"all {paused} workers are paused, their memory is full" if paused else "no workers"
+            if missing > min(SAY_AFTER, self.timeout / 2) and not said:
+                limit = f"the run stops after {self.timeout:.0f} s without any (cluster.worker_timeout)"
+                self.say(f"{what} for {missing:.0f} s; {limit}")
+                said = True
+            if missing > self.timeout:
+                self._call_off(self._missing(paused))
+                return
+
+    def _missing(self, paused: int) -> str:
+        died = restarts(self.client) - self.restarts
+        if died > 0 and not paused:
+            return (
+                f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}: they went over their memory limit "
+                f"{died} times. Give each more: cluster.memory, fewer workers, or --memory-limit of dask worker"
+            )
+        return (
+            f"no worker that works for {self.timeout:.0f} s: all {paused} are paused, since their memory is full. Give each "
+            "more: cluster.memory, fewer workers, or --memory-limit of dask worker"
+            if paused
+            else f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}. Look at the logs of the workers' "
+            "jobs and the queue, or wait longer (cluster.worker_timeout)"
+        )
+
+    def _restart_for_ever(self) -> bool:
+        """Whether workers go over their memory limit again and again, and nothing comes of it."""
+        now = restarts(self.client)
+        if self.watch.ended != self.ended or now < self.restarts:
+            self.ended, self.restarts = self.watch.ended, now
+        return now - self.restarts >= MOST_RESTARTS
+
+    def _call_off(self, mend: str) -> None:
+        self.watch.reason = f"{mend}; what is measured is safe, the same command goes on."
+        tell("workers", self.watch.reason, logging.ERROR, count=0)
+        with suppress(Exception):  # the scheduler may be gone: then its futures are lost already
+            self.client.cancel(self.watch.waiting)
+
+    def _count(self) -> tuple[int, int]:
+        """Workers that work, and that are paused; a scheduler that does not answer has none."""
+        try:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"]  # by default some versions of dask tell of five
+        except Exception:  # of the connection, of many types
+            return 0, 0
+        self._listen(workers)
+        paused = sum(each.get("status") == "paused" for each in workers.values())
+        return len(workers) - paused, paused
+
+    def _listen(self, workers: dict[str, Any]) -> None:
+        """Say which workers are not heard of, each once; by the clock of this process, whatever the scheduler's says."""
+        now = time.monotonic()
+        if now - self.looked > SAY_AFTER / 3:
+            self.heard.clear()  # the scheduler itself was not heard of
+        self.looked = now
+        for address in self.heard.keys() - workers.keys():
+            del self.heard[address]
+        for address, worker in workers.items():
+            last, since, said = self.heard.get(address, (None, now, False))
+            if worker["last_seen"] != last:
+                if said:
+                    self.say(f"worker {address} is heard of again")
+                self.heard[address] = worker["last_seen"], now, False
+            elif now - since > SAY_AFTER and not said:
+                self.say(
+                    f"worker {address} is not heard of for {now - since:.0f} s: it hangs, or its network is cut; dask gives "
+                    "it up after a while (distributed.scheduler.worker-ttl), and others do its work"
+                )
+                self.heard[address] = last, since, True

@@ -179,9 +179,10 @@ def _in_flight(
                 break
         return new
 
-    with watched(client, config.worker_timeout, say, lambda: client.cancel(list(flying))) as watch:
+    with watched(client, config.worker_timeout, say) as watch:
         with client.as_current():
             waiting = as_completed(submit())
+        watch.waiting = list(flying)
         for future in waiting:
             path, error = flying[future], None
             try:
@@ -190,8 +191,10 @@ def _in_flight(
             except Exception as found:
                 error = found
             del flying[future]
+            watch.ended += 1
             for new in submit() if watch.reason is None else ():
                 waiting.add(new)
+            watch.waiting = list(flying)
             if error is None:
                 yield path, outcome
             elif watch.reason is not None:
