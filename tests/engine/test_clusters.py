@@ -34,7 +34,7 @@ class Heard(Silent):
 def local(**options):
     from distributed import LocalCluster
 
-    return LocalCluster(processes=False, threads_per_worker=1, dashboard_address=None, silence_logs=50, **options)
+    return LocalCluster(processes=False, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options)
 
 
 @pytest.mark.parametrize("kind", ["auto", "local", "slurm"])
