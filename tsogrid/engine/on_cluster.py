@@ -150,8 +150,8 @@ def execute_on(
             idle = 0 if done.written else idle + 1
             if left and idle >= IDLE_ROUNDS:
                 raise RunError(
-                    "workers die, or their scheduler is lost, before anything is measured: look at their logs. What is "
-                    "measured is safe, the same command goes on."
+                    "workers die, or their scheduler is lost, before anything is measured. Look at their logs; most often "
+                    "they have too little memory (cluster.memory). What is measured is safe, the same command goes on."
                 )
             if done.is_lost:
                 _wait_for_scheduler(client, listener)
