@@ -81,6 +81,7 @@ SERVES = {
     "engine.compiling": "engine.run",
     "engine.log": "engine.run",
     "engine.stopping": "engine.run",
+    "engine.trial": "engine.run",
     "engine.performance": "engine.run",
     "engine.worker_watch": "engine.run",
     "engine.diagnostics": "engine.run",

@@ -110,7 +110,9 @@ def test_an_empty_field(tsogrid, here):
     assert "put your star here" in outcome.out
 
 
-@pytest.mark.parametrize(("words", "offered"), [("tsogrid ex", ["export"]), ("tsogrid export --s", ["--source", "--sky"])])
+@pytest.mark.parametrize(
+    ("words", "offered"), [("tsogrid ex", ["explore", "export"]), ("tsogrid export --so", ["--source"])]
+)
 def test_the_shell_completes(words, offered):
     environment = os.environ | {
         "_TSOGRID_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1),

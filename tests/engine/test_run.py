@@ -13,7 +13,8 @@ import pytest
 import tsogrid
 from tests.engine.test_store import assert_same_bytes, config_for
 from tsogrid.engine import store
-from tsogrid.engine.run import Silent, estimated, prepared
+from tsogrid.engine.run import Silent, prepared
+from tsogrid.engine.trial import estimated
 from tsogrid.errors import ConfigError, InputError, RunError, StoreError
 
 SCRIPT = """

@@ -37,8 +37,9 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     TsogridError
         The run would be refused.
     """
-    from tsogrid.engine.run import estimated, prepared, store_place
+    from tsogrid.engine.run import prepared, store_place
     from tsogrid.engine.store import shard_length
+    from tsogrid.engine.trial import estimated
 
     # Masters that no run has kept yet are made for the forecast, and not written.
     frames, plan = prepared(config, keep=False)

@@ -203,8 +203,8 @@ class Plan:
         """Give the FWHM of the stars in frames start … stop − 1 if another result tells it; shape (n,)."""
         return None if self.sources.fwhm is None else self.sources.fwhm[start:stop]
 
-    def trial(self, n: int, stage: str) -> Arrays:
-        """Make positions for measuring the first frames for trial, when those of the series are not there yet.
+    def trial(self, n: int, stage: str, first: int = 0) -> Arrays:
+        """Make positions for measuring a few frames for trial, when those of the series are not there yet.
 
         Parameters
         ----------
@@ -212,13 +212,16 @@ class Plan:
             Number of frames.
         stage : str
             The first stage of the pass.
+        first : int
+            Which frame is the first.
 
         Returns
         -------
         dict of ndarray, shape (n, n_sources)
             Planned positions, and a FWHM of 3 pixels.
         """
-        planned = np.broadcast_to(self.sources.planned[:n], (n, len(self.sources.names), 2))
+        known = self.sources.planned
+        planned = np.broadcast_to(known[first : first + n] if len(known) > 1 else known, (n, len(self.sources.names), 2))
         x, y = np.array(planned[:, :, 0]), np.array(planned[:, :, 1])
         return {"x_guess": x, "y_guess": y} if stage == CENTER else {"x": x, "y": y, "fwhm": np.full(x.shape, 3.0)}
 

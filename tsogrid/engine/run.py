@@ -4,9 +4,8 @@
 """
 
 import json
-import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -15,8 +14,6 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
-from tsogrid.engine.block_size import BLOCK_BYTES, LONGEST_BLOCK, frames_in_memory
-from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import execute
 from tsogrid.engine.extension import Extension, extended, extension
@@ -34,13 +31,12 @@ from tsogrid.engine.setting_aside import SetAside, joined, refusal
 from tsogrid.engine.shard_work import Listener
 from tsogrid.engine.status import Course, noted
 from tsogrid.engine.stopping import WhileHeld, giving_up
-from tsogrid.errors import ConfigError, InputError, StoreError
+from tsogrid.engine.trial import estimated
+from tsogrid.errors import ConfigError, StoreError
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
 
-FIRST_TRIAL = 4  # frames that are measured for trial
-TRIAL_SECONDS = 0.1  # of CPU that a longer trial takes at most
 Mode = Literal["run", "resume", "overwrite", "extend"]
 
 
@@ -68,18 +64,6 @@ class Silent:
 
     def say(self, message: str) -> None:
         pass
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run will cost, from measuring a few of its frames."""
-
-    seconds_per_frame: float
-    cpu_seconds: float
-    bytes_per_frame: int
-    block: int
-    kind: str
-    workers: int
 
 
 def run(
@@ -126,7 +110,7 @@ def run(
         with path.told():
             path.recover()
             found, kept = _existing(path, plan, mode, changed)
-        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress)
+        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say)
         if performance_report is not None:
             estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
         with path.told():
@@ -260,75 +244,3 @@ def _positions(plan: Plan, target: store.Store, index: int) -> Arrays:
     stored = target.variables()
     measured = {name: np.asarray(stored[name][:]) for name in gathered(plan.recipe, stage)}
     return series_positions(plan.recipe, stage, measured, plan.sources.planned)
-
-
-def estimated(plan: Plan, config: Config, found: store.Store | None = None, progress: Progress | None = None) -> Estimate:
-    """Measure a few frames, so that compiling is done, broken input is found and costs are known before work begins.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to measure.
-    config : Config
-        Its cluster and block size.
-    found : Store, optional
-        A store that goes on: its block size stays.
-    progress : Progress, optional
-        Told of the wait while kernels are compiled.
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    InputError
-        No frame has a finite pixel.
-    """
-    _refuse_empty(plan)
-    compile_kernels(plan, (progress or Silent()).say)
-    seconds = _seconds_per_frame(plan, min(FIRST_TRIAL, plan.n_frames))
-    # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
-    room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
-    more = min(plan.n_frames, LONGEST_BLOCK, room, round(TRIAL_SECONDS / max(seconds, 1e-6)))
-    if more > 2 * FIRST_TRIAL:
-        seconds = _seconds_per_frame(plan, more)
-    total = seconds * plan.n_frames
-    kind = cluster.resolve_kind(config.cluster, total)
-    workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1
-    if found is not None:
-        block = found.block
-    elif config.output.block == "auto":
-        cost = seconds / len(plan.passes)
-        block = cluster.measured_block(plan.n_frames, cost, plan.working_bytes_per_frame, workers, plan.halo)
-    else:
-        block = config.output.block
-    return Estimate(seconds, total, plan.bytes_per_frame, block, kind, workers)
-
-
-def _seconds_per_frame(plan: Plan, stop: int) -> float:
-    """Measure the first frames in all passes: CPU time of one."""
-    seconds = 0.0
-    for index, stages in enumerate(plan.passes):
-        given = plan.trial(stop, stages[0]) if index else None
-        plan.measure(0, stop, index, given)  # loads machine code, and compiles what is missing
-        begin = time.thread_time()
-        plan.measure(0, stop, index, given)
-        seconds += (time.thread_time() - begin) / stop
-    return seconds
-
-
-def _refuse_empty(plan: Plan) -> None:
-    """Look for one frame with a finite pixel: first in the windows of a few, then, if these are bad, in all of all."""
-    n = plan.n_frames
-    few = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
-    step = max(1, int(BLOCK_BYTES / (plan.shape[0] * plan.shape[1] * 8)))
-    data = plan.frames["data"].variable
-    for index in few:
-        for window in plan.windows:
-            if np.isfinite(data[index, window.y0 : window.y1, window.x0 : window.x1].to_numpy()).any():
-                return
-    for start in range(0, n, step):
-        if np.isfinite(data[start : start + step].to_numpy()).any():
-            return
-    raise InputError(f"None of the {n} frames has a finite pixel: expected data (SCI), found NaN everywhere.")
