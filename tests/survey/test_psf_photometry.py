@@ -48,6 +48,16 @@ def test_every_star_is_found_once_with_its_flux_and_error(kind):
     assert np.abs(pulls).max() < 6
 
 
+@pytest.mark.parametrize("ratio", [0.8, 0.7])
+def test_a_round_profile_of_stars_that_are_long_makes_no_stars_of_what_it_leaves(ratio):
+    for seed in range(3):
+        data, stars = field(seed, axis_ratio=ratio, pairs=1)
+        rows, more = matched(photometry(data, settings=NO_COLUMNS).rows, stars)  # each star is there
+        assert more == 0
+        lonely = stars[:, 3] < 0
+        assert abs(np.median(rows["flux_psf"].to_numpy()[lonely] / stars[lonely, 2]) - 1) < 0.03
+
+
 def test_same_numbers_as_photutils_with_the_same_profile():
     data, stars = field(5, pairs=0, read_noise=2.0)
     table = photometry(data, settings=NO_COLUMNS)

@@ -32,7 +32,9 @@ BOUND = 1.0  # FWHM that a star may move in one fit
 FADED = 0.02  # of the sky's noise: so faint a star's wing ends
 DARK = 2.0  # of the sky's noise: pixels with less light of stars tell the sky
 TOO_NEAR = 0.4  # FWHM: nothing nearer to a star is another one
-TRUST = 0.03  # of the light of the stars about: so well the profile is known, what is fainter is no star
+TRUST = 0.03  # of the light of the stars about: so well the profile is known at best, what is fainter is no star
+FLANK = (0.5, 1.5)  # FWHM: where a profile that does not fit shows most
+MISFITS = 3.0  # times what it leaves there on the average may be left somewhere
 ONE_BY_ONE = 2.0  # FWHM: of new peaks so near to each other only the highest is taken
 FEWEST_SIGMA = 0.5  # of the threshold: flux over its error that a fitted star keeps
 _CORE = np.array([0.5, 1.2])  # FWHM: the light within the first radius, in that within the second, tells two from one
@@ -157,7 +159,7 @@ def _found(
 ) -> _Stars:
     """Stars that stand out of the image, or of what the known ones leave of it."""
     rest = _rest(frame, sky, model)
-    variance = frame.variance(sky) + frame.slope * model + (TRUST * model) ** 2
+    variance = frame.variance(sky) + frame.slope * model + (_trust(frame, sky, psf, model) * model) ** 2
     if known is None:
         rest = np.where(frame.saturated, frame.image - sky.level, rest)
         variance += frame.slope * np.maximum(uniform_filter(np.nan_to_num(rest), 3), 0.0)
@@ -271,6 +273,27 @@ def _rows(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings
     return source_rows(frame, sky, model, psf, settings, RADIUS * psf.fwhm, fitted)
 
 
+def _trust(frame: Frame, sky: Sky, psf: Psf, model: NDArray[np.float64]) -> float:
+    """How well the profile is known, over the light of the stars: by what it leaves of those that told it.
+
+    A round profile of stars that are not round leaves a tenth of their light and more at places, which is no star.
+    """
+    rest, variance = _rest(frame, sky, model), frame.variance(sky) + frame.slope * model
+    row, column = np.indices(model.shape, sparse=True)
+    found = []
+    told = psf.stars.get("used", np.zeros(0, bool)).astype(bool)
+    half = FLANK[1] * psf.fwhm
+    for x, y in zip(psf.stars.get("x", np.zeros(0))[told], psf.stars.get("y", np.zeros(0))[told], strict=True):
+        here = np.s_[max(0, int(y - half)) : int(y + half) + 2, max(0, int(x - half)) : int(x + half) + 2]
+        distance = np.hypot(column[:, here[1]] - x, row[here[0]] - y) / psf.fwhm
+        flank = (distance > FLANK[0]) & (distance < FLANK[1]) & np.isfinite(rest[here])
+        light = float(np.sum(model[here][flank] ** 2))
+        if light > 0:
+            found.append(float(np.sum(rest[here][flank] ** 2 - variance[here][flank])) / light)
+    misfit = math.sqrt(max(0.0, float(np.median(found)))) if found else 0.0
+    return max(TRUST, MISFITS * misfit)
+
+
 def _real(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings) -> NDArray[np.bool_]:
     """Which stars stand: positive, significant, apart from brighter ones, and not what these leave where they fit badly."""
     model = _model(frame, sky, stars, psf)
@@ -281,7 +304,7 @@ def _real(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings
     height = stars.flux * psf.peak
     with np.errstate(invalid="ignore"):
         false = ~(stars.flux > FEWEST_SIGMA * settings.thresh * error)
-    false |= (row < 0) | (column < 0) | (row >= ny) | (column >= nx) | (height < TRUST * (here - height))
+    false |= (row < 0) | (column < 0) | (row >= ny) | (column >= nx) | (height < _trust(frame, sky, psf, model) * (here - height))
     near = (TOO_NEAR * psf.fwhm) ** 2
     order = np.argsort(-stars.flux, kind="stable")
     for place, k in enumerate(order):
