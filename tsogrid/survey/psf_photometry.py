@@ -279,11 +279,13 @@ def _trust(frame: Frame, sky: Sky, psf: Psf, model: NDArray[np.float64]) -> floa
     A round profile of stars that are not round leaves a tenth of their light and more at places, which is no star.
     """
     rest, variance = _rest(frame, sky, model), frame.variance(sky) + frame.slope * model
-    row, column = np.indices(model.shape, sparse=True)
+    row, column = np.ogrid[: model.shape[0], : model.shape[1]]
     found = []
-    told = psf.stars.get("used", np.zeros(0, bool)).astype(bool)
     half = FLANK[1] * psf.fwhm
-    for x, y in zip(psf.stars.get("x", np.zeros(0))[told], psf.stars.get("y", np.zeros(0))[told], strict=True):
+    columns = [psf.stars[name] for name in ("x", "y", "used")] if psf.stars else []
+    for x, y, used in zip(*columns, strict=True):
+        if not used:
+            continue
         here = np.s_[max(0, int(y - half)) : int(y + half) + 2, max(0, int(x - half)) : int(x + half) + 2]
         distance = np.hypot(column[:, here[1]] - x, row[here[0]] - y) / psf.fwhm
         flank = (distance > FLANK[0]) & (distance < FLANK[1]) & np.isfinite(rest[here])
@@ -304,7 +306,8 @@ def _real(frame: Frame, sky: Sky, stars: _Stars, psf: Psf, settings: PsfSettings
     height = stars.flux * psf.peak
     with np.errstate(invalid="ignore"):
         false = ~(stars.flux > FEWEST_SIGMA * settings.thresh * error)
-    false |= (row < 0) | (column < 0) | (row >= ny) | (column >= nx) | (height < _trust(frame, sky, psf, model) * (here - height))
+    false |= (row < 0) | (column < 0) | (row >= ny) | (column >= nx)
+    false |= height < _trust(frame, sky, psf, model) * (here - height)
     near = (TOO_NEAR * psf.fwhm) ** 2
     order = np.argsort(-stars.flux, kind="stable")
     for place, k in enumerate(order):
