@@ -35,7 +35,7 @@ def over_time(name: str, x_range: Any, x_label: str, y_label: str, height: int) 
     from bokeh.plotting import figure
 
     drawn = figure(
-        name=name, height=height, sizing_mode="stretch_width", x_range=x_range, tools=TOOLS, output_backend="webgl",
+        name=name, height=height, sizing_mode="stretch_width", x_range=x_range, tools=TOOLS,
         active_drag="box_zoom", active_scroll=None, min_border_left=70, toolbar_location="right",
     )  # fmt: skip
     drawn.toolbar.logo = None
