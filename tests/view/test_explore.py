@@ -15,7 +15,7 @@ from tsogrid.errors import ConfigError
 from tsogrid.view.explore.data import Explored, clipped
 from tsogrid.view.explore.pictures import frame_number, stamp, whole_frame
 from tsogrid.view.explore.settings import Settings, first_settings, read_settings
-from tsogrid.view.explore.thinning import shown
+from tsogrid.view.explore.thinning import band, shown
 from tsogrid.view.report_frames import Found
 
 pytest.importorskip("panel")
@@ -89,6 +89,12 @@ def test_a_part_of_the_series_shows_all_its_points():
     assert shown(time, values, 0, 1e5).size <= 5000
     number = shown(time, values, 500.0, 2500.0)
     np.testing.assert_array_equal(number, np.arange(3501))
+    assert band(time, values, number)[0].size == 0
+    number = shown(time, values, 0, 1e5)
+    place, low, high = band(time, values, number)
+    assert place.size == number.size // 2
+    assert (low <= high).all()
+    assert {low.min(), high.max()} == {values.min(), values.max()}
 
 
 def test_the_page_shows_the_analysis(night):

@@ -81,7 +81,7 @@ def opened(chromium, address, width):
 
 
 # Values of the points that a figure shows, and the pixels of a picture.
-COLUMN = "Bokeh.documents[0].get_model_by_name('{0}').renderers[0].data_source.data.value"
+COLUMN = "Bokeh.documents[0].get_model_by_name('{0}').renderers[1].data_source.data.value"
 IMAGE = "Array.from(Bokeh.documents[0].get_model_by_name('stamp').renderers[0].data_source.data.image[0])"
 LIGHT = f"{IMAGE}.filter(Number.isFinite).reduce((sum, each) => sum + each, 0)"
 

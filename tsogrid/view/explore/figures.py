@@ -42,10 +42,12 @@ def over_time(name: str, x_range: Any, x_label: str, y_label: str, height: int) 
     drawn.yaxis.axis_label, drawn.xaxis.axis_label = y_label, x_label
     drawn.xaxis.formatter.use_scientific = drawn.yaxis.formatter.use_scientific = False
     columns = {
+        "band": ColumnDataSource({"time": [], "low": [], "high": []}),
         "points": ColumnDataSource({"time": [], "value": []}),
         "bins": ColumnDataSource({"time": [], "value": [], "low": [], "high": []}),
         "here": ColumnDataSource({"time": [], "value": []}),
     }
+    drawn.segment("time", "low", "time", "high", source=columns["band"], line_color=POINT, line_alpha=0.6, line_width=1)
     drawn.scatter("time", "value", source=columns["points"], size=3.5, color=POINT, line_color=None)
     drawn.add_layout(
         Whisker(base="time", lower="low", upper="high", source=columns["bins"], line_color=BINNED,

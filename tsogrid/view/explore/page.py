@@ -16,7 +16,7 @@ from tsogrid.view.explore import figures
 from tsogrid.view.explore.data import SERIES, Explored
 from tsogrid.view.explore.pictures import Picture, frame_number, stamp, whole_frame
 from tsogrid.view.explore.settings import Settings, checked, labels_of, possible_references
-from tsogrid.view.explore.thinning import shown
+from tsogrid.view.explore.thinning import band, shown
 from tsogrid.view.outlines import APERTURE, SKY, STYLE, Outline, outlines
 from tsogrid.view.plot import time_axis
 from tsogrid.view.report_frames import Found
@@ -132,18 +132,17 @@ class Page:
             pn.Row(self.before, self.after, sizing_mode="stretch_width"), *self.downloads,
             width=250, min_width=220,
         )  # fmt: skip
-        shown_frames = (
-            pn.FlexBox(_wide(self.stamp, 300), _wide(self.frame, 420), sizing_mode="stretch_width")
-            if self.found.frames is not None
-            else pn.pane.Alert(f"No frames are shown: {self.found.said}.", alert_type="warning", name="no-frames")
-        )
+        pictures = [_wide(self.stamp), _wide(self.frame)]
+        if self.found.frames is None:
+            pictures = [pn.pane.Alert(f"No frames are shown: {self.found.said}.", alert_type="warning", name="no-frames")]
         main = pn.Column(
             self.trouble,
             _wide(self.curve),
             self.words,
-            shown_frames,
+            *pictures,
             *(_wide(panel) for panel in self.series.values()),
-            pn.FlexBox(_wide(self.noise, 420), _wide(self.scores, 420), sizing_mode="stretch_width"),
+            _wide(self.noise),
+            _wide(self.scores),
             sizing_mode="stretch_width",
             min_width=500,
         )
@@ -234,6 +233,7 @@ class Page:
         ):  # fmt: skip
             return
         panel.columns["points"].data = {"time": self.time[number], "value": values[number], "number": number}
+        panel.columns["band"].data = dict(zip(("time", "low", "high"), band(self.time, values, number), strict=True))
 
     def _draw_bins(self) -> None:
         binned = self.explored.binned(self.settings)
@@ -372,12 +372,11 @@ def _fill(panel: Any, image: Picture) -> None:
     }  # fmt: skip
 
 
-def _wide(panel: Any, least: int = 0) -> Any:
-    """A figure as wide as the page; with a least width it stands beside others where there is room, else below them."""
+def _wide(panel: Any) -> Any:
+    """A figure as wide as the page."""
     import panel as pn
 
-    beside = {"styles": {"flex": f"1 1 {least}px"}, "min_width": least} if least else {}
-    return pn.pane.Bokeh(panel.figure, sizing_mode="stretch_width", **beside)
+    return pn.pane.Bokeh(panel.figure, sizing_mode="stretch_width")
 
 
 def _escaped(text: str) -> str:

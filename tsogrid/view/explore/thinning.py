@@ -1,4 +1,4 @@
-"""Few points for the eye: of many in a stretch of time the least and the greatest, which are what it would see of all."""
+"""Few points for the eye: of many in a stretch of time the least and the greatest, and the band between them."""
 
 import numpy as np
 
@@ -35,6 +35,28 @@ def shown(time: np.ndarray, values: np.ndarray, start: float, stop: float, most:
     lengths = np.array([each.size for each in stretches])
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     return np.unique(np.concatenate([_extreme(inside, values, starts, which) for which in (np.minimum, np.maximum)]))
+
+
+def band(time: np.ndarray, values: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the band that the points fill where not all of them are drawn.
+
+    Parameters
+    ----------
+    time, values : ndarray, shape (n,)
+        The series.
+    number : ndarray of int
+        From `shown`.
+
+    Returns
+    -------
+    time, low, high : ndarray
+        A line for each two of the points that are drawn, from the lower to the higher; nothing where all are drawn.
+    """
+    between = np.isfinite(values[number[0] : number[-1] + 1]).sum() if number.size else 0
+    if between <= number.size:
+        return time[:0], values[:0], values[:0]
+    first, second = number[:-1:2], number[1::2]
+    return time[first], np.minimum(values[first], values[second]), np.maximum(values[first], values[second])
 
 
 def _extreme(inside: np.ndarray, values: np.ndarray, starts: np.ndarray, which: np.ufunc) -> np.ndarray:
