@@ -83,6 +83,7 @@ def test_failures_are_told_and_leave_with_1(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_goes_on_over_workers(tmp_path):
     """Killed with some images done, with local workers: the same command ends with what an undisturbed run gives."""
     night(tmp_path / "one", 12)

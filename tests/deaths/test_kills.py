@@ -12,7 +12,7 @@ from tests.deaths.network import FAR, NEAR, two_hosts
 from tests.deaths.processes import Client, cluster_of
 from tests.deaths.random_kills import Rounds, configuration, differences
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.mark.parametrize(("kind", "victim"), [("local", "all workers"), ("address", "scheduler")])

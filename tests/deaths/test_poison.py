@@ -14,7 +14,7 @@ from tests.deaths.random_kills import configuration, differences
 from tsogrid.flags import SourceFlag
 from tsogrid.simulate import simulate_night
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def told_status(store):

@@ -15,7 +15,7 @@ from tsogrid.errors import RunError
 from tsogrid.flags import ImageFlag
 from tsogrid.survey import measure_images, open_catalogues
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 RUN = """
 import sys, time
