@@ -10,31 +10,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.compile import kernel
+from tsogrid.kernels.star_peaks import smooth_frame
 
 _OF_MODEL = 0.25  # of a star's light: less may be left where two stars are still taken for one
 _REACH = 2.0  # standard deviations of the Gaussian on each side
-
-
-@part
-def _filtered(image, taps, half, out):  # type: ignore[no-untyped-def]
-    """Convolve with taps along x and along y; beyond the edges there is nothing."""
-    ny, nx = image.shape
-    reach = taps.size // 2
-    for row in range(ny):
-        for column in range(nx):
-            half[row, column] = 0.0
-        for k in range(-reach, reach + 1):
-            tap = taps[k + reach]
-            for column in range(max(0, -k), min(nx, nx - k)):
-                half[row, column] += tap * image[row, column + k]
-    for row in range(ny):
-        for column in range(nx):
-            out[row, column] = 0.0
-        for k in range(max(-reach, -row), min(reach, ny - 1 - row) + 1):
-            tap = taps[k + reach]
-            for column in range(nx):
-                out[row, column] += tap * half[row + k, column]
 
 
 @kernel
@@ -48,11 +28,11 @@ def _signal(rest, variance, gauss, box, signal, height):  # type: ignore[no-unty
             if rest[j, i] < np.inf and rest[j, i] > -np.inf and variance[j, i] < np.inf:
                 weight[j, i] = 1.0 / variance[j, i]
                 value[j, i] = rest[j, i] / variance[j, i]
-    _filtered(weight, box, half, w1)
-    _filtered(weight, gauss, half, wg)
-    _filtered(weight, square, half, wgg)
-    _filtered(value, box, half, r1)
-    _filtered(value, gauss, half, rg)
+    smooth_frame(weight, box, half, w1)
+    smooth_frame(weight, gauss, half, wg)
+    smooth_frame(weight, square, half, wgg)
+    smooth_frame(value, box, half, r1)
+    smooth_frame(value, gauss, half, rg)
     for j in range(ny):
         for i in range(nx):
             weights = np.float64(w1[j, i])
