@@ -2,7 +2,7 @@
 
 import numpy as np
 
-MOST_POINTS = 5000  # that a figure shows at once: more than two for each column of the screen
+MOST_POINTS = 3000  # that a figure shows at once: more than two for each column of the screen
 
 
 def shown(time: np.ndarray, values: np.ndarray, start: float, stop: float, most: int = MOST_POINTS) -> np.ndarray:
