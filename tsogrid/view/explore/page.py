@@ -147,6 +147,8 @@ class Page:
             min_width=500,
         )
         self._document = pn.state.curdoc
+        if self._document is not None:  # a visitor who leaves takes the thread along
+            self._document.on_session_destroyed(lambda _: self._worker.shutdown(wait=False))
         self.draw_all()
         return pn.Row(side, main, sizing_mode="stretch_width")
 
