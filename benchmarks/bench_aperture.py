@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.contest import Contest, Runner
-from tsogrid.kernels.aperture import circle_line_variance, circle_sums, frame_sums
+from tsogrid.kernels.aperture import circle_sums, frame_sums
+from tsogrid.kernels.line_sums import circle_line_sums
 
 # Rows and columns, and how many frames are measured at once.
 SHAPES = {(64, 64): 100, (256, 256): 20, (64, 2048): 20, (256, 2048): 4, (2048, 2048): 2}
@@ -100,13 +101,13 @@ class Circles:
         self.line_variance = np.ones((100, 64, 4))
         self.lines = np.arange(64) // 16
         self.time_sums(count, centre)
-        self.time_line_variance(count, centre)
+        self.time_line_sums(count, centre)
 
     def time_sums(self, count: int, centre: str) -> None:
         circle_sums(self.data, self.error, self.x, self.y, self.radii)
 
-    def time_line_variance(self, count: int, centre: str) -> None:
-        circle_line_variance(self.data, self.x, self.y, self.radii, self.line_variance, self.lines)
+    def time_line_sums(self, count: int, centre: str) -> None:
+        circle_line_sums(self.data, self.x, self.y, self.radii, self.line_variance, self.lines, self.line_variance)
 
 
 class Frames:

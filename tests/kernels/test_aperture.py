@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from photutils.aperture import CircularAperture
 
-from tsogrid.kernels.aperture import circle_line_variance, circle_sums, frame_sums
+from tsogrid.kernels.aperture import circle_sums, frame_sums
 from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.overlap import pixel_overlap as overlap_part
 
@@ -153,18 +153,12 @@ def test_a_frame_gives_the_same_bits_in_every_batch():
     x, y = rng.uniform(5, 22, (2, 6, 3))
     x[3:5], y[3:5] = x[2], y[2]  # a source that rests, where the weights are kept
     radii = [4.2, 1.1, 9.3, 2.0]
-    lines = np.arange(SHAPE[1]) // 14
-    line_variance = rng.uniform(0, 1, (6, SHAPE[0], 2))
     together = circle_sums(data, error, x, y, radii)
-    noise = circle_line_variance(data, x, y, radii, line_variance, lines)
     for i in range(6):
         part = slice(i, i + 1)
         alone = circle_sums(data[part], error[part], x[part], y[part], radii)
         for ours, theirs in zip(alone, together, strict=True):
             np.testing.assert_array_equal(ours, theirs[part])
-        np.testing.assert_array_equal(
-            circle_line_variance(data[part], x[part], y[part], radii, line_variance[part], lines), noise[part]
-        )
 
 
 def test_order_of_radii_is_kept():
@@ -213,10 +207,6 @@ def test_unknown_positions_give_nan(position):
     assert np.isnan(total)
     assert np.isnan(variance)
     assert (area, bad) == (0.0, 0.0)
-    noise = circle_line_variance(
-        data, [[position[0]]], [[position[1]]], [2.0], np.ones((1, SHAPE[0], 1)), np.zeros(SHAPE[1])
-    )
-    assert np.isnan(noise).all()
 
 
 @pytest.mark.parametrize("position", [(-1e300, 5.0), (1e12, 5.0), (5.0, -40.0), (-2.5, 5.0)])
@@ -246,20 +236,6 @@ def test_frame_sums():
     np.testing.assert_array_equal(np.isnan(frame_sums(data, error).variance), [False, True, False])
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(x=POSITIONS, y=POSITIONS, radii=st.lists(RADII, min_size=1, max_size=3), seed=st.integers(0, 99))
-def test_line_variance_equals_brute_force(x, y, radii, seed):
-    data, _ = frames(seed, 0.1)
-    rng = np.random.default_rng(seed)
-    lines = np.repeat([2, -1, 0, 1], [7, 3, 10, 7])
-    line_variance = rng.uniform(0, 2, (1, SHAPE[0], 3))
-    result = circle_line_variance(data, [[x]], [[y]], radii, line_variance, lines)
-    for k, radius in enumerate(radii):
-        weights = np.where(np.isfinite(data[0]), photutils_weights(x, y, radius), 0.0)
-        expected = sum((weights[:, lines == line].sum(1) ** 2 * line_variance[0, :, line]).sum() for line in range(3))
-        assert result[0, 0, k] == pytest.approx(expected, rel=1e-9, abs=1e-11)
-
-
 def test_wrong_input_is_refused():
     data, error = frames(15)
     at = [[5.0]]
@@ -275,7 +251,3 @@ def test_wrong_input_is_refused():
             circle_sums(data, error, at, at, radii)
     with pytest.raises(ValueError, match="variance_weight: expected"):
         circle_sums(data, error, at, at, [2.0], variance_weight="w3")
-    with pytest.raises(ValueError, match="line_variance: expected"):
-        circle_line_variance(data, at, at, [2.0], np.ones((1, 2, 1)), np.zeros(SHAPE[1]))
-    with pytest.raises(ValueError, match="lines: expected"):
-        circle_line_variance(data, at, at, [2.0], np.ones((1, SHAPE[0], 1)), np.ones(SHAPE[1]))

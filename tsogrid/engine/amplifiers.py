@@ -5,7 +5,7 @@ medians, smoothing, what amplifiers lend each other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,19 @@ class LineModel:
         Pixels behind the levels of the line on which each source lies.
     correlation : ndarray, shape (n,)
         Mean correlation of the amplifiers' levels; NaN for a step that does not need every line.
+    level : ndarray, shape (n, n_lines, n_amplifiers), or None
+        The model of each line of each amplifier, if it is the same in all its pixels and lines are rows.
     """
 
     model: np.ndarray
     line_variance: np.ndarray
     area: np.ndarray
     correlation: np.ndarray
+    level: np.ndarray | None = None
+
+    def near(self, near: Neighbourhood) -> "LineModel":
+        """The same with the model cut to a neighbourhood; it was made everywhere."""
+        return replace(self, model=self.model[:, near.rows, near.columns])
 
 
 def along_fast_axis(
@@ -99,7 +106,7 @@ def amplifier_model(
     """
     lines, errors, along, across = along_fast_axis(recipe, data, error, x, y)
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
-    model, variance, count, level = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
+    model, variance, count, level, alike = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
     if recipe.fast_axis != 1:
         model = np.ascontiguousarray(model.swapaxes(1, 2))
     # Pixels of the lines that the source lies on: those whose levels reach its apertures.
@@ -109,10 +116,11 @@ def amplifier_model(
     # A step that reads a few lines alone must give the same for any stamp: it measures none.
     every = needs_every_line(step)
     correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
-    return LineModel(model, variance, area, correlation)
+    return LineModel(model, variance, area, correlation, alike if recipe.fast_axis == 1 else None)
 
 
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # model near by, variance of lines, count, level as measured
+# Model near by, variance of lines, count, level as measured, level of the model if lines have but one.
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def _row_medians(
@@ -141,9 +149,10 @@ def _row_medians(
     )
     variance = found.line_variance + found.column_variance[:, None]
     lend = step.fill or step.reference_pixels is not None
+    columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
         model = _spread(found.level, found.column_level, ranges, data.dtype, near)
-        return model, variance, found.count, found.level
+        return model, variance, found.count, found.level, None if columnwise else found.level
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
         # The variance stays: what smoothing takes from that of a line, it adds to what neighbours share.
@@ -157,7 +166,8 @@ def _row_medians(
         filled = line_levels.filled_levels(level, variance)
         together = filled.offset_variance[:, None] * filled.filled.sum(axis=1)[:, None]
         level, variance = filled.level, filled.variance + np.where(filled.filled, together, 0.0)
-    return _spread(level, columns, ranges, data.dtype, near), variance, found.count, found.level
+    model = _spread(level, columns, ranges, data.dtype, near)
+    return model, variance, found.count, found.level, None if columnwise else level
 
 
 def _spread(level: np.ndarray, columns: np.ndarray, ranges: np.ndarray, dtype: np.dtype, near: Neighbourhood) -> np.ndarray:
@@ -186,7 +196,7 @@ def _process(
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,
         even_odd=step.even_odd,
     )
-    return near.cut(found.model), found.line_variance, found.count, found.level
+    return near.cut(found.model), found.line_variance, found.count, found.level, None
 
 
 _MODELS: dict[type, Callable[..., _Found]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}

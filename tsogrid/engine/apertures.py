@@ -5,13 +5,14 @@ follow the width of the stars are found from the FWHM that comes with the places
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from tsogrid.config import Circle, Config, Rectangle, Ring, WholeFrame, Width
-from tsogrid.kernels import aperture, shapes
+from tsogrid.kernels import aperture, line_sums, shapes
+from tsogrid.kernels.circles import Lists, kept_lists
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,24 @@ class Places:
     x, y : ndarray, shape (n, n_sources)
     fwhm : ndarray, shape (n, n_sources)
         Median FWHM of all sources in the frame, repeated; NaN where it is unknown or not needed.
+    keep : bool
+        Whether lists of the pixels of circles are kept, since several sums need them.
     """
 
     x: np.ndarray
     y: np.ndarray
     fwhm: np.ndarray
+    keep: bool = False
+    _lists: dict[tuple[Any, ...], Lists | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def lists(self, radii: np.ndarray, shape: tuple[int, ...]) -> Lists | None:
+        """Give the pixels of circles about all places, if they are kept; shape: of a frame."""
+        if not self.keep:
+            return None
+        key = radii.tobytes(), shape
+        if key not in self._lists:
+            self._lists[key] = kept_lists(self.x, self.y, radii, *shape)
+        return self._lists[key]
 
 
 def scale_of(width: Width, factor: float, fwhm: np.ndarray) -> np.ndarray:
@@ -82,15 +96,23 @@ class Circles:
         return sizes
 
     def sums(self, data: np.ndarray, error: np.ndarray | None, places: Places, weight: str) -> Any:
-        return aperture.circle_sums(data, error, places.x, places.y, self.radius, variance_weight=weight)
+        lists = places.lists(self.radius, data.shape[1:])
+        return aperture.circle_sums(data, error, places.x, places.y, self.radius, variance_weight=weight, lists=lists)
+
+    def line_sums(
+        self, data: np.ndarray, places: Places, variance: np.ndarray, lines: np.ndarray, level: np.ndarray, every: bool
+    ) -> line_sums.LineSums:
+        """Sums of the levels of rows, and their variance; (n, n_sources, count) each."""
+        lists = places.lists(self.radius, data.shape[1:])
+        return line_sums.circle_line_sums(data, places.x, places.y, self.radius, variance, lines, level, every, lists)
 
     def line_variance(
         self, data: np.ndarray, places: Places, variance: np.ndarray, lines: np.ndarray, axis: int
     ) -> np.ndarray:
         if axis == 1:
-            return aperture.circle_line_variance(data, places.x, places.y, self.radius, variance, lines)
+            return line_sums.circle_line_sums(data, places.x, places.y, self.radius, variance, lines).variance
         turned = np.ascontiguousarray(data.swapaxes(1, 2))
-        return aperture.circle_line_variance(turned, places.y, places.x, self.radius, variance, lines)
+        return line_sums.circle_line_sums(turned, places.y, places.x, self.radius, variance, lines).variance
 
     def half_sizes(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
         sizes = self._repeated(places)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, SkyRectangle
-from tsogrid.engine.amplifiers import amplifier_model
-from tsogrid.engine.apertures import Group, Places
+from tsogrid.engine.amplifiers import LineModel, amplifier_model
+from tsogrid.engine.apertures import Circles, Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
 from tsogrid.engine.recipe import Recipe
@@ -27,13 +27,11 @@ class ChainState:
     Parameters
     ----------
     near : Neighbourhood
-        Which of the block's pixels the next two hold.
+        Which of the block's pixels the next and the models hold.
     data : ndarray, shape (n, height, width)
         Pixels less the models of the frame so far.
-    model : ndarray or None
-        Sum of the frame models so far.
-    line_variances : tuple of ndarray, shape (n, n_lines, n_amplifiers)
-        Variance of the level of each line of the block, one array a model.
+    lines : tuple of LineModel
+        These models.
     level, level_variance, area : ndarray, shape (n, n_sources)
         The level per source, its variance, pixels used by the last step.
     cutouts : CutoutModel or None
@@ -44,8 +42,7 @@ class ChainState:
 
     near: Neighbourhood
     data: np.ndarray
-    model: np.ndarray | None
-    line_variances: tuple[np.ndarray, ...]
+    lines: tuple[LineModel, ...]
     level: np.ndarray
     level_variance: np.ndarray
     area: np.ndarray
@@ -96,7 +93,7 @@ class Background:
         """
         if not steps:
             zero = np.zeros(self.places.x.shape)
-            return ChainState(self._everything, self.data, None, (), zero, zero, zero)
+            return ChainState(self._everything, self.data, (), zero, zero, zero)
         # Everything that a step says: a label leaves some out.
         key = whole, *(step.model_dump_json() for step in steps)
         if key not in self._states:
@@ -139,8 +136,7 @@ class Background:
             before,
             near=near,
             data=before.data[:, near.rows, near.columns] - found.model,
-            model=found.model if before.model is None else before.model[:, near.rows, near.columns] + found.model,
-            line_variances=(*before.line_variances, found.line_variance),
+            lines=(*(each.near(near) for each in before.lines), found),
             area=found.area,
             correlation=found.correlation if before.correlation is None else before.correlation,
         )
@@ -174,35 +170,37 @@ class Background:
         total = state.level[:, :, None] * counted
         # One level serves the whole aperture: its error grows with the area, not with its root.
         variance = state.level_variance[:, :, None] * counted**2
-        if state.model is not None:
-            more, more_variance = self._of_frame_model(state, state.model, group, area)
+        for model in state.lines:
+            more, more_variance = self._of_lines(state, model, group, area)
             total, variance = total + more, variance + more_variance
         if state.cutouts is not None:
             more, more_variance = state.cutouts.inside(group, area, self.recipe.nan == "leave")
             total, variance = total + more, variance + more_variance
         return total, variance
 
-    def _of_frame_model(
-        self, state: ChainState, model: np.ndarray, group: Group, area: np.ndarray
+    def _of_lines(
+        self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        near, places = state.near, state.near.places(self.places)
-        good = model
-        if self.recipe.nan != "leave":
-            # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
-            good = state.data * 0
-            good += model
-        sums = group.sums(good, None, places, "w2")
-        # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
-        total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
         ny, nx = self.data.shape[1:]
         lines = np.full(nx if self.recipe.fast_axis == 1 else ny, -1, np.int32)
         for index, (start, stop) in enumerate(self.recipe.amplifiers):
             lines[start:stop] = index
-        variance = np.zeros(area.shape)
+        every = self.recipe.nan == "leave"
+        if found.level is not None and isinstance(group, Circles):
+            total, variance = group.line_sums(self.data, self.places, found.line_variance, lines, found.level, every)
+            return total, np.where(np.isfinite(total), variance, np.nan)
+        near, places = state.near, state.near.places(self.places)
+        good = found.model
+        if not every:
+            # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
+            good = state.data * 0
+            good += found.model
+        sums = group.sums(good, None, places, "w2")
+        # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
+        total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
         along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
-        for line_variance in state.line_variances:
-            its = line_variance[:, along]
-            variance += group.line_variance(good, places, its, lines[across], self.recipe.fast_axis)
+        its = found.line_variance[:, along]
+        variance = group.line_variance(good, places, its, lines[across], self.recipe.fast_axis)
         return total, np.where(np.isfinite(total), variance, np.nan)
 
 

@@ -185,7 +185,7 @@ def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: 
         first += group.count
     total, variance = (np.concatenate(each, axis=2) for each in zip(*parts, strict=True))
     level, level_err = state.level, np.sqrt(state.level_variance)
-    if state.model is not None or state.cutouts is not None:
+    if state.lines or state.cutouts is not None:
         # Of a model of pixels: its mean in the largest aperture.
         largest = recipe.largest
         level = total[..., largest] / area[..., largest]

@@ -279,7 +279,7 @@ class _Block:
         x, y = self.place()
         self.result["x"], self.result["y"] = x + self.column, y + self.row
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
-        places = Places(x, y, self.fwhm)
+        places = Places(x, y, self.fwhm, keep=self.recipe.has_line_sky)
         self.result |= measure_apertures(self.recipe, self.ready, places, self._known(x, y), self.origin, self.shape)
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
         self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))

@@ -1,4 +1,4 @@
-"""Sums over circles with exact overlap: of the data, of their variance, and of the noise that a row's pixels share.
+"""Sums over circles with exact overlap: of the data, and of their variance.
 
 The pixels of all circles about one centre are found first (`tsogrid.kernels.circles`), then the box around
 the largest circle is read once and summed along these lists. A bad pixel is one whose data
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsogrid.kernels.circles import circle_lists
-from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.circles import Lists, circle_lists
+from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.listed_sums import mark_good, read_box, sum_circles, sum_clean
 
 _VARIANCE_WEIGHTS = {"w2": False, "w": True}
@@ -47,89 +47,6 @@ def _circle_sums(  # type: ignore[no-untyped-def]
             sum_circles(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, good, linear, result)
 
 
-@part
-def _sum_lines(  # type: ignore[no-untyped-def]
-    pixel,
-    weight,
-    first,
-    start,
-    stop,
-    run,
-    good,
-    lines,
-    columns,
-    rows,
-    first_column,
-    line_variance,
-    first_row,
-    whole,
-    edge,
-    out,
-):
-    for row in range(rows):
-        for line in range(whole.shape[1]):
-            whole[row, line] = 0.0
-    for k in range(out.size):
-        row, row_end = 0, columns
-        for m in range(run[k], run[k + 1]):
-            while start[m] >= row_end:
-                row, row_end = row + 1, row_end + columns
-            column = first_column - row * columns
-            for i in range(np.int64(start[m]), np.int64(stop[m])):
-                if lines[column + i] >= 0:
-                    whole[row, lines[column + i]] += good[i]
-        # element by element: assigning slices would compile numba's string formatting, for a message about shapes
-        for row in range(rows):
-            for line in range(whole.shape[1]):
-                edge[row, line] = whole[row, line]
-        for m in range(first[k], first[k + 1]):
-            at = np.int64(pixel[m])
-            row = at // columns
-            line = lines[first_column - row * columns + at]
-            if line >= 0:
-                edge[row, line] += weight[m] * good[at]
-        total = 0.0
-        for row in range(rows):
-            for line in range(edge.shape[1]):
-                # an untouched line has no part, also where its variance is unknown
-                if edge[row, line] > 0.0:
-                    total += edge[row, line] * edge[row, line] * line_variance[first_row + row, line]
-        out[k] = total
-
-
-@kernel
-def _circle_line_variance(  # type: ignore[no-untyped-def]
-    data, begin, which, pixel, weight, first, start, stop, run, box, line_variance, lines, good, whole, edge, out
-):
-    n = data.shape[0]
-    for item in range(which.size):
-        p = which[item]
-        source, frame = (begin + item) // n, (begin + item) % n
-        if box[p, 0] >= box[p, 1]:
-            for k in range(out.shape[2]):
-                out[frame, source, k] = 0.0
-            continue
-        mark_good(data, frame, box[p], good)
-        _sum_lines(
-            pixel[p],
-            weight[p],
-            first[p],
-            start[p],
-            stop[p],
-            run[p],
-            good,
-            lines,
-            box[p, 3] - box[p, 2],
-            box[p, 1] - box[p, 0],
-            box[p, 2],
-            line_variance[frame],
-            box[p, 0],
-            whole,
-            edge,
-            out[frame, source],
-        )
-
-
 @kernel
 def _frame_sums(data, error, sums, variances, counts, out):  # type: ignore[no-untyped-def]
     ny, nx = data.shape[1:]
@@ -161,7 +78,7 @@ def _frame_sums(data, error, sums, variances, counts, out):  # type: ignore[no-u
         out[frame, 3] = ny * nx - count
 
 
-def _check_frames(data: NDArray[Any], error: NDArray[Any] | None) -> NDArray[Any]:
+def check_frames(data: NDArray[Any], error: NDArray[Any] | None) -> NDArray[Any]:
     """Refuse what the compiled code cannot read; give back the error, or an empty array in its place."""
     if data.ndim != 3 or data.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"data: expected (n, ny, nx) of native float32 or float64, got {data.shape} of {data.dtype}")
@@ -177,7 +94,7 @@ def _check_frames(data: NDArray[Any], error: NDArray[Any] | None) -> NDArray[Any
     return error
 
 
-def _check_circles(
+def check_circles(
     data: NDArray[Any], x: ArrayLike, y: ArrayLike, radii: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
     x = np.ascontiguousarray(x, np.float64)
@@ -191,7 +108,7 @@ def _check_circles(
     return x, y, radii[order], order
 
 
-def _box_pixels(data: NDArray[Any], radii: NDArray[np.float64]) -> int:
+def box_pixels(data: NDArray[Any], radii: NDArray[np.float64]) -> int:
     size = 2.0 * np.ceil(radii[-1]) + 5.0
     return int(min(size, data.shape[1]) * min(size, data.shape[2]))
 
@@ -203,6 +120,7 @@ def circle_sums(
     y: ArrayLike,
     radii: ArrayLike,
     variance_weight: str = "w2",
+    lists: Lists | None = None,
 ) -> CircleSums:
     """Sums over circles, each pixel weighted by the exact area w (0 … 1) of its overlap with the circle.
 
@@ -218,6 +136,8 @@ def circle_sums(
         Radii in pixels, in any order.
     variance_weight : {"w2", "w"}
         What a pixel of error σ adds to the variance: w²σ², as for independent pixels, or wσ².
+    lists : optional
+        Of `kept_lists` for these positions, radii and frames; made here if not given.
 
     Returns
     -------
@@ -234,12 +154,12 @@ def circle_sums(
     """
     if variance_weight not in _VARIANCE_WEIGHTS:
         raise ValueError(f"variance_weight: expected 'w2' or 'w', got {variance_weight!r}")
-    errors = _check_frames(data, error)
-    x, y, ascending, order = _check_circles(data, x, y, radii)
-    value, variance, good = np.zeros((3, _box_pixels(data, ascending)))
+    errors = check_frames(data, error)
+    x, y, ascending, order = check_circles(data, x, y, radii)
+    value, variance, good = np.zeros((3, box_pixels(data, ascending)))
     out = np.empty((*x.shape, ascending.size, 4))
     linear = _VARIANCE_WEIGHTS[variance_weight]
-    for pixels, begin, which in circle_lists(x, y, ascending, *data.shape[1:]):
+    for pixels, begin, which in lists or circle_lists(x, y, ascending, *data.shape[1:]):
         _circle_sums(data, errors, begin, which, *pixels, linear, value, variance, good, out)
     out[~(np.isfinite(x) & np.isfinite(y)), :, :2] = np.nan
     if error is None:
@@ -247,61 +167,6 @@ def circle_sums(
     columns = np.empty((4, *x.shape, ascending.size))
     columns[..., order] = np.moveaxis(out, -1, 0)
     return CircleSums(columns[0], columns[1], columns[2], columns[3].astype(np.int32))
-
-
-def circle_line_variance(
-    data: NDArray[Any],
-    x: ArrayLike,
-    y: ArrayLike,
-    radii: ArrayLike,
-    line_variance: NDArray[np.float64],
-    lines: ArrayLike,
-) -> NDArray[np.float64]:
-    """Variance that a level common to the pixels of one row and amplifier adds to the sum over a circle.
-
-    An uncertain level of row j and amplifier a moves all pixels of this line together, so its variance counts
-    with the square of their summed weights: Σ_ja (Σ w)² v_ja, over the good pixels.
-
-    Parameters
-    ----------
-    data : (n, ny, nx) array of float32 or float64
-        Frames, C-contiguous; read only for which pixels are good (finite).
-    x, y : (n, ns) array of float
-        Centres in pixels.
-    radii : (nr,) array of float
-        Radii in pixels, in any order.
-    line_variance : (n, ny, na) array of float
-        Variance v of the level of each row and amplifier, in the square of the unit of the data.
-    lines : (nx,) array of int
-        The amplifier of each column, −1 for none.
-
-    Returns
-    -------
-    (n, ns, nr) array of float
-        The variance; NaN where the position is not finite, or where that of a line in the circle is NaN.
-
-    Raises
-    ------
-    ValueError
-        If shapes or dtypes do not match, a radius is not positive, or `lines` names an amplifier beyond na.
-    """
-    _check_frames(data, None)
-    x, y, ascending, order = _check_circles(data, x, y, radii)
-    line_variance = np.ascontiguousarray(line_variance, np.float64)
-    if line_variance.ndim != 3 or line_variance.shape[:2] != data.shape[:2]:
-        raise ValueError(f"line_variance: expected {data.shape[:2]} + (amplifiers,), got {line_variance.shape}")
-    lines = np.ascontiguousarray(lines, np.int32)
-    if lines.shape != data.shape[2:] or np.any(lines >= line_variance.shape[2]):
-        raise ValueError(f"lines: expected {data.shape[2]} numbers below {line_variance.shape[2]}, got {lines.shape}")
-    good = np.zeros(_box_pixels(data, ascending))
-    whole, edge = np.zeros((2, *line_variance.shape[1:]))
-    out = np.empty((*x.shape, ascending.size))
-    for pixels, begin, which in circle_lists(x, y, ascending, *data.shape[1:]):
-        _circle_line_variance(data, begin, which, *pixels, line_variance, lines, good, whole, edge, out)
-    out[~(np.isfinite(x) & np.isfinite(y))] = np.nan
-    result = np.empty_like(out)
-    result[..., order] = out
-    return result
 
 
 def frame_sums(data: NDArray[Any], error: NDArray[Any] | None) -> CircleSums:
@@ -325,7 +190,7 @@ def frame_sums(data: NDArray[Any], error: NDArray[Any] | None) -> CircleSums:
     ValueError
         If shapes or dtypes do not match.
     """
-    errors = _check_frames(data, error)
+    errors = check_frames(data, error)
     sums, variances, counts = np.zeros((3, data.shape[2]))
     out = np.empty((data.shape[0], 4))
     _frame_sums(data, errors, sums, variances, counts, out)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.bands import LANES, halve_axes, padded
 from tsogrid.kernels.compile import kernel
@@ -18,13 +18,14 @@ from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
 _LIST_BYTES = 2**20
+_KEPT_BYTES = 2**25  # lists that fill more are made again when they are needed again
 
 
 class CirclePixels(NamedTuple):
     """The pixels of all circles about each of some centres; pixels are counted through the centre's box, row by row.
 
     Of centre p, ``pixel[p, m]``, ``weight[p, m]`` with m from ``first[p, k]`` to ``first[p, k + 1]`` are the pixels
-    that the edge of circle k crosses, in row order; ``start[p, m]``, ``stop[p, m]`` with m from ``run[p, k]`` to
+    that the edge of circle k crosses, arc by arc; ``start[p, m]``, ``stop[p, m]`` with m from ``run[p, k]`` to
     ``run[p, k + 1]`` are the runs of pixels that circle k covers whole and circle k − 1 did not, in row order;
     ``box[p]`` is the box's first row, one past its last row, and the same of its columns: an empty box, and nothing
     listed, for a centre that is not finite or far off the frame.
@@ -97,6 +98,37 @@ def circle_lists(
         listed = centers[begin:end]
         _find_circles(columns[listed], rows[listed], radii, ny, nx, *pixels, *scratch)
         yield pixels, int(listed[0]), np.repeat(np.arange(end - begin), np.diff(ends[begin : end + 1]))
+
+
+Lists = list[tuple[CirclePixels, int, NDArray[np.int64]]]
+
+
+def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -> Lists | None:
+    """Lists of `circle_lists` for several kernels that sum over the same circles, all at once.
+
+    Parameters
+    ----------
+    x, y : (n, ns) array of float
+        Positions in pixels.
+    radii : (nr,) array of float
+        Radii in pixels, positive, in any order.
+    ny, nx : int
+        Shape of the frame.
+
+    Returns
+    -------
+    list, or None
+        What `circle_lists` yields; None if that would take much memory.
+    """
+    x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
+    made: Lists = []
+    taken = 0
+    for pixels, first, which in circle_lists(x, y, np.sort(np.asarray(radii, np.float64)), ny, nx):
+        made.append((CirclePixels(*(each[: which[-1] + 1].copy() for each in pixels)), first, which))
+        taken += sum(each.nbytes for each in made[-1][0])
+        if taken > _KEPT_BYTES:
+            return None
+    return made
 
 
 @kernel

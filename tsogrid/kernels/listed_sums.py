@@ -37,13 +37,17 @@ def read_box(data, error, frame, box, value, variance):  # type: ignore[no-untyp
 
 @part
 def mark_good(data, frame, box, good):  # type: ignore[no-untyped-def]
-    """Fill a box with 1 where a pixel is good, else 0."""
+    """Fill a box with 1 where a pixel is good, else 0; return whether all are."""
     columns = box[3] - box[2]
+    bad = np.int64(0)
     for row in range(box[0], box[1]):
         offset = (row - box[0]) * columns - box[2]
         for column in range(box[2], box[3]):
             pixel = np.float64(data[frame, INDEX(row), INDEX(column)])
-            good[INDEX(offset + column)] = 1.0 if pixel - pixel == 0.0 else 0.0
+            finite = pixel - pixel == 0.0
+            good[INDEX(offset + column)] = 1.0 if finite else 0.0
+            bad += np.int64(0) if finite else np.int64(1)
+    return bad == 0
 
 
 @part

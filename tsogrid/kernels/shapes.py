@@ -230,7 +230,7 @@ def shape_line_variance(
 ) -> NDArray[np.float64]:
     """Variance that levels shared by the pixels of a line and amplifier add to the sum over a shape.
 
-    The counterpart of `tsogrid.kernels.aperture.circle_line_variance`: Σ_ja (Σ w)² v_ja over the good pixels.
+    The counterpart of `tsogrid.kernels.line_sums.circle_line_sums`: Σ_ja (Σ w)² v_ja over the good pixels.
 
     Parameters
     ----------

@@ -1,0 +1,100 @@
+"""Sums of the levels of lines over circles, and of the noise that a line's pixels share."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from photutils.aperture import CircularAperture
+
+from tsogrid.kernels.circles import kept_lists
+from tsogrid.kernels.line_sums import circle_line_sums
+
+SHAPE = (31, 27)
+LINES = np.repeat([2, -1, 0, 1], [7, 3, 10, 7])
+
+
+def frames(seed, bad=0.0, count=1, dtype=float):
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=(count, *SHAPE)).astype(dtype)
+    data[rng.uniform(size=data.shape) < bad] = np.nan
+    return data, rng.normal(size=(count, SHAPE[0], 3)), rng.uniform(0, 2, (count, SHAPE[0], 3))
+
+
+def weights_of(x, y, radius):
+    image = CircularAperture((x, y), radius).to_mask(method="exact").to_image(SHAPE)
+    return np.zeros(SHAPE) if image is None else image
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    x=st.floats(-3, 30),
+    y=st.floats(-3, 34),
+    radii=st.lists(st.floats(0.2, 25), min_size=1, max_size=3),
+    bad=st.sampled_from([0.0, 0.1]),
+    lines=st.sampled_from([LINES, np.zeros(27, int), np.full(27, -1)]),
+    seed=st.integers(0, 99),
+)
+def test_sums_equal_those_of_an_image_of_levels(x, y, radii, bad, lines, seed):
+    data, level, variance = frames(seed, bad)
+    image = np.where(lines >= 0, level[0][:, lines], 0.0)
+    for every in (False, True):
+        found = circle_line_sums(data, [[x]], [[y]], radii, variance, lines, level, every)
+        for k, radius in enumerate(radii):
+            weights = np.where(every | np.isfinite(data[0]), weights_of(x, y, radius), 0.0)
+            expected = sum((weights[:, lines == line].sum(1) ** 2 * variance[0, :, line]).sum() for line in range(3))
+            assert found.variance[0, 0, k] == pytest.approx(expected, rel=1e-9, abs=1e-11)
+            assert found.sum[0, 0, k] == pytest.approx((weights * image).sum(), rel=1e-9, abs=1e-9)
+
+
+def test_without_levels_only_noise_is_summed():
+    data, level, variance = frames(1)
+    with_levels = circle_line_sums(data, [[13.0]], [[15.0]], [4.0], variance, LINES, level)
+    found = circle_line_sums(data, [[13.0]], [[15.0]], [4.0], variance, LINES)
+    assert found.sum == 0.0
+    np.testing.assert_array_equal(found.variance, with_levels.variance)
+
+
+def test_an_unknown_level_is_felt_where_a_circle_touches_its_line():
+    data, level, variance = frames(2)
+    level[0, 10, 0] = np.nan
+    found = circle_line_sums(data, [[14.0]], [[15.0]], [3.0, 4.4, 4.6], variance, LINES, level)
+    np.testing.assert_array_equal(np.isnan(found.sum[0, 0]), [False, False, True])
+    variance[0, 10, 0] = np.nan
+    np.testing.assert_array_equal(
+        np.isnan(circle_line_sums(data, [[14.0]], [[15.0]], [3.0, 4.6], variance, LINES).variance[0, 0]), [False, True]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, float])
+def test_a_frame_gives_the_same_bits_in_every_batch_and_by_kept_lists(dtype):
+    data, level, variance = frames(6, 0.002, count=6, dtype=dtype)
+    x, y = np.random.default_rng(1).uniform(5, 22, (2, 6, 3))
+    x[3:5], y[3:5] = x[2], y[2]
+    radii = [4.2, 1.1, 9.3, 2.0]
+    together = circle_line_sums(data, x, y, radii, variance, LINES, level)
+    kept = circle_line_sums(data, x, y, radii, variance, LINES, level, lists=kept_lists(x, y, radii, *SHAPE))
+    for i in range(6):
+        part = slice(i, i + 1)
+        alone = circle_line_sums(data[part], x[part], y[part], radii, variance[part], LINES, level[part])
+        for ours, theirs, others in zip(alone, together, kept, strict=True):
+            np.testing.assert_array_equal(ours, theirs[part])
+            np.testing.assert_array_equal(ours, others[part])
+
+
+@pytest.mark.parametrize("position", [(np.nan, 5.0), (5.0, np.inf)])
+def test_unknown_positions_give_nan(position):
+    data, level, variance = frames(3)
+    found = circle_line_sums(data, [[position[0]]], [[position[1]]], [2.0], variance, LINES, level)
+    assert np.isnan(found.sum).all()
+    assert np.isnan(found.variance).all()
+
+
+def test_wrong_input_is_refused():
+    data, level, variance = frames(4)
+    at = [[5.0]]
+    with pytest.raises(ValueError, match="line_variance: expected"):
+        circle_line_sums(data, at, at, [2.0], np.ones((1, 2, 1)), np.zeros(SHAPE[1]))
+    with pytest.raises(ValueError, match="lines: expected"):
+        circle_line_sums(data, at, at, [2.0], np.ones((1, SHAPE[0], 1)), np.ones(SHAPE[1]))
+    with pytest.raises(ValueError, match="level: expected"):
+        circle_line_sums(data, at, at, [2.0], variance, LINES, level[:, :5])

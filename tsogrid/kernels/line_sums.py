@@ -1,0 +1,205 @@
+"""What the lines of a frame add to sums over circles: their levels, and the noise that the pixels of a line share.
+
+A line is a row of one amplifier, all of whose pixels have the same level. How much of each line a circle holds is
+found from the lists of `tsogrid.kernels.circles`; levels count with it, and the variance of a level with its square.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tsogrid.kernels.aperture import box_pixels, check_circles, check_frames
+from tsogrid.kernels.circles import Lists, circle_lists
+from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.listed_sums import mark_good
+from tsogrid.kernels.statistics import INDEX
+
+
+class LineSums(NamedTuple):
+    """Sums of the levels of lines over circles, and their variance, (n, ns, nr) each."""
+
+    sum: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@part
+def _sum_lines(  # type: ignore[no-untyped-def]
+    pixel, weight, first, start, stop, run, good, whole_box, lines, only, box, level, line_variance, whole, edge, out
+):
+    rows, columns = box[1] - box[0], box[3] - box[2]
+    top = box[0]
+    for row in range(rows):
+        for line in range(whole.shape[1]):
+            whole[INDEX(row), INDEX(line)] = 0.0
+    low, high = rows, np.int64(-1)  # first and last row that a circle so far has touched
+    for k in range(out.shape[0]):
+        row, row_start = np.int64(0), np.int64(0)
+        for m in range(run[k], run[k + 1]):
+            begin, end = np.int64(start[INDEX(m)]), np.int64(stop[INDEX(m)])
+            while begin >= row_start + columns:
+                row, row_start = row + 1, row_start + columns
+            low, high = min(low, row), max(high, row)
+            if whole_box and only >= 0:
+                whole[INDEX(row), INDEX(only)] += end - begin
+                continue
+            for i in range(begin, end):
+                line = lines[box[2] + i - row_start]
+                if line >= 0:
+                    whole[row, line] += 1.0 if whole_box else good[i]
+        least, most = rows * columns, np.int64(-1)
+        for m in range(first[k], first[k + 1]):
+            least, most = min(least, np.int64(pixel[INDEX(m)])), max(most, np.int64(pixel[INDEX(m)]))
+        if most >= 0:
+            low, high = min(low, least // columns), max(high, most // columns)
+        for row in range(low, high + 1):
+            for line in range(whole.shape[1]):
+                edge[INDEX(row), INDEX(line)] = whole[INDEX(row), INDEX(line)]
+        row, row_start = low, low * columns
+        for m in range(first[k], first[k + 1]):  # along the arcs: from one to the next there are few rows
+            at = np.int64(pixel[INDEX(m)])
+            while at >= row_start + columns:
+                row, row_start = row + 1, row_start + columns
+            while at < row_start:
+                row, row_start = row - 1, row_start - columns
+            line = only if only >= 0 else np.int64(lines[box[2] + at - row_start])
+            if line >= 0:
+                edge[INDEX(row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
+        total = variance = 0.0
+        for row in range(low, high + 1):
+            for line in range(edge.shape[1]):
+                part_of_line = edge[INDEX(row), INDEX(line)]
+                # an untouched line has no part, also where its level or its variance is unknown
+                if part_of_line > 0.0:
+                    variance += part_of_line * part_of_line * line_variance[top + row, line]
+                    if level.size > 0:
+                        total += part_of_line * level[top + row, line]
+        out[k, 0] = total
+        out[k, 1] = variance
+
+
+@part
+def _only_line(lines, first, stop):  # type: ignore[no-untyped-def]
+    """The amplifier of columns first … stop − 1 if all have the same, else −1."""
+    only = np.int64(lines[first])
+    for column in range(first, stop):
+        if lines[INDEX(column)] != only:
+            return np.int64(-1)
+    return only
+
+
+@kernel
+def _circle_line_sums(  # type: ignore[no-untyped-def]
+    data,
+    every,
+    begin,
+    which,
+    pixel,
+    weight,
+    first,
+    start,
+    stop,
+    run,
+    box,
+    level,
+    line_variance,
+    lines,
+    good,
+    whole,
+    edge,
+    out,
+):
+    n = line_variance.shape[0]
+    for item in range(which.size):
+        p = which[item]
+        source, frame = (begin + item) // n, (begin + item) % n
+        if box[p, 0] >= box[p, 1]:
+            for k in range(out.shape[2]):
+                out[frame, source, k, 0] = out[frame, source, k, 1] = 0.0
+            continue
+        whole_box = every or mark_good(data, frame, box[p], good)
+        _sum_lines(
+            pixel[p],
+            weight[p],
+            first[p],
+            start[p],
+            stop[p],
+            run[p],
+            good,
+            whole_box,
+            lines,
+            _only_line(lines, box[p, 2], box[p, 3]),
+            box[p],
+            level[frame] if level.size > 0 else level[0],
+            line_variance[frame],
+            whole,
+            edge,
+            out[frame, source],
+        )
+
+
+def circle_line_sums(
+    data: NDArray[Any],
+    x: ArrayLike,
+    y: ArrayLike,
+    radii: ArrayLike,
+    line_variance: NDArray[np.float64],
+    lines: ArrayLike,
+    level: NDArray[np.float64] | None = None,
+    every: bool = False,
+    lists: Lists | None = None,
+) -> LineSums:
+    """Sums over circles of levels that the pixels of one row and amplifier share, and their variance.
+
+    An uncertain level of row j and amplifier a moves all pixels of this line together, so its variance counts
+    with the square of their summed weights: Σ_ja (Σ w)² v_ja, over the good pixels. The levels' own sum is Σ_ja (Σ w) l_ja.
+
+    Parameters
+    ----------
+    data : (n, ny, nx) array of float32 or float64
+        Frames, C-contiguous; read only for which pixels are good (finite).
+    x, y : (n, ns) array of float
+        Centres in pixels.
+    radii : (nr,) array of float
+        Radii in pixels, in any order.
+    line_variance : (n, ny, na) array of float
+        Variance v of the level of each row and amplifier, in the square of the unit of the data.
+    lines : (nx,) array of int
+        The amplifier of each column, −1 for none.
+    level : (n, ny, na) array of float, optional
+        The levels l.
+    every : bool
+        Whether bad pixels count, too.
+    lists : optional
+        Of `tsogrid.kernels.circles.kept_lists` for these positions, radii and frames; made here if not given.
+
+    Returns
+    -------
+    LineSums
+        sum, 0 without levels, and variance; NaN where the position is not finite, or where a line in the circle has NaN.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not match, a radius is not positive, or `lines` names an amplifier beyond na.
+    """
+    check_frames(data, None)
+    x, y, ascending, order = check_circles(data, x, y, radii)
+    line_variance = np.ascontiguousarray(line_variance, np.float64)
+    if line_variance.ndim != 3 or line_variance.shape[:2] != data.shape[:2]:
+        raise ValueError(f"line_variance: expected {data.shape[:2]} + (amplifiers,), got {line_variance.shape}")
+    level = np.zeros((1, 0, 0)) if level is None else np.ascontiguousarray(level, np.float64)
+    if level.size and level.shape != line_variance.shape:
+        raise ValueError(f"level: expected the shape of line_variance, {line_variance.shape}, got {level.shape}")
+    lines = np.ascontiguousarray(lines, np.int32)
+    if lines.shape != data.shape[2:] or np.any(lines >= line_variance.shape[2]):
+        raise ValueError(f"lines: expected {data.shape[2]} numbers below {line_variance.shape[2]}, got {lines.shape}")
+    good = np.zeros(box_pixels(data, ascending))
+    whole, edge = np.zeros((2, *line_variance.shape[1:]))
+    out = np.empty((*x.shape, ascending.size, 2))
+    for pixels, begin, which in lists or circle_lists(x, y, ascending, *data.shape[1:]):
+        _circle_line_sums(data, every, begin, which, *pixels, level, line_variance, lines, good, whole, edge, out)
+    out[~(np.isfinite(x) & np.isfinite(y))] = np.nan
+    result = np.empty((2, *x.shape, ascending.size))
+    result[..., order] = np.moveaxis(out, -1, 0)
+    return LineSums(*result)
