@@ -53,6 +53,7 @@ SERVES = {
     "engine.star_times": "engine.plan",
     "engine.plan_identity": "engine.plan",
     "engine.block_size": "engine.plan",
+    "engine.block_measure": "engine.plan",
     "engine.reading": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",

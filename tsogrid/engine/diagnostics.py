@@ -85,7 +85,9 @@ def _background(plan: Plan, result: xr.Dataset, ready: Ready, frame: int) -> Bac
 def _model(background: Background, state: ChainState) -> np.ndarray:
     """The model of one frame (ny, nx): of its pixels, of the cut-outs, and the level of the nearest source."""
     ny, nx = background.data.shape[1:]
-    model = np.zeros((ny, nx)) if state.model is None else state.model[0].astype(float)
+    model = np.zeros((ny, nx))
+    for lines in state.lines:
+        model += lines.model[0]
     of_cutouts = np.zeros((ny, nx))  # where two overlap, the later one counts
     if state.cutouts is not None:
         fit, places = state.cutouts.fit.model, state.cutouts.places

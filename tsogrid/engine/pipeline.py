@@ -26,7 +26,7 @@ from tsogrid.kernels.frame_level import background_level
 from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
-REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
+REGISTER, PREDICT, CENTER, PLACE, PHOTOMETRY = "register", "predict", "center", "place", "photometry"
 FARTHEST = 2.0  # pixels from the place that a registration gives: a centre beyond is not the source's
 Arrays = dict[str, np.ndarray]
 
@@ -120,13 +120,18 @@ def measure_block(
         for stage in stages:
             if stage == PHOTOMETRY and recipe.needs_width:
                 _share_width(blocks)
-            if stage == PHOTOMETRY and recipe.center.position == "common":
+            if stage in (PLACE, PHOTOMETRY) and recipe.center.position == "common" and "x" not in blocks[0].given:
                 _share_displacement(blocks)
             for block in blocks:
                 _STAGES[stage](block)
     for block in blocks:
         block.result["flags"] = block.flags.astype(np.int32)
     return [block.result for block in blocks]
+
+
+def shared_width(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
+    """FWHM of the stars of each frame, (n,), by the widths of all sources, (n, n_sources)."""
+    return median_fwhm(seen_fwhm(sigma_x), seen_fwhm(sigma_y))
 
 
 def _share_width(blocks: list["_Block"]) -> None:
@@ -137,7 +142,7 @@ def _share_width(blocks: list["_Block"]) -> None:
         return
     sigma_x = np.concatenate([block.result["sigma_x"] for block in blocks], axis=1)
     sigma_y = np.concatenate([block.result["sigma_y"] for block in blocks], axis=1)
-    width = median_fwhm(seen_fwhm(sigma_x), seen_fwhm(sigma_y))
+    width = shared_width(sigma_x, sigma_y)
     for block in blocks:
         block.fwhm = np.repeat(width[:, None], block.fwhm.shape[1], axis=1)
 
@@ -262,8 +267,12 @@ class _Block:
         self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found.x))
         self.found = found.x, found.y
 
-    def place(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the apertures go."""
+    def place(self) -> None:
+        """Say where the apertures go."""
+        x, y = self._place()
+        self.result["x"], self.result["y"] = x + self.column, y + self.row
+
+    def _place(self) -> tuple[np.ndarray, np.ndarray]:
         position = self.recipe.center.position
         if "x" in self.given:
             return self._local(self.given["x"], self.given["y"])
@@ -276,8 +285,9 @@ class _Block:
         return x, y
 
     def photometry(self) -> None:
-        x, y = self.place()
-        self.result["x"], self.result["y"] = x + self.column, y + self.row
+        self.place()
+        # By way of the frame's pixels: the same places in any window.
+        x, y = self._local(self.result["x"], self.result["y"])
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
         places = Places(x, y, self.fwhm, keep=self.recipe.has_line_sky)
         self.result |= measure_apertures(self.recipe, self.ready, places, self._known(x, y), self.origin, self.shape)
@@ -317,4 +327,10 @@ class _Block:
         return found
 
 
-_STAGES = {REGISTER: _Block.register, PREDICT: _Block.predict, CENTER: _Block.center, PHOTOMETRY: _Block.photometry}
+_STAGES = {
+    REGISTER: _Block.register,
+    PREDICT: _Block.predict,
+    CENTER: _Block.center,
+    PLACE: _Block.place,
+    PHOTOMETRY: _Block.photometry,
+}

@@ -17,19 +17,20 @@ import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
 from tsogrid.engine import plan_identity
+from tsogrid.engine.block_measure import measured
 from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
 from tsogrid.engine.detector import Detector
-from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, measure_block, stages_of
-from tsogrid.engine.reading import flagged_aside, read_but
+from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, stages_of
+from tsogrid.engine.reading import read_but
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.star_times import star_times
-from tsogrid.engine.windows import Window, plan_windows
+from tsogrid.engine.windows import Window, center_windows, plan_windows
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
-from tsogrid.flags import SourceFlag
 from tsogrid.io.images import read_gain, read_mask, read_psf
+from tsogrid.io.remote_names import is_remote
 from tsogrid.kernels.centroid import gaussian_template
 
 BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
@@ -56,7 +57,10 @@ class Plan:
     sources : Sources
         Names and planned positions.
     windows : tuple of Window
-        Pixels that are read.
+        Pixels that may be needed.
+    centers : tuple of Window
+        Pixels of these that are read first, to find the centres: then the lines about the places are. None: all are read
+        at once.
     passes : tuple of tuple of str
         Stages, in passes over the series.
     block : int
@@ -82,6 +86,7 @@ class Plan:
     registration: str = ""
     detector: Detector | None = None
     aside: frozenset[int] = frozenset()
+    centers: tuple[Window, ...] = ()
 
     @property
     def bounds(self) -> np.ndarray:
@@ -169,29 +174,11 @@ class Plan:
         dict of ndarray
             Variables of the result, time first.
         """
-        return self._measure([self.read(window, start, stop) for window in self.windows], start, stop, index, given)
+        return measured(self, start, stop, index, given)
 
     def measure_arrays(self, arrays: Arrays, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block whose pixels (of all frames of its span) are at hand; the plan has one window."""
-        return self._measure([self.pixels(self.windows[0], arrays, start, stop)], start, stop, index, given)
-
-    def _measure(self, pixels: list[Pixels], start: int, stop: int, index: int, given: Arrays | None) -> Arrays:
-        planned = self.planned(start, stop)
-        given = dict(given or {})
-        if self.sources.stand_in is not None and index == 0:
-            given["flags"] = np.where(self.sources.stand_in[start:stop], int(SourceFlag.POSITION_FALLBACK), 0)
-        widths = self.widths(start, stop)
-        if widths is not None:
-            given["fwhm"] = np.repeat(widths[:, None], len(self.sources.names), axis=1)
-        chosen = [list(window.sources) for window in self.windows]
-        parts = measure_block(
-            pixels,
-            self.recipe,
-            self.passes[index],
-            [planned[:, sources] for sources in chosen],
-            [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
-        )
-        return flagged_aside(self.joined(parts), start, stop, self.aside)
+        return measured(self, start, stop, index, given, [self.pixels(self.windows[0], arrays, start, stop)])
 
     def planned(self, start: int, stop: int) -> np.ndarray:
         """Give the planned positions of all frames that a block reads; shape (n, n_sources, 2)."""
@@ -224,13 +211,6 @@ class Plan:
         planned = np.broadcast_to(known[first : first + n] if len(known) > 1 else known, (n, len(self.sources.names), 2))
         x, y = np.array(planned[:, :, 0]), np.array(planned[:, :, 1])
         return {"x_guess": x, "y_guess": y} if stage == CENTER else {"x": x, "y": y, "fwhm": np.full(x.shape, 3.0)}
-
-    def joined(self, parts: list[Arrays]) -> Arrays:
-        """Put the sources of all windows side by side, in their own order."""
-        if len(parts) == 1:
-            return parts[0]
-        order = np.argsort([source for window in self.windows for source in window.sources])
-        return {name: np.concatenate([part[name] for part in parts], axis=1)[:, order] for name in parts[0]}
 
     def variables(self, index: int | None = None) -> list[schema.Variable]:
         """List the result's variables; of one pass those that it writes."""
@@ -386,4 +366,6 @@ def make_plan(
         detector=detector,
     )
     made = with_own_places(with_registration(made))
+    if detector is None and not single_window and frames["data"].chunks is None and not any(map(is_remote, files)):
+        made = replace(made, centers=center_windows(made.recipe, made.sources.planned, shape))
     return made if block else made.with_block(default_block(made.n_frames, made.working_bytes_per_frame, halo=made.halo))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsogrid.config import AmplifierStep
 from tsogrid.engine.recipe import Recipe, region_reach
 from tsogrid.kernels import time_filter
 
@@ -35,8 +36,8 @@ class Window:
         return self.y0, self.y1, self.x0, self.x1
 
 
-def _margin(recipe: Recipe) -> float:
-    """Distance from a planned position to the farthest pixel that may be needed, in pixels."""
+def _margins(recipe: Recipe) -> tuple[float, float]:
+    """Distances from a planned position to the farthest pixel that centring may need, and to where it may end, in pixels."""
     center = recipe.center
     margin = 1.0
     wander = 0.0
@@ -48,6 +49,13 @@ def _margin(recipe: Recipe) -> float:
         if isinstance(center.sky, list):  # its regions lie about the prediction
             margin = max([margin, *(wander + region_reach(step) for step in center.sky)])
         wander += center.fit_box // 2 + 1.0
+    return margin, wander
+
+
+def _margin(recipe: Recipe) -> float:
+    """Distance from a planned position to the farthest pixel that may be needed, in pixels."""
+    center = recipe.center
+    margin, wander = _margins(recipe)
     if center.position in ("fixed", "file"):
         wander = 0.0
     margin = max(margin, wander + recipe.reach)
@@ -112,8 +120,78 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
     if recipe.needs_whole_frame:
         return (Window(0, ny, 0, nx, everyone),)
     margin = _margin(recipe)
+    boxes = _boxes(planned, shape, margin)
+    if recipe.has_line_sky or single:
+        y0, y1, x0, x1, _ = _around(boxes)
+        if recipe.has_line_sky and recipe.fast_axis == 1:
+            x0, x1 = 0, nx
+        elif recipe.has_line_sky:
+            y0, y1 = 0, ny
+        return (Window(y0, y1, x0, x1, everyone),)
+    return _few(boxes)
+
+
+def center_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int]) -> tuple[Window, ...]:
+    """Find the windows that centres need, where the photometry needs whole lines: these are read about the centres found.
+
+    Parameters
+    ----------
+    recipe, planned, shape
+        As for `plan_windows`.
+
+    Returns
+    -------
+    tuple of Window
+        Disjoint; together they hold each source once. None where one reading serves all, or hardly fewer pixels are read by
+        two.
+    """
+    center = recipe.center
+    lines_first = isinstance(center.sky, list) and any(isinstance(step, AmplifierStep) for step in center.sky)
+    if not recipe.has_line_sky or recipe.needs_whole_frame or recipe.outliers is not None or lines_first:
+        return ()
+    found = _few(_boxes(planned, shape, _margins(recipe)[0]))
+    everything = plan_windows(recipe, planned, shape)[0]
+    x, y = (np.array([position[np.isfinite(position)].mean()]) for position in np.moveaxis(planned, -1, 0))
+    then = lines_about(x, y, recipe, everything)
+    return found if everything.pixels - then.pixels - sum(each.pixels for each in found) > WINDOW_COST else ()
+
+
+def lines_about(x: np.ndarray, y: np.ndarray, recipe: Recipe, within: Window) -> Window:
+    """Find the lines that photometry at known places needs.
+
+    Parameters
+    ----------
+    x, y : ndarray of float
+        Places of all sources in all frames of a block, finite.
+    recipe : Recipe
+        What will be measured.
+    within : Window
+        Lines that may be read.
+
+    Returns
+    -------
+    Window
+        At least one line.
+    """
+    reach = max(recipe.reach, recipe.aperture_reach)
+    y0, y1, x0, x1 = within.region
+    if recipe.fast_axis == 1:
+        y0, y1 = _lines(y, reach, y0, y1)
+    else:
+        x0, x1 = _lines(x, reach, x0, x1)
+    return Window(y0, y1, x0, x1, within.sources)
+
+
+def _lines(across: np.ndarray, reach: float, first: int, stop: int) -> tuple[int, int]:
+    start = min(max(int(np.floor(across.min() - reach)), first), stop - 1)
+    return start, min(max(int(np.ceil(across.max() + reach)) + 1, start + 1), stop)
+
+
+def _boxes(planned: np.ndarray, shape: tuple[int, int], margin: float) -> list[Box]:
+    """The box about all places of each source."""
+    ny, nx = shape
     boxes: list[Box] = []
-    for source in everyone:
+    for source in range(planned.shape[1]):
         x, y = planned[:, source, 0], planned[:, source, 1]
         x, y = _near(x, y, shape, margin)
         if not x.size or not y.size:
@@ -123,13 +201,11 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
         # A source outside the frame keeps a window of at least one pixel at the nearest edge.
         y0, x0 = min(max(y0, 0), ny - 1), min(max(x0, 0), nx - 1)
         boxes.append((y0, min(max(y1, y0 + 1), ny), x0, min(max(x1, x0 + 1), nx), (source,)))
-    if recipe.has_line_sky or single:
-        y0, y1, x0, x1, _ = _around(boxes)
-        if recipe.has_line_sky and recipe.fast_axis == 1:
-            x0, x1 = 0, nx
-        elif recipe.has_line_sky:
-            y0, y1 = 0, ny
-        return (Window(y0, y1, x0, x1, everyone),)
+    return boxes
+
+
+def _few(boxes: list[Box]) -> tuple[Window, ...]:
+    """Windows that hold the boxes: each of its own, or one for all where they are many."""
     windows = [Window(*box) for box in _merge(boxes)]
     together = Window(*_around(boxes))
     # Of many small windows each costs more than its pixels: one large window is read sooner.

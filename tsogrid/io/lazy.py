@@ -21,7 +21,7 @@ from tsogrid.io.remote_names import is_remote
 from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
-PAGE = 4096  # a gap of less than this between two wanted ranges costs less to read than to skip
+GAP = 16384  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
 PIECE = 1 << 18  # bytes read at once: stays in the second-level cache until it is swapped
 
 
@@ -236,11 +236,11 @@ class _Reader:
         row_gap = (self.nx - width) * size
         frame_bytes = self.stride
         frame_gap = frame_bytes - ((height - 1) * self.nx + width) * size
-        if row_gap > PAGE:
+        if row_gap > GAP:
             step = max(1, self.scratch.size // (width * size * height))
             for i in range(0, count, step):
                 self._rows(out[i : i + step], frame + i, top, left)
-        elif frame_gap <= PAGE and frame_bytes <= PIECE:  # several frames at once
+        elif frame_gap <= GAP and frame_bytes <= PIECE:  # several frames at once
             step = PIECE // frame_bytes
             for i in range(0, count, step):
                 self._span(out[i : i + step], frame + i, top, left)

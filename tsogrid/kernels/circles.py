@@ -6,7 +6,7 @@ next its list is kept: the weights are the same numbers, only sooner.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -124,8 +124,9 @@ def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -
     made: Lists = []
     taken = 0
     for pixels, first, which in circle_lists(x, y, np.sort(np.asarray(radii, np.float64)), ny, nx):
-        made.append((CirclePixels(*(each[: which[-1] + 1].copy() for each in pixels)), first, which))
-        taken += sum(each.nbytes for each in made[-1][0])
+        kept: list[Any] = [each[: which[-1] + 1].copy() for each in pixels]
+        made.append((CirclePixels(*kept), first, which))
+        taken += sum(each.nbytes for each in kept)
         if taken > _KEPT_BYTES:
             return None
     return made

@@ -30,50 +30,50 @@ def _sum_lines(  # type: ignore[no-untyped-def]
     rows, columns = box[1] - box[0], box[3] - box[2]
     top = box[0]
     for row in range(rows):
-        for line in range(whole.shape[1]):
-            whole[INDEX(row), INDEX(line)] = 0.0
-    low, high = rows, np.int64(-1)  # first and last row that a circle so far has touched
+        for its in range(whole.shape[1]):
+            whole[INDEX(row), INDEX(its)] = 0.0
+    low, high = np.int64(rows), np.int64(-1)  # first and last row that a circle so far has touched
     for k in range(out.shape[0]):
-        row, row_start = np.int64(0), np.int64(0)
+        at_row, begins = np.int64(0), np.int64(0)
         for m in range(run[k], run[k + 1]):
             begin, end = np.int64(start[INDEX(m)]), np.int64(stop[INDEX(m)])
-            while begin >= row_start + columns:
-                row, row_start = row + 1, row_start + columns
-            low, high = min(low, row), max(high, row)
+            while begin >= begins + columns:
+                at_row, begins = at_row + 1, begins + columns
+            low, high = min(low, at_row), max(high, at_row)
             if whole_box and only >= 0:
-                whole[INDEX(row), INDEX(only)] += end - begin
+                whole[INDEX(at_row), INDEX(only)] += end - begin
                 continue
             for i in range(begin, end):
-                line = lines[box[2] + i - row_start]
+                line = lines[box[2] + i - begins]
                 if line >= 0:
-                    whole[row, line] += 1.0 if whole_box else good[i]
+                    whole[at_row, line] += 1.0 if whole_box else good[i]
         least, most = rows * columns, np.int64(-1)
         for m in range(first[k], first[k + 1]):
             least, most = min(least, np.int64(pixel[INDEX(m)])), max(most, np.int64(pixel[INDEX(m)]))
         if most >= 0:
             low, high = min(low, least // columns), max(high, most // columns)
         for row in range(low, high + 1):
-            for line in range(whole.shape[1]):
-                edge[INDEX(row), INDEX(line)] = whole[INDEX(row), INDEX(line)]
-        row, row_start = low, low * columns
+            for its in range(whole.shape[1]):
+                edge[INDEX(row), INDEX(its)] = whole[INDEX(row), INDEX(its)]
+        at_row, begins = low, low * columns
         for m in range(first[k], first[k + 1]):  # along the arcs: from one to the next there are few rows
             at = np.int64(pixel[INDEX(m)])
-            while at >= row_start + columns:
-                row, row_start = row + 1, row_start + columns
-            while at < row_start:
-                row, row_start = row - 1, row_start - columns
-            line = only if only >= 0 else np.int64(lines[box[2] + at - row_start])
+            while at >= begins + columns:
+                at_row, begins = at_row + 1, begins + columns
+            while at < begins:
+                at_row, begins = at_row - 1, begins - columns
+            line = only if only >= 0 else np.int64(lines[box[2] + at - begins])
             if line >= 0:
-                edge[INDEX(row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
+                edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
         total = variance = 0.0
         for row in range(low, high + 1):
-            for line in range(edge.shape[1]):
-                part_of_line = edge[INDEX(row), INDEX(line)]
+            for its in range(edge.shape[1]):
+                part_of_line = edge[INDEX(row), INDEX(its)]
                 # an untouched line has no part, also where its level or its variance is unknown
                 if part_of_line > 0.0:
-                    variance += part_of_line * part_of_line * line_variance[top + row, line]
+                    variance += part_of_line * part_of_line * line_variance[top + row, its]
                     if level.size > 0:
-                        total += part_of_line * level[top + row, line]
+                        total += part_of_line * level[top + row, its]
         out[k, 0] = total
         out[k, 1] = variance
 

@@ -1,0 +1,102 @@
+"""The block function of a plan: pixels are read and measured.
+
+Where a sky step needs whole lines of the detector, the centres are found first, on stamps, and then only the lines about the
+places found are read: a search that may end far off costs no lines that nobody looks at. No number depends on it.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
+from tsogrid.engine.reading import flagged_aside
+from tsogrid.engine.windows import Window, lines_about
+from tsogrid.flags import SourceFlag
+
+if TYPE_CHECKING:
+    from tsogrid.engine.plan import Plan
+
+
+def measured(
+    plan: "Plan", start: int, stop: int, index: int, given: Arrays | None, pixels: list[Pixels] | None = None
+) -> Arrays:
+    """Measure one block.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure.
+    start, stop : int
+        Frames start … stop − 1 of the series.
+    index : int
+        Which pass.
+    given : dict of ndarray, shape (stop − start, n_sources), or None
+        Positions made from earlier passes.
+    pixels : list of Pixels, optional
+        Of the plan's windows; read here if not given.
+
+    Returns
+    -------
+    dict of ndarray
+        Variables of the result, time first.
+    """
+    stages, given = plan.passes[index], _given(plan, start, stop, index, given)
+    if pixels is not None or not plan.centers:
+        return _measured(plan, plan.windows, stages, start, stop, given, pixels)
+    before = tuple(stage for stage in stages if stage != PHOTOMETRY)
+    if PHOTOMETRY not in stages:
+        return _measured(plan, plan.centers, before, start, stop, given)
+    found: Arrays = {}
+    if before:
+        found = _measured(plan, plan.centers, (*before, PLACE), start, stop, given)
+        given |= {name: found[name] for name in ("x", "y", "flags")}
+        if plan.recipe.needs_width and "fwhm" not in given:
+            width = shared_width(found["sigma_x"], found["sigma_y"])
+            given["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
+    x, y = np.moveaxis(plan.planned(start, stop), -1, 0)
+    if "x" in given:
+        known = np.isfinite(given["x"]) & np.isfinite(given["y"])
+        x, y = np.where(known, given["x"], x), np.where(known, given["y"], y)
+    lines = lines_about(x, y, plan.recipe, plan.windows[0])
+    return found | _measured(plan, (lines,), (PHOTOMETRY,), start, stop, given)
+
+
+def _given(plan: "Plan", start: int, stop: int, index: int, given: Arrays | None) -> Arrays:
+    """Add what the plan knows to what earlier passes give."""
+    given = dict(given or {})
+    if plan.sources.stand_in is not None and index == 0:
+        given["flags"] = np.where(plan.sources.stand_in[start:stop], int(SourceFlag.POSITION_FALLBACK), 0)
+    widths = plan.widths(start, stop)
+    if widths is not None:
+        given["fwhm"] = np.repeat(widths[:, None], len(plan.sources.names), axis=1)
+    return given
+
+
+def _measured(
+    plan: "Plan",
+    windows: tuple[Window, ...],
+    stages: tuple[str, ...],
+    start: int,
+    stop: int,
+    given: Arrays,
+    pixels: list[Pixels] | None = None,
+) -> Arrays:
+    """Read windows, if they are not at hand, and do some stages on them."""
+    planned = plan.planned(start, stop)
+    chosen = [list(window.sources) for window in windows]
+    parts = measure_block(
+        pixels or [plan.read(window, start, stop) for window in windows],
+        plan.recipe,
+        stages,
+        [planned[:, sources] for sources in chosen],
+        [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
+    )
+    return flagged_aside(_joined(parts, windows), start, stop, plan.aside)
+
+
+def _joined(parts: list[Arrays], windows: tuple[Window, ...]) -> Arrays:
+    """Put the sources of all windows side by side, in their own order."""
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort([source for window in windows for source in window.sources])
+    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, order] for name in parts[0]}
