@@ -54,6 +54,7 @@ SERVES = {
     "engine.plan_identity": "engine.plan",
     "engine.block_size": "engine.plan",
     "engine.block_measure": "engine.plan",
+    "engine.allocation": "engine.plan",
     "engine.reading": "engine.plan",
     "engine.repair": "engine.plan",
     "engine.identity": "engine.store",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tsogrid.engine.allocation import keep_memory
 from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
 from tsogrid.engine.reading import flagged_aside
 from tsogrid.engine.windows import Window, lines_about
@@ -40,6 +41,7 @@ def measured(
     dict of ndarray
         Variables of the result, time first.
     """
+    keep_memory()
     stages, given = plan.passes[index], _given(plan, start, stop, index, given)
     if pixels is not None or not plan.centers:
         return _measured(plan, plan.windows, stages, start, stop, given, pixels)

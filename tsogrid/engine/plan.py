@@ -142,7 +142,7 @@ class Plan:
 
     def cut(self, name: str, first: int, last: int, region: tuple[int, int, int, int]) -> np.ndarray:
         """Read a region (y0, y1, x0, x1) of a variable for frames first … last − 1; frames set aside are not touched."""
-        return read_but(self.frames[name].variable, first, last, region, self.aside)
+        return read_but(self.frames.variables[name], first, last, region, self.aside)
 
     def pixels(
         self, window: Window, arrays: Arrays, start: int, stop: int, strips: list[np.ndarray] | None = None

@@ -21,7 +21,7 @@ from tsogrid.io.remote_names import is_remote
 from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
-GAP = 16384  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
+GAP = 8192  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
 PIECE = 1 << 18  # bytes read at once: stays in the second-level cache until it is swapped
 
 
@@ -97,20 +97,20 @@ class FrameArray(BackendArray):
 
     def read(self, key: tuple[Any, ...]) -> np.ndarray:
         """Read the outer product of three indexers (integer, slice or 1-D array of integers each)."""
-        frames, rows, columns = (np.arange(n)[each] for each, n in zip(key, self.shape, strict=True))
+        frames, rows, columns = (_picked(each, n) for each, n in zip(key, self.shape, strict=True))
         scalar = tuple(0 if np.ndim(each) == 0 else slice(None) for each in (frames, rows, columns))
         frames, rows, columns = (np.atleast_1d(each) for each in (frames, rows, columns))
-        wanted_frames, frame_at = np.unique(frames, return_inverse=True)
-        wanted_rows, row_at = np.unique(rows, return_inverse=True)
+        wanted_frames, frame_at = _ascending(frames)
+        wanted_rows, row_at = _ascending(rows)
         if not (frames.size and rows.size and columns.size):
             return np.empty((frames.size, rows.size, columns.size), self.dtype)[scalar]
         left, right = int(columns.min()), int(columns.max()) + 1
         out = np.empty((wanted_frames.size, wanted_rows.size, right - left), self.dtype)
         self._fill(out, wanted_frames, wanted_rows, left)
         # Slices with step 1, the usual case, end here: what was read is what was wanted.
-        if not _is_counting(frame_at, wanted_frames.size):
+        if frame_at is not None:
             out = out[frame_at]
-        if not _is_counting(row_at, wanted_rows.size):
+        if row_at is not None:
             out = out[:, row_at]
         if not _is_counting(columns - left, right - left):
             out = out[:, :, columns - left]
@@ -309,6 +309,18 @@ def decode(stored: np.ndarray, pixels: PixelFormat, out: np.ndarray) -> None:
         np.copyto(out, stored.astype(np.float64) * pixels.scale + pixels.zero, casting="same_kind")
     if pixels.blank is not None:
         out[stored == pixels.blank] = np.nan
+
+
+def _picked(key: Any, size: int) -> np.ndarray:
+    """The places along an axis that an integer, a slice or an array of integers means."""
+    return np.arange(*key.indices(size)) if isinstance(key, slice) else np.asarray(np.arange(size)[key])
+
+
+def _ascending(index: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The places in ascending order, each once, and where each of the asked ones is among them (None: just there)."""
+    if index.size < 2 or bool((index[1:] > index[:-1]).all()):
+        return index, None
+    return np.unique(index, return_inverse=True)
 
 
 def _is_counting(index: np.ndarray, size: int) -> bool:
