@@ -21,6 +21,7 @@ from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.registering import registered_places
 from tsogrid.flags import ApertureFlag, SourceFlag
 from tsogrid.kernels import aperture, centroid
+from tsogrid.kernels.box import GRID
 from tsogrid.kernels.displacement import common_displacement
 from tsogrid.kernels.frame_level import background_level
 from tsogrid.kernels.neighbours import marked_about
@@ -152,7 +153,8 @@ def _share_displacement(blocks: list["_Block"]) -> None:
     dx = np.concatenate([block.found[0] - block.x_planned for block in blocks], axis=1)
     dy = np.concatenate([block.found[1] - block.y_planned for block in blocks], axis=1)
     light = np.concatenate([block.result["amplitude"] for block in blocks], axis=1)
-    x, y = common_displacement(dx, dy, light)
+    # On the grid of all centres, so that the places are the same in any window.
+    x, y = (np.rint(each * GRID) / GRID for each in common_displacement(dx, dy, light))
     for block in blocks:
         block.found = block.x_planned + x[:, None], block.y_planned + y[:, None]
 

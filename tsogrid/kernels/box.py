@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.compile import part
 
-_GRID = 2.0**36
+GRID = 2.0**36
 
 
 def odd_width(box: int) -> int:
@@ -65,4 +65,4 @@ def box_start(position: float, width: int) -> int:
 @part
 def on_grid(offset: float) -> float:
     """Round a coordinate inside a box to the grid on which adding whole pixels is exact."""
-    return np.rint(offset * _GRID) / _GRID
+    return np.rint(offset * GRID) / GRID
