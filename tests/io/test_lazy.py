@@ -136,7 +136,7 @@ def test_forty_thousand_frames_of_two_files_pickle_small():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="counts bytes with /proc")
-@pytest.mark.parametrize(("shape", "limit"), [((64, 4096), 1.05), ((64, 2048), 69.0), ((200, 300), 10.5), ((64, 64), 3.5)])
+@pytest.mark.parametrize(("shape", "limit"), [((64, 2048), 1.05), ((200, 300), 10.5), ((64, 64), 3.5)])
 def test_a_stamp_reads_little_more_than_its_bytes(shape, limit, tmp_path):
     array, everything = lazy_cubes(tmp_path, shape, [20], np.arange(20))
     before = _bytes_read()
@@ -144,7 +144,7 @@ def test_a_stamp_reads_little_more_than_its_bytes(shape, limit, tmp_path):
     counted = _bytes_read() - before
     np.testing.assert_array_equal(stamp, everything[:, 10:40, 20:50])
     assert counted <= limit * stamp.nbytes + 2000
-    if shape[1] < 4000:  # small gaps are read: whole rows, never whole frames
+    if shape[1] < 1000:  # small gaps are read: whole rows, never whole frames
         assert counted <= 20 * 30 * shape[1] * 4 + 4096 * 20
 
 

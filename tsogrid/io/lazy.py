@@ -16,13 +16,14 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from tsogrid.config import Storage
-from tsogrid.io.fits import PixelFormat, open_checked, open_source
+from tsogrid.io.fits import PixelFormat, Source, open_checked, open_source
 from tsogrid.io.remote_names import is_remote
 from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
-GAP = 8192  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
-PIECE = 1 << 18  # bytes read at once: stays in the second-level cache until it is swapped
+GAP = 2048  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
+MANY = 16  # pieces that are read by machine code
+PIECE = 1 << 20  # bytes held before they are decoded: still in a cache when they are swapped
 
 
 class Runs(NamedTuple):
@@ -161,7 +162,7 @@ class FrameArray(BackendArray):
             yield TileReader(path, pixels.extension, offset, self.storage, self._version(index))
             return
         with open_source(path, self.storage, self._version(index)) if pixels.packed else open_checked(path) as source:
-            yield _Reader(source.read_into, offset, pixels, self.shape[1:], scratch)
+            yield _Reader(source, offset, pixels, self.shape[1:], scratch)
 
 
 class RootSumArray(BackendArray):
@@ -219,9 +220,9 @@ class _Reader:
     """Reads boxes of one image: frames × rows × columns, all consecutive."""
 
     def __init__(
-        self, read_into: Any, offset: int, pixels: PixelFormat, shape: tuple[int, int], scratch: np.ndarray
+        self, source: Source, offset: int, pixels: PixelFormat, shape: tuple[int, int], scratch: np.ndarray
     ) -> None:
-        self.read_into = read_into
+        self.source = source
         self.offset = offset
         self.pixels = pixels
         self.dtype = np.dtype(pixels.dtype)
@@ -233,50 +234,45 @@ class _Reader:
         """Fill `out` (frames, rows, columns) from the box that begins at (frame, top, left)."""
         count, height, width = out.shape
         size = self.dtype.itemsize
-        row_gap = (self.nx - width) * size
-        frame_bytes = self.stride
-        frame_gap = frame_bytes - ((height - 1) * self.nx + width) * size
-        if row_gap > GAP:
-            step = max(1, self.scratch.size // (width * size * height))
-            for i in range(0, count, step):
-                self._rows(out[i : i + step], frame + i, top, left)
-        elif frame_gap <= GAP and frame_bytes <= PIECE:  # several frames at once
-            step = PIECE // frame_bytes
-            for i in range(0, count, step):
-                self._span(out[i : i + step], frame + i, top, left)
-        else:  # frame by frame, large ones in bands of rows
-            step = max(1, PIECE // (self.nx * size))
-            for i in range(count):
-                for j in range(0, height, step):
-                    self._span(out[i : i + 1, j : j + step], frame + i, top + j, left)
+        apart = (self.nx - width) * size > GAP
+        row = (width if apart else self.nx) * size
+        band = height if height * row <= PIECE else max(1, PIECE // row)
+        some = max(1, PIECE // (band * row))
+        for j in range(0, height, band):
+            for i in range(0, count, some):
+                self._fill(out[i : i + some, j : j + band], frame + i, top + j, left, apart)
 
-    def _rows(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
-        """Read row by row, without the gaps."""
+    def _fill(self, out: np.ndarray, frame: int, top: int, left: int, apart: bool) -> None:
+        """Read rows one by one, or if they are not far apart all of a frame or of all frames, gaps included."""
         count, height, width = out.shape
-        length = width * self.dtype.itemsize
-        if out.size * self.dtype.itemsize > self.scratch.size:
-            self.scratch = np.empty(out.size * self.dtype.itemsize, np.uint8)
-        buffer = self.scratch.data
-        at = 0
-        for i in range(frame, frame + count):
-            for j in range(top, top + height):
-                offset = self.offset + i * self.stride + (j * self.nx + left) * self.dtype.itemsize
-                self.read_into(buffer[at : at + length], offset)
-                at += length
-        decode(np.ndarray(out.shape, self.dtype, buffer), self.pixels, out)
-
-    def _span(self, out: np.ndarray, frame: int, top: int, left: int) -> None:
-        """Read from the first to the last wanted pixel, gaps included."""
-        count, height, width = out.shape
-        size = self.dtype.itemsize
-        length = (count - 1) * self.stride + ((height - 1) * self.nx + width) * size
-        if length > self.scratch.size:  # one row that is longer than a piece
-            self.scratch = np.empty(length, np.uint8)
+        size, line = self.dtype.itemsize, self.nx * self.dtype.itemsize
+        span = ((height - 1) * self.nx + width) * size
+        together = not apart and (self.stride - span <= GAP or count == 1) and (count - 1) * self.stride + span <= PIECE
+        if apart:
+            pieces, length, strides = (count, height), width * size, (height * width * size, width * size, size)
+        elif together:
+            pieces, length, strides = (1, 1), (count - 1) * self.stride + span, (self.stride, line, size)
+        else:
+            pieces, length, strides = (count, 1), span, (span, line, size)
+        if pieces[0] * pieces[1] * length > self.scratch.size:  # one row that is longer than a piece
+            self.scratch = np.empty(pieces[0] * pieces[1] * length, np.uint8)
         at = self.offset + frame * self.stride + (top * self.nx + left) * size
-        self.read_into(self.scratch.data[:length], at)
-        strides = (self.stride, self.nx * size, size)
+        self._read_pieces(at, (self.stride, line), pieces, length)
         stored: np.ndarray = np.ndarray(out.shape, self.dtype, self.scratch.data, 0, strides)
         decode(stored, self.pixels, out)
+
+    def _read_pieces(self, offset: int, strides: tuple[int, int], counts: tuple[int, int], length: int) -> None:
+        """Read pieces at equal distances, one after the other, into the scratch."""
+        if counts[0] * counts[1] >= MANY and isinstance(self.source, open_checked):
+            from tsogrid.kernels.file_pieces import read_pieces  # machine code: only who reads many pieces waits for it
+
+            if read_pieces(self.source.descriptor, self.scratch, offset, strides, counts, length):
+                return
+        buffer, at = self.scratch.data, 0
+        for i in range(counts[0]):
+            for j in range(counts[1]):
+                self.source.read_into(buffer[at : at + length], offset + i * strides[0] + j * strides[1])
+                at += length
 
 
 def decode(stored: np.ndarray, pixels: PixelFormat, out: np.ndarray) -> None:
