@@ -18,7 +18,7 @@ from tsogrid.kernels.correlation import (
     fill_scores,
     fill_tables,
     fill_window,
-    rectangle_sum,
+    level_out,
     refined_offset,
     star_meant,
 )
@@ -273,24 +273,7 @@ def _cross_correlation(  # type: ignore[no-untyped-def]
             fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, sums, score)
             first_i, last_i = max(0, -left), min(width, nx - left)
             first_j, last_j = max(0, -low), min(width, ny - low)
-            best, best_i, best_j = 0.0, -1, -1
-            for j in range(first_j, last_j):
-                below, above = max(0, half - low - j), min(size, ny - low - j + half)
-                for i in range(first_i, last_i):
-                    before, after = max(0, half - left - i), min(size, nx - left - i + half)
-                    m = j * pitch + i
-                    if above - below == size and after - before == size:
-                        score[m] -= whole * sums[m]
-                    else:
-                        total = rectangle_sum(tables[0], below, above, before, after)
-                        square = rectangle_sum(tables[1], below, above, before, after)
-                        mean = total / ((above - below) * (after - before))
-                        power = square - mean * total
-                        # What is left of the template counts as much as the whole would.
-                        part = score[m] - mean * sums[m]
-                        score[m] = part * math.sqrt(norm / power) if power > 1e-3 * norm else -np.inf
-                    if score[m] > best:
-                        best, best_i, best_j = score[m], i, j
+            best_i, best_j = level_out(score, sums, tables, whole, norm, size, left, low, (ny, nx), width)
             if best_i < 0:
                 continue
             best_i, best_j = star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, pitch, keys)

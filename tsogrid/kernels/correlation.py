@@ -150,29 +150,84 @@ def rectangle_sum(table, below, above, before, after):  # type: ignore[no-untype
 
 
 @part
+def _is_peak(score, i, j, first_i, last_i, first_j, last_j, pitch):  # type: ignore[no-untyped-def]
+    """Whether no score beside a pixel is larger."""
+    for dj in range(max(first_j, j - 1), min(last_j, j + 2)):
+        for di in range(max(first_i, i - 1), min(last_i, i + 2)):
+            if score[dj * pitch + di] > score[j * pitch + i]:
+                return False
+    return True
+
+
+@part
 def star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, pitch, keys):  # type: ignore[no-untyped-def]
     """Column and row of the star that the guess means: of the peaks that stand out, the highest after a taper."""
+    least = RIVAL * score[best_j * pitch + best_i]
+    rivals = np.int64(0)
+    for j in range(first_j, last_j):
+        for i in range(first_i, last_i):
+            if score[j * pitch + i] >= least and _is_peak(score, i, j, first_i, last_i, first_j, last_j, pitch):
+                rivals += 1
+    if rivals < 2:
+        return best_i, best_j
     count = np.int64(0)
     for j in range(first_j, last_j):
         for i in range(first_i, last_i):
             if math.isfinite(score[j * pitch + i]):
                 keys[count] = key_of(abs(score[j * pitch + i]), keys)
                 count += 1
-    noise = MAD_TO_SIGMA * median(keys, count, count)
-    least = max(RIVAL * score[best_j * pitch + best_i], STANDS_OUT * noise)
+    least = max(least, STANDS_OUT * MAD_TO_SIGMA * median(keys, count, count))
     middle, reach = width // 2, width / 2 + 1
     most = -1.0
     for j in range(first_j, last_j):
         for i in range(first_i, last_i):
             value = score[j * pitch + i]
-            if value < least:
-                continue
-            highest = True
-            for dj in range(max(first_j, j - 1), min(last_j, j + 2)):
-                for di in range(max(first_i, i - 1), min(last_i, i + 2)):
-                    highest = highest and score[dj * pitch + di] <= value
-            if highest:
+            if value >= least and _is_peak(score, i, j, first_i, last_i, first_j, last_j, pitch):
                 taper = math.cos(math.pi / 2 * max(abs(i - middle), abs(j - middle)) / reach)
                 if value * taper * taper > most:
                     most, best_i, best_j = value * taper * taper, i, j
+    return best_i, best_j
+
+
+@part
+def level_out(score, sums, tables, whole, norm, size, left, low, shape, width):  # type: ignore[no-untyped-def]
+    """Take the template's mean off the scores, and scale those of templates that reach over the frame's edge.
+
+    Returns the column and row of the largest score above 0, −1 if there is none.
+    """
+    ny, nx = shape
+    half = size // 2
+    pitch = width + 2 * half
+    first_i, last_i = max(0, -left), min(width, nx - left)
+    # Columns at which the whole template is on the frame.
+    start = min(max(first_i, half - left), last_i)
+    stop = max(start, min(last_i, nx - left - half))
+    best, best_i, best_j = 0.0, -1, -1
+    for j in range(max(0, -low), min(width, ny - low)):
+        below, above = max(0, half - low - j), min(size, ny - low - j + half)
+        inside = above - below == size
+        row = j * pitch
+        if inside:
+            for i in range(start, stop):
+                m = np.uint64(row + i)
+                score[m] -= whole * sums[m]
+        for side in range(2):
+            begin, end = first_i, last_i
+            if inside:
+                begin, end = (first_i, start) if side == 0 else (stop, last_i)
+            elif side == 1:
+                break
+            for i in range(begin, end):
+                before, after = max(0, half - left - i), min(size, nx - left - i + half)
+                m = row + i
+                total = rectangle_sum(tables[0], below, above, before, after)
+                square = rectangle_sum(tables[1], below, above, before, after)
+                mean = total / ((above - below) * (after - before))
+                power = square - mean * total
+                # What is left of the template counts as much as the whole would.
+                rest = score[m] - mean * sums[m]
+                score[m] = rest * math.sqrt(norm / power) if power > 1e-3 * norm else -np.inf
+        for i in range(first_i, last_i):
+            if score[row + i] > best:
+                best, best_i, best_j = score[row + i], i, j
     return best_i, best_j
