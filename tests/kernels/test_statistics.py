@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tsogrid.kernels import statistics
+from tsogrid.kernels import clipping, statistics
 from tsogrid.kernels.compile import kernel
 
 TYPES = [np.float32, np.float64]
@@ -37,7 +37,7 @@ def _deviation(bits, n, keys, deviations):
 @kernel
 def _clipped(bits, n, keys, lanes):
     good = statistics.copy_keys(bits, 0, n, keys, 0)
-    low, high, used, center = statistics.clipped_interval(keys, n, good, lanes)
+    low, high, used, center = clipping.clipped_interval(keys, n, good, lanes)
     mean = center + statistics.interval_moments(keys, n, low, high, center, lanes)[0] / used
     return used, center, mean
 

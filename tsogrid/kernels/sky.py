@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.box import check_positions
 from tsogrid.kernels.circles import circle_lists
+from tsogrid.kernels.clipping import clipped_interval
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.disc import disc_columns, disc_rows, open_span, touches_frame
 from tsogrid.kernels.statistics import (
@@ -23,7 +24,6 @@ from tsogrid.kernels.statistics import (
     SAMPLE,
     as_bits,
     clear,
-    clipped_interval,
     copy_keys,
     count_interval,
     finite_interval,

@@ -21,8 +21,7 @@ SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
 MEDIAN_ERROR = 1.2533141373155001  # sqrt(pi / 2): error of the median of normal values over that of their mean
 MAD_TO_SIGMA = 1.4826  # standard deviation of normal values over their median absolute deviation
-CLIP_SIGMA = 3.0
-CLIP_PASSES = 10
+COARSE = 2  # passes that only count, while the pivot is still far from the key that is sought
 
 INDEX = np.uintp  # an index that numba need not test for being negative: without the test, loops become vectors
 INTEGERS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -153,6 +152,17 @@ def neighbours(keys, n, pivot):  # type: ignore[no-untyped-def]
 
 
 @part
+def count_up_to(keys, n, pivot):  # type: ignore[no-untyped-def]
+    """How many keys lie at or below the pivot."""
+    one = keys.dtype.type(1)
+    zero = keys.dtype.type(0)
+    count = zero
+    for i in range(n):
+        count = keys.dtype.type(count + (one if keys[i] <= pivot else zero))
+    return np.int64(count)
+
+
+@part
 def guess_rank(keys, n, good, rank):  # type: ignore[no-untyped-def]
     """First guess of the key of a rank, and of the change of value from one rank to the next, from a few sorted keys.
 
@@ -192,11 +202,17 @@ def ranked_keys(keys, n, good, rank, pair, pivot, slope):  # type: ignore[no-unt
     # up to that); before a pass has met them, both are formal limits that say nothing about the values.
     low = keys.dtype.type(-bad_key(keys))
     high = keys.dtype.type(infinity_key(keys) - 1)
-    low_count, high_count = 0, good
+    low_count, high_count = np.int64(0), good
     low_met, high_met = False, False
     passes = 0
     while True:
-        count, below, above = neighbours(keys, n, pivot)
+        # Limits that were only counted need not be keys themselves; what is returned is.
+        coarse = passes < COARSE
+        below, above = pivot, keys.dtype.type(pivot + 1)
+        count = count_up_to(keys, n, pivot) if coarse else np.int64(0)
+        if count == rank + 1 or not coarse:
+            coarse = False
+            count, below, above = neighbours(keys, n, pivot)
         passes += 1
         if count == rank + 1:
             return below, above
@@ -204,7 +220,7 @@ def ranked_keys(keys, n, good, rank, pair, pivot, slope):  # type: ignore[no-unt
             high, high_count, high_met = below, count, True
         else:
             low, low_count, low_met = above, count, True
-        if low == high or (count == rank and not pair):
+        if low == high or (count == rank and not pair and not coarse):
             return low, low
         if count == rank:
             pivot = low
@@ -360,34 +376,3 @@ def median_deviation(keys, n, low, high, used, center, deviations):  # type: ign
     """Median of |v − center| (unscaled) of the ``used`` entries in an interval of keys; ``deviations`` is scratch."""
     deviation_keys(keys, n, low, high, center, deviations)
     return median(deviations, n, used)
-
-
-@part
-def clipped_interval(keys, n, good, lanes):  # type: ignore[no-untyped-def]
-    """Interval of keys that clipping leaves, the number of keys in it, and their median.
-
-    As ``astropy.stats.sigma_clip`` with ``cenfunc="median"``, ``stdfunc="std"``: values farther than three standard
-    deviations (about the mean, divided by N) from the median are taken off, until none is or after ten passes.
-    """
-    low, high = finite_interval(keys)
-    if good == 0:
-        return low, high, good, np.nan
-    used = good
-    rank = (good - 1) // 2
-    pivot, slope = guess_rank(keys, n, good, rank)
-    first_key, second_key = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
-    center = center_value(first_key, second_key if good % 2 == 0 else first_key)
-    for _ in range(CLIP_PASSES):
-        first, second = interval_moments(keys, n, low, high, center, lanes)
-        shift = first / used
-        reach = CLIP_SIGMA * np.sqrt(max(0.0, second / used - shift * shift))
-        lower, upper = key_interval(keys, center - reach, center + reach, np.bool_(False))
-        low, high = max(low, lower), min(high, upper)
-        below, left = count_interval(keys, n, low, high)
-        if left == used:
-            break
-        used = left
-        rank = below + (used - 1) // 2
-        first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope)
-        center = center_value(first_key, second_key if used % 2 == 0 else first_key)
-    return low, high, used, center

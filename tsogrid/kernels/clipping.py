@@ -1,0 +1,48 @@
+"""Clipping about the median: which values are left, as an interval of keys (see `tsogrid.kernels.statistics`)."""
+
+import numpy as np
+
+from tsogrid.kernels.compile import part
+from tsogrid.kernels.statistics import (
+    center_value,
+    count_interval,
+    finite_interval,
+    guess_rank,
+    interval_moments,
+    key_interval,
+    ranked_keys,
+)
+
+CLIP_SIGMA = 3.0
+CLIP_PASSES = 10
+
+
+@part
+def clipped_interval(keys, n, good, lanes):  # type: ignore[no-untyped-def]
+    """Interval of keys that clipping leaves, the number of keys in it, and their median.
+
+    As ``astropy.stats.sigma_clip`` with ``cenfunc="median"``, ``stdfunc="std"``: values farther than three standard
+    deviations (about the mean, divided by N) from the median are taken off, until none is or after ten passes.
+    """
+    low, high = finite_interval(keys)
+    if good == 0:
+        return low, high, good, np.nan
+    used = good
+    rank = (good - 1) // 2
+    pivot, slope = guess_rank(keys, n, good, rank)
+    first_key, second_key = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
+    center = center_value(first_key, second_key if good % 2 == 0 else first_key)
+    for _ in range(CLIP_PASSES):
+        first, second = interval_moments(keys, n, low, high, center, lanes)
+        shift = first / used
+        reach = CLIP_SIGMA * np.sqrt(max(0.0, second / used - shift * shift))
+        lower, upper = key_interval(keys, center - reach, center + reach, np.bool_(False))
+        low, high = max(low, lower), min(high, upper)
+        below, left = count_interval(keys, n, low, high)
+        if left == used:
+            break
+        used = left
+        rank = below + (used - 1) // 2
+        first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope)
+        center = center_value(first_key, second_key if used % 2 == 0 else first_key)
+    return low, high, used, center
