@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from benchmarks import contest, peers
+from benchmarks import contest, jobs, peers
 
 pytest.importorskip("sep")
 
@@ -41,6 +41,12 @@ def test_the_table_is_printed_and_written(tmp_path, capsys):
     assert written["machine"]["photutils"] in capsys.readouterr().out
     assert rows[0]["ratio"] == 1.0
     assert all(row["low"] <= row["median"] <= row["high"] for row in rows)
+
+
+def test_jobs_are_timed_beside_the_chain():
+    times = jobs.main(["--size", "64", "64", "--frames", "3", "--rounds", "1"])
+    assert len(times) == 3
+    assert min(times.values()) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in peers.MODULES if name not in ("amplifier", "chain")])

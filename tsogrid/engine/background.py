@@ -76,6 +76,8 @@ class Background:
     y_mask: np.ndarray
     near: Neighbourhood | None = None
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
+    _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
 
     def chain(self, steps: tuple[Any, ...], whole: bool = False) -> ChainState:
         """Apply sky steps in order.
@@ -114,7 +116,10 @@ class Background:
         return self._everything if self.near is None else self.near
 
     def _error(self, near: Neighbourhood) -> np.ndarray | None:
-        return None if self.error is None else near.cut(self.error)
+        key = near.rows.start, near.rows.stop, near.columns.start, near.columns.stop
+        if key not in self._errors:
+            self._errors[key] = None if self.error is None else near.cut(self.error)
+        return self._errors[key]
 
     def _local(self, before: ChainState, step: Annulus | SkyRectangle) -> ChainState:
         cut, shape = before.cutouts, self.places.x.shape
@@ -171,7 +176,10 @@ class Background:
         # One level serves the whole aperture: its error grows with the area, not with its root.
         variance = state.level_variance[:, :, None] * counted**2
         for model in state.lines:
-            more, more_variance = self._of_lines(state, model, group, area)
+            key = id(model), id(group)  # several chains go on from one model
+            if key not in self._sums:
+                self._sums[key] = self._of_lines(state, model, group, area)
+            more, more_variance = self._sums[key]
             total, variance = total + more, variance + more_variance
         if state.cutouts is not None:
             more, more_variance = state.cutouts.inside(group, area, self.recipe.nan == "leave")

@@ -1,0 +1,82 @@
+"""What more of the same costs: a second pass over the series, ten annuli and three skies of the frame.
+
+``python -m benchmarks.jobs`` prints the CPU time of a frame for the chain of `benchmarks.bench_chain`, and how many times
+that it takes with positions at their median (two passes), and with 20 radii over ten annuli on three models of the rows.
+``--size 256 2048`` gives rows and columns, ``--frames`` their number.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import tsogrid
+from benchmarks.bench_chain import INNER, MASK, OUTER, Night
+from tsogrid.engine.plan import Plan
+from tsogrid.engine.positions import gathered, series_positions
+from tsogrid.engine.run import prepared
+
+
+def skies(night: Night) -> list[list[dict[str, Any]]]:
+    """Three models of the rows (masks of three sizes), each with the ten annuli."""
+    ring = {"method": "annulus", "statistic": "clipped-median"}
+    annuli = [{**ring, "inner": INNER + 0.5 * k, "outer": OUTER + 0.5 * k} for k in range(10)]
+    bounds = [[night.width * k, night.width * (k + 1)] for k in range(night.amplifiers)]
+    rows = [{"method": "rowamp", "mask_radius": MASK + 2.0 * k, "amplifiers": bounds} for k in range(3)]
+    return [[model, annulus] for model in rows for annulus in annuli]
+
+
+def planned(night: Night, **changes: Any) -> Plan:
+    """Have the night planned with some settings changed."""
+    content = night.plan().config.model_dump(mode="json", exclude_unset=True)
+    for name, value in changes.items():
+        content[name] = {**content[name], **value} if isinstance(value, dict) else value
+    return prepared(tsogrid.Config.from_mapping(content))[1]
+
+
+def whole(plan: Plan, frames: int) -> None:
+    """Measure all frames, in as many passes as the plan has."""
+    found: dict[str, np.ndarray] = {}
+    for index, stages in enumerate(plan.passes):
+        given = None
+        if index:
+            names = gathered(plan.recipe, stages[0])
+            given = series_positions(plan.recipe, stages[0], {name: found[name] for name in names}, plan.planned(0, frames))
+        found |= plan.measure(0, frames, index, given)
+
+
+def main(arguments: list[str] | None = None) -> dict[str, float]:
+    """Print the table; returns microseconds of CPU a frame by job."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("ROWS", "COLUMNS"))
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9)
+    given = parser.parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # frames without a time
+        night = Night(tuple(given.size), 4 if given.size[1] > 1000 else 1, given.frames)
+        plans = {
+            "the chain": planned(night),
+            "position: median": planned(night, center={"position": "median"}),
+            "20 radii, 10 annuli, 3 skies": planned(night, sky=skies(night)),
+        }
+        jobs: dict[str, Callable[[], None]] = {name: partial(whole, plan, given.frames) for name, plan in plans.items()}
+        times: dict[str, list[float]] = {name: [] for name in jobs}
+        for turn in range(given.rounds + 1):
+            for name, job in jobs.items():
+                start = time.thread_time()
+                job()
+                if turn:
+                    times[name].append((time.thread_time() - start) / given.frames * 1e6)
+    medians = {name: float(np.median(each)) for name, each in times.items()}
+    for name, each in medians.items():
+        print(f"{name:32s}{each:10.1f} µs{each / medians['the chain']:8.2f} ×")
+    return medians
+
+
+if __name__ == "__main__":
+    main()
