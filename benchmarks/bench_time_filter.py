@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contest import Contest, Runner
-from tsogrid.kernels.time_filter import time_outliers
+from tsogrid.kernels import time_filter
 
 WINDOW = 11
 STAR = (31.3, 32.2)
@@ -28,7 +28,7 @@ def frames(n: int = 60, size: int = 64, dtype: Any = np.float32) -> tuple[np.nda
 def filtered(data: np.ndarray, error: np.ndarray | None, x: float = STAR[0]) -> Any:
     """All frames judged."""
     n = len(data)
-    return time_outliers(data, error, np.full((n, 1), x), np.full((n, 1), STAR[1]), 0, n, WINDOW, 5.0, 12, 20)
+    return time_filter.time_outliers(data, error, np.full((n, 1), x), np.full((n, 1), STAR[1]), 0, n, WINDOW, 5.0, 12, 20)
 
 
 class TimeFilter:

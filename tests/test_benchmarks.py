@@ -54,6 +54,9 @@ def test_classes_of_asv_have_timed_methods(name):
     module = importlib.import_module(f"benchmarks.bench_{name}")
     classes = [each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__]
     assert classes
+    words = ("time_", "mem_", "peakmem_", "track_")
+    loose = [name for name, each in vars(module).items() if name.startswith(words) and inspect.isfunction(each)]
+    assert not loose, "asv takes these for benchmarks"
     for each in classes:
         timed = [method for method in dir(each) if method.startswith("time_")]
         assert timed, f"{each.__name__} times nothing"
