@@ -7,6 +7,7 @@ Gaussian is, costs two one-dimensional passes for each product, any other templa
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -168,7 +169,7 @@ def cross_correlation(
     if not np.isfinite(template).all():
         raise ValueError("the template must be finite everywhere")
     width, size = odd_width(search_box), template.shape[0]
-    vertical, horizontal = _products(template)
+    vertical, horizontal = _products(template.tobytes(), size)
     # Cost in multiplications per row of the window: two one-dimensional passes a product, or all template pixels.
     separable = len(vertical) * (2 * width + size) < size * width
     result = Center(np.empty(columns.shape), np.empty(columns.shape))
@@ -183,9 +184,10 @@ def cross_correlation(
     return result
 
 
-def _products(template: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns and rows whose outer products sum to the template, each (terms, size)."""
-    left, strength, right = np.linalg.svd(template)
+@lru_cache(maxsize=4)
+def _products(template: bytes, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns and rows whose outer products sum to the template, each (terms, size); a run has one template."""
+    left, strength, right = np.linalg.svd(np.frombuffer(template).reshape(size, size))
     kept = max(1, int(np.count_nonzero(strength > _RANK_TOLERANCE * strength[0])))
     vertical = (left[:, :kept] * strength[:kept]).T
     return np.ascontiguousarray(vertical), np.ascontiguousarray(right[:kept])
