@@ -13,17 +13,40 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.polynomial import (
-    ABSCISSA,
     LARGEST_ORDER,
-    RESIDUAL,
-    VALUE,
-    largest_value,
+    PLACES,
+    TERMS,
+    append_row,
     least_points,
     line_work,
-    robust_polynomial,
+    robust_lines,
     take_off,
 )
-from tsogrid.kernels.statistics import INDEX, INTEGERS, MAD_TO_SIGMA, SAMPLE, bad_key, key_of, median
+from tsogrid.kernels.statistics import (
+    INDEX,
+    INTEGERS,
+    MAD_TO_SIGMA,
+    SAMPLE,
+    bad_key,
+    infinity_key,
+    key_of,
+    median,
+    value_of,
+)
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    as_double,
+    fill,
+    load,
+    load_bits,
+    no_count,
+    number_of,
+    ramp,
+    store,
+    store_turned,
+    truths,
+    where,
+)
 
 MOST_DIRECTIONS = 7  # the kept pixels of each are a bit of a byte
 # What clipping costs a mean of normal values: its variance after three fits that keep |residual| < 3 MAD, over that of as
@@ -89,7 +112,8 @@ def column_row(
     pitch = 8 * (w // 8 | 1) + 8 * (w % 8 > 0) * 2
     kept = np.empty((len(orders), m, h, w), np.bool_)
     result = ColumnRow(np.empty(data.shape, data.dtype), kept, np.empty(m))
-    size = h * pitch
+    size = -(-h // WIDTH) * WIDTH * pitch
+    length = max(h, w)
     _column_row(
         data,
         np.ascontiguousarray(region),
@@ -97,11 +121,13 @@ def column_row(
         along_rows,
         np.array([least_points(order) for order in orders]),
         pitch,
-        np.empty(size),
-        np.empty(size, np.uint8),
-        line_work(max(h, w)),
+        np.zeros(size),
+        np.zeros(size, np.uint8),
+        line_work(length),
+        np.empty(WIDTH * length, np.float32),
+        np.empty(length + SAMPLE, np.int64),
         np.empty(h * w + SAMPLE, INTEGERS[data.dtype]),
-        np.zeros((3, LARGEST_ORDER + 1)),
+        np.zeros((3, WIDTH * TERMS)),
         result.model,
         kept.view(np.uint8),
         result.scatter,
@@ -191,37 +217,49 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 
 @part
-def _gather(values, marks, start, step, length, work):  # type: ignore[no-untyped-def]
-    """Pack the good pixels of a line into the work array: how many, and the place where their abscissa is 0."""
-    n = 0
-    place, value = work[ABSCISSA], work[VALUE]
-    for i in range(length):
-        pixel = INDEX(start + i * step)
-        place[INDEX(n)] = i
-        value[INDEX(n)] = values[pixel]
-        n += marks[pixel] & 1
-    if n == 0:
-        return n, 0.0
-    middle = 0.5 * (place[0] + place[n - 1])
-    for i in range(n):
-        place[INDEX(i)] -= middle
-    return n, middle
+def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
+    """Pack eight columns, NaN where a pixel must not be fitted."""
+    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+    for j in range(h):
+        pixel = INDEX(j * pitch + column)
+        row = where(load_bits(marks, pixel, np.uint8(1)), load(values, pixel), fill(np.nan))
+        rows, points, first, last = append_row(row, np.float64(j), work, rows, points, first, last)
+    return rows, as_double(points), first, last
 
 
 @part
-def _mark(marks, start, step, middle, bit, work, n, reach):  # type: ignore[no-untyped-def]
-    """Set a bit at the pixels that a line's last fit was made to."""
-    place, residual = work[ABSCISSA], work[RESIDUAL]
-    for i in range(n):
-        if residual[INDEX(i)] < reach:
-            pixel = INDEX(start + np.int64(place[INDEX(i)] + middle) * step)
-            marks[pixel] = marks[pixel] | bit
+def _row_of_eight(values, marks, pixel):  # type: ignore[no-untyped-def]
+    return where(load_bits(marks, INDEX(pixel), np.uint8(1)), load(values, INDEX(pixel)), fill(np.nan))
+
+
+@part
+def _gather_rows(values, marks, w, pitch, row, work, square):  # type: ignore[no-untyped-def]
+    """Pack eight rows, turned to columns."""
+    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+    for i in range(0, w, WIDTH):
+        pixel = row * pitch + i
+        store_turned(
+            square,
+            _row_of_eight(values, marks, pixel),
+            _row_of_eight(values, marks, pixel + pitch),
+            _row_of_eight(values, marks, pixel + 2 * pitch),
+            _row_of_eight(values, marks, pixel + 3 * pitch),
+            _row_of_eight(values, marks, pixel + 4 * pitch),
+            _row_of_eight(values, marks, pixel + 5 * pitch),
+            _row_of_eight(values, marks, pixel + 6 * pitch),
+            _row_of_eight(values, marks, pixel + 7 * pitch),
+        )
+        for k in range(WIDTH):
+            column = load(square, INDEX(WIDTH * k))
+            rows, points, first, last = append_row(column, np.float64(i + k), work, rows, points, first, last)
+    return rows, as_double(points), first, last
 
 
 @part
 def _scatter(values, marks, h, w, pitch, fitted, keys):  # type: ignore[no-untyped-def]
     """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken."""
-    bad, largest = bad_key(keys), largest_value(keys)
+    bad = bad_key(keys)
+    largest = np.float64(value_of(keys.dtype.type(infinity_key(keys) - 1)))
     count = 0
     for j in range(h):
         good_in_line = keys.dtype.type(0)
@@ -251,26 +289,46 @@ def _store(data, frame, values, marks, pitch, directions, model, kept):  # type:
                 kept[d, frame, j, i] = np.uint8(1) if marks[INDEX(start + i)] & bit else np.uint8(0)
 
 
+@part
+def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # type: ignore[no-untyped-def]
+    """Subtract the fits of eight rows, one row after the other."""
+    for line in range(WIDTH):
+        for term in range(TERMS):
+            store(spread, INDEX(WIDTH * term), fill(terms[WIDTH * term + line]))
+        start, groups = (row + line) * pitch, (w + WIDTH - 1) // WIDTH
+        take_off(values, marks, start, WIDTH, groups, ramp(), fill(float(WIDTH)), order, spread, bit)
+
+
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, orders, along_rows, least, pitch, values, marks, work, keys, terms, model, kept, scatter
+    data, region, orders, along_rows, least, pitch, values, marks, work, singles, line_keys, keys, terms, model, kept, scatter
 ):
     m, h, w = data.shape
+    spread, square = terms[1], terms[2]
+    rounded = data.itemsize == 4
     for frame in range(m):
         _load(data, region, frame, pitch, values, marks)
         fitted = 0
         for d in range(orders.size):
             order, bit = orders[d], np.uint8(2 << d)
-            lines, length, across, step = (h, w, pitch, 1) if along_rows[d] else (w, h, 1, pitch)
-            guess = 0.0
-            for line in range(lines):
-                n, middle = _gather(values, marks, line * across, step, length, work)
-                if n < least[d]:
+            guess = fill(np.float32(0.0))
+            for line in range(0, h if along_rows[d] else w, WIDTH):
+                if along_rows[d]:
+                    rows, points, first, last = _gather_rows(values, marks, w, pitch, line, work, square)
+                else:
+                    rows, points, first, last = _gather_columns(values, marks, h, pitch, line, work)
+                alive = points > fill(least[d] - 0.5)
+                if truths(alive) == 0:
                     continue
-                reach, guess = robust_polynomial(work, n, order, guess, terms, keys)
-                take_off(values, line * across, step, length, middle, terms, order)
-                _mark(marks, line * across, step, middle, bit, work, n, reach)
-                fitted += order + 1
+                whole = truths((points == fill(np.float64(rows))) | (points == fill(0.0))) == 255
+                whole = whole and work[PLACES, rows - 1] - work[PLACES, 0] == rows - 1
+                lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
+                guess = robust_lines(work, singles, rows, lines, order, guess, terms[0], rounded, line_keys)
+                if along_rows[d]:
+                    _take_off_rows(values, marks, line, w, pitch, order, terms[0], spread, bit)
+                else:
+                    take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, terms[0], bit)
+                fitted += (order + 1) * number_of(alive)
         scatter[frame] = _scatter(values, marks, h, w, pitch, fitted, keys)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
 

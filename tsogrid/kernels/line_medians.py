@@ -1,0 +1,117 @@
+"""Medians of eight lines of sizes at once, without sorting: passes count how many of each line lie at or below its pivot.
+
+The passes look at single precision, which keeps the order of doubles; one more, over the doubles, takes the two exact values
+from the bracket that is left. Where a pivot starts decides how many passes there are, and no number. A line whose bracket
+does not close soon (many ties) is left to the keys of `tsogrid.kernels.statistics`.
+"""
+
+import numpy as np
+
+from tsogrid.kernels.compile import part
+from tsogrid.kernels.statistics import INDEX, key_of, median
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    as_double,
+    as_single,
+    counted,
+    fill,
+    floor,
+    load,
+    no_count,
+    truths,
+    where,
+    with_lane,
+)
+
+_MOST_PASSES = 14
+_HALVING = 6  # after so many passes every second halves the bracket
+_SLOPE = np.float32(2.33)  # of normal values: change of the median |value| from rank to rank, times their number, over itself
+_NEGATIVE, _INFINITE = np.float32(-1e-38), np.float32(np.inf)
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
+_HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
+
+
+@part
+def _count(singles, rows, pivot):  # type: ignore[no-untyped-def]
+    """How many values of each line are at most its pivot."""
+    count = no_count()
+    for k in range(rows):
+        count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
+    return as_single(count)
+
+
+@part
+def _ends(sizes, singles, rows, low, high):  # type: ignore[no-untyped-def]
+    """Smallest value above ``low``, and largest that is at most ``high``."""
+    above, below = fill(np.inf), fill(-np.inf)
+    for k in range(rows):
+        size, single = load(sizes, INDEX(WIDTH * k)), load(singles, INDEX(WIDTH * k))
+        above = where((single > low) & (size < above), size, above)
+        below = where((single <= high) & (size > below), size, below)
+    return above, below
+
+
+@part
+def _median_of_one(sizes, rows, line, rounded, keys):  # type: ignore[no-untyped-def]
+    count = 0
+    for k in range(rows):
+        size = sizes[WIDTH * k + line]
+        if size == size:
+            size = np.float64(np.float32(min(size, _LARGEST_SINGLE))) if rounded else size
+            keys[count] = key_of(size if size < np.inf else np.finfo(np.float64).max, keys)
+            count += 1
+    return median(keys, count, count)
+
+
+@part
+def median_of_lines(sizes, singles, rows, points, guess, rounded, keys):  # type: ignore[no-untyped-def]
+    """Median of each of eight lines of values that are not negative.
+
+    Parameters
+    ----------
+    sizes : flat float64, ``rows`` rows of eight; NaN where there is no value.
+    singles : the same, rounded to float32.
+    rows : number of rows.
+    points : vector of float64, number of values in each line.
+    guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
+    rounded : whether the values are to be rounded to float32 first.
+    keys : scratch of int64 for a line and a sample.
+
+    Returns
+    -------
+    vector of float64; anything in lines without values.
+    """
+    n = as_single(points)
+    rank = floor((n - fill(_ONE)) * fill(_HALF))
+    top, target = n - rank, n * fill(_HALF)
+    odd = top - rank < fill(_TWO)
+    # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
+    low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
+    pivot, step = guess, guess * fill(_SLOPE) / n
+    unsolved = n > fill(_HALF)
+    for attempt in range(_MOST_PASSES):
+        count = _count(singles, rows, pivot)
+        up, down = unsolved & (count <= target), unsolved & (count >= target)
+        low, low_count = where(up, pivot, low), where(up, count, low_count)
+        high, high_count = where(down, pivot, high), where(down, count, high_count)
+        before, behind = rank - low_count, high_count - top
+        unsolved = unsolved & (where(odd, before * behind, before + behind) > fill(np.float32(0.0)))
+        if truths(unsolved) == 0:
+            break
+        share = (target - low_count) / (high_count - low_count)
+        share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
+        smaller = high - step * (high_count - target)
+        smaller = where(smaller > high * fill(_HALF), smaller, high * fill(_HALF))
+        pivot = where(low > fill(_NEGATIVE), low + (high - low) * share, smaller)
+        pivot = where(high < fill(_INFINITE), pivot, low + step * (target - low_count))
+        step = step + step  # still on one side after the next pass: the guess was too small
+    above, below = _ends(sizes, singles, rows, low, high)
+    if rounded:
+        above, below = as_double(as_single(above)), as_double(as_single(below))
+    value = where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
+    left = truths(unsolved & (above < below))
+    if left:
+        for line in range(WIDTH):
+            if (left >> line) & 1:
+                value = with_lane(value, INDEX(line), _median_of_one(sizes, rows, line, rounded, keys))
+    return value
