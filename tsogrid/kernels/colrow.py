@@ -12,38 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.polynomial import (
     LARGEST_ORDER,
     PLACES,
     TERMS,
-    append_row,
+    VALUES,
     least_points,
     line_work,
+    pack_rows,
     robust_lines,
     take_off,
 )
 from tsogrid.kernels.statistics import (
     INDEX,
-    INTEGERS,
     MAD_TO_SIGMA,
     SAMPLE,
-    bad_key,
-    infinity_key,
-    key_of,
-    median,
-    value_of,
 )
 from tsogrid.kernels.vectors import (
     WIDTH,
+    absolute,
     as_double,
+    as_single,
+    counted,
     fill,
+    lane,
     load,
-    load_bits,
+    load_marked,
     no_count,
     number_of,
     ramp,
     store,
     store_turned,
+    total_of,
     truths,
     where,
 )
@@ -124,10 +125,9 @@ def column_row(
         np.zeros(size),
         np.zeros(size, np.uint8),
         line_work(length),
-        np.empty(WIDTH * length, np.float32),
-        np.empty(length + SAMPLE, np.int64),
-        np.empty(h * w + SAMPLE, INTEGERS[data.dtype]),
-        np.zeros((3, WIDTH * TERMS)),
+        np.empty(max(size, WIDTH * length), np.float32),
+        np.empty(size + SAMPLE, np.int64),
+        np.zeros((2, WIDTH * TERMS)),
         result.model,
         kept.view(np.uint8),
         result.scatter,
@@ -217,61 +217,48 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 
 @part
-def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
-    """Pack eight columns, NaN where a pixel must not be fitted."""
-    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+def _gather_columns(values, marks, h, pitch, column, packed):  # type: ignore[no-untyped-def]
+    """Copy eight columns, NaN where a pixel must not be fitted."""
     for j in range(h):
-        pixel = INDEX(j * pitch + column)
-        row = where(load_bits(marks, pixel, np.uint8(1)), load(values, pixel), fill(np.nan))
-        rows, points, first, last = append_row(row, np.float64(j), work, rows, points, first, last)
-    return rows, as_double(points), first, last
+        store(packed, INDEX(WIDTH * j), load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1)))
 
 
 @part
-def _row_of_eight(values, marks, pixel):  # type: ignore[no-untyped-def]
-    return where(load_bits(marks, INDEX(pixel), np.uint8(1)), load(values, INDEX(pixel)), fill(np.nan))
-
-
-@part
-def _gather_rows(values, marks, w, pitch, row, work, square):  # type: ignore[no-untyped-def]
-    """Pack eight rows, turned to columns."""
-    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+def _gather_rows(values, marks, w, pitch, row, packed):  # type: ignore[no-untyped-def]
+    """Copy eight rows, turned to columns."""
+    good = np.uint8(1)
     for i in range(0, w, WIDTH):
         pixel = row * pitch + i
         store_turned(
-            square,
-            _row_of_eight(values, marks, pixel),
-            _row_of_eight(values, marks, pixel + pitch),
-            _row_of_eight(values, marks, pixel + 2 * pitch),
-            _row_of_eight(values, marks, pixel + 3 * pitch),
-            _row_of_eight(values, marks, pixel + 4 * pitch),
-            _row_of_eight(values, marks, pixel + 5 * pitch),
-            _row_of_eight(values, marks, pixel + 6 * pitch),
-            _row_of_eight(values, marks, pixel + 7 * pitch),
+            packed,
+            INDEX(WIDTH * i),
+            load_marked(values, marks, INDEX(pixel), good),
+            load_marked(values, marks, INDEX(pixel + pitch), good),
+            load_marked(values, marks, INDEX(pixel + 2 * pitch), good),
+            load_marked(values, marks, INDEX(pixel + 3 * pitch), good),
+            load_marked(values, marks, INDEX(pixel + 4 * pitch), good),
+            load_marked(values, marks, INDEX(pixel + 5 * pitch), good),
+            load_marked(values, marks, INDEX(pixel + 6 * pitch), good),
+            load_marked(values, marks, INDEX(pixel + 7 * pitch), good),
         )
-        for k in range(WIDTH):
-            column = load(square, INDEX(WIDTH * k))
-            rows, points, first, last = append_row(column, np.float64(i + k), work, rows, points, first, last)
-    return rows, as_double(points), first, last
 
 
 @part
-def _scatter(values, marks, h, w, pitch, fitted, keys):  # type: ignore[no-untyped-def]
-    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken."""
-    bad = bad_key(keys)
-    largest = np.float64(value_of(keys.dtype.type(infinity_key(keys) - 1)))
-    count = 0
-    for j in range(h):
-        good_in_line = keys.dtype.type(0)
-        for i in range(w):
-            good = marks[INDEX(j * pitch + i)] & 1
-            distance = abs(values[INDEX(j * pitch + i)])
-            keys[INDEX(j * w + i)] = key_of(distance if distance < largest else largest, keys) if good else bad
-            good_in_line = keys.dtype.type(good_in_line + good)
-        count += good_in_line
+def _scatter(values, marks, singles, rows, fitted, rounded, keys):  # type: ignore[no-untyped-def]
+    """1 σ of a pixel from the residuals at good pixels, which are overwritten; ``fitted`` coefficients were taken from them."""
+    points, total = no_count(), fill(0.0)
+    for k in range(rows):
+        size = absolute(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))
+        points = counted(points, size == size)
+        total = total + where(size == size, size, fill(0.0))
+        store(values, INDEX(WIDTH * k), size)
+        store(singles, INDEX(WIDTH * k), as_single(size))
+    count = total_of(as_double(points))
     if fitted == 0 or count <= fitted:
         return np.nan
-    return MAD_TO_SIGMA * median(keys, h * w, count) * np.sqrt(count / (count - fitted))
+    start = fill(np.float32(0.845 * total_of(total) / count))
+    middling = median_of_lines(values, singles, rows, fill(count), start, rounded, np.bool_(True), keys)
+    return MAD_TO_SIGMA * lane(middling, INDEX(0)) * np.sqrt(count / (count - fitted))
 
 
 @part
@@ -301,10 +288,10 @@ def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # 
 
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, orders, along_rows, least, pitch, values, marks, work, singles, line_keys, keys, terms, model, kept, scatter
+    data, region, orders, along_rows, least, pitch, values, marks, work, singles, keys, terms, model, kept, scatter
 ):
     m, h, w = data.shape
-    spread, square = terms[1], terms[2]
+    spread, places, packed = terms[1], work[PLACES], work[VALUES]
     rounded = data.itemsize == 4
     for frame in range(m):
         _load(data, region, frame, pitch, values, marks)
@@ -314,23 +301,24 @@ def _column_row(  # type: ignore[no-untyped-def]
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
-                    rows, points, first, last = _gather_rows(values, marks, w, pitch, line, work, square)
+                    _gather_rows(values, marks, w, pitch, line, packed)
                 else:
-                    rows, points, first, last = _gather_columns(values, marks, h, pitch, line, work)
+                    _gather_columns(values, marks, h, pitch, line, packed)
+                rows, points, first, last = pack_rows(work, w if along_rows[d] else h)
                 alive = points > fill(least[d] - 0.5)
                 if truths(alive) == 0:
                     continue
                 whole = truths((points == fill(np.float64(rows))) | (points == fill(0.0))) == 255
-                whole = whole and work[PLACES, rows - 1] - work[PLACES, 0] == rows - 1
+                whole = whole and places[rows - 1] - places[0] == rows - 1
                 lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
-                guess = robust_lines(work, singles, rows, lines, order, guess, terms[0], rounded, line_keys)
+                guess = robust_lines(work, singles, rows, lines, order, guess, terms[0], rounded, keys)
                 if along_rows[d]:
                     _take_off_rows(values, marks, line, w, pitch, order, terms[0], spread, bit)
                 else:
                     take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, terms[0], bit)
                 fitted += (order + 1) * number_of(alive)
-        scatter[frame] = _scatter(values, marks, h, w, pitch, fitted, keys)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
+        scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, keys)
 
 
 @part

@@ -18,6 +18,8 @@ from tsogrid.kernels.vectors import (
     floor,
     load,
     no_count,
+    smallest_of,
+    total_of,
     truths,
     where,
     with_lane,
@@ -37,7 +39,7 @@ def _count(singles, rows, pivot):  # type: ignore[no-untyped-def]
     count = no_count()
     for k in range(rows):
         count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
-    return as_single(count)
+    return count
 
 
 @part
@@ -46,16 +48,17 @@ def _ends(sizes, singles, rows, low, high):  # type: ignore[no-untyped-def]
     above, below = fill(np.inf), fill(-np.inf)
     for k in range(rows):
         size, single = load(sizes, INDEX(WIDTH * k)), load(singles, INDEX(WIDTH * k))
-        above = where((single > low) & (size < above), size, above)
-        below = where((single <= high) & (size > below), size, below)
+        larger, smaller = where(single > low, size, fill(np.inf)), where(single <= high, size, fill(-np.inf))
+        above = where(larger < above, larger, above)
+        below = where(smaller > below, smaller, below)
     return above, below
 
 
 @part
-def _median_of_one(sizes, rows, line, rounded, keys):  # type: ignore[no-untyped-def]
+def _median_of_one(sizes, first, stop, step, rounded, keys):  # type: ignore[no-untyped-def]
     count = 0
-    for k in range(rows):
-        size = sizes[WIDTH * k + line]
+    for k in range(first, stop, step):
+        size = sizes[INDEX(k)]
         if size == size:
             size = np.float64(np.float32(min(size, _LARGEST_SINGLE))) if rounded else size
             keys[count] = key_of(size if size < np.inf else np.finfo(np.float64).max, keys)
@@ -64,7 +67,7 @@ def _median_of_one(sizes, rows, line, rounded, keys):  # type: ignore[no-untyped
 
 
 @part
-def median_of_lines(sizes, singles, rows, points, guess, rounded, keys):  # type: ignore[no-untyped-def]
+def median_of_lines(sizes, singles, rows, points, guess, rounded, together, keys):  # type: ignore[no-untyped-def]
     """Median of each of eight lines of values that are not negative.
 
     Parameters
@@ -75,6 +78,7 @@ def median_of_lines(sizes, singles, rows, points, guess, rounded, keys):  # type
     points : vector of float64, number of values in each line.
     guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
     rounded : whether the values are to be rounded to float32 first.
+    together : whether the eight are one line, of ``points`` (all eight alike) values.
     keys : scratch of int64 for a line and a sample.
 
     Returns
@@ -87,10 +91,11 @@ def median_of_lines(sizes, singles, rows, points, guess, rounded, keys):  # type
     odd = top - rank < fill(_TWO)
     # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
     low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
-    pivot, step = guess, guess * fill(_SLOPE) / n
+    pivot, slope = guess, guess * fill(_SLOPE) / n
     unsolved = n > fill(_HALF)
     for attempt in range(_MOST_PASSES):
-        count = _count(singles, rows, pivot)
+        counts = _count(singles, rows, pivot)
+        count = as_single(counts) if not together else fill(np.float32(total_of(counts)))
         up, down = unsolved & (count <= target), unsolved & (count >= target)
         low, low_count = where(up, pivot, low), where(up, count, low_count)
         high, high_count = where(down, pivot, high), where(down, count, high_count)
@@ -100,18 +105,22 @@ def median_of_lines(sizes, singles, rows, points, guess, rounded, keys):  # type
             break
         share = (target - low_count) / (high_count - low_count)
         share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
-        smaller = high - step * (high_count - target)
+        smaller = high - slope * (high_count - target)
         smaller = where(smaller > high * fill(_HALF), smaller, high * fill(_HALF))
         pivot = where(low > fill(_NEGATIVE), low + (high - low) * share, smaller)
-        pivot = where(high < fill(_INFINITE), pivot, low + step * (target - low_count))
-        step = step + step  # still on one side after the next pass: the guess was too small
+        pivot = where(high < fill(_INFINITE), pivot, low + slope * (target - low_count))
+        slope = slope + slope  # still on one side after the next pass: the guess was too small
     above, below = _ends(sizes, singles, rows, low, high)
+    if together:
+        above, below = fill(smallest_of(above)), fill(-smallest_of(fill(0.0) - below))
     if rounded:
         above, below = as_double(as_single(above)), as_double(as_single(below))
     value = where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
     left = truths(unsolved & (above < below))
-    if left:
-        for line in range(WIDTH):
-            if (left >> line) & 1:
-                value = with_lane(value, INDEX(line), _median_of_one(sizes, rows, line, rounded, keys))
+    if left and together:
+        return fill(_median_of_one(sizes, np.int64(0), WIDTH * rows, np.int64(1), rounded, keys))
+    for line in range(WIDTH):
+        if (left >> line) & 1:
+            step = np.int64(WIDTH)
+            value = with_lane(value, INDEX(line), _median_of_one(sizes, line, WIDTH * rows, step, rounded, keys))
     return value

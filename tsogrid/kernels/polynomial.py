@@ -46,7 +46,7 @@ TERMS = LAST + 3 * (LARGEST_ORDER + 1)
 
 def line_work(length: int) -> NDArray[np.float64]:
     """Scratch for eight lines of at most ``length`` points."""
-    return np.zeros((6, WIDTH * length))
+    return np.zeros((6, WIDTH * (length + WIDTH)))
 
 
 def least_points(order: int) -> int:
@@ -55,17 +55,23 @@ def least_points(order: int) -> int:
 
 
 @part
-def append_row(row, place, work, rows, points, first, last):  # type: ignore[no-untyped-def]
-    """Add the pixels of eight lines at one place (NaN: bad), unless all are bad; give back what is known of the lines."""
-    good = row == row
-    if truths(good) != 0:
-        work[PLACES, INDEX(rows)] = place
-        store(work[VALUES], INDEX(WIDTH * rows), row)
-        first = where(good & (first < fill(0.0)), fill(place), first)
-        last = where(good, fill(place), last)
+def pack_rows(work, length):  # type: ignore[no-untyped-def]
+    """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES, and note the places of the others.
+
+    Returns how many rows are left, and of every line the number of points, and the places of the first and the last.
+    """
+    places, values = work[PLACES], work[VALUES]
+    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+    for k in range(length):
+        row, place = load(values, INDEX(WIDTH * k)), fill(np.float64(k))
+        good = row == row
+        places[INDEX(rows)] = np.float64(k)
+        store(values, INDEX(WIDTH * rows), row)
+        rows += 1 if truths(good) != 0 else 0
+        first = where(good & (first < fill(0.0)), place, first)
+        last = where(good, place, last)
         points = counted(points, good)
-        rows += 1
-    return rows, points, first, last
+    return rows, as_double(points), first, last
 
 
 @part
@@ -237,7 +243,7 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
         unknown = alive & (as_double(guess) <= fill(0.0))
         if truths(unknown) != 0:
             guess = where(unknown, _mean_size(work, rows, points), guess)
-        middling = median_of_lines(work[SIZES], singles, rows, where(alive, points, fill(0.0)), guess, rounded, keys)
+        middling = median_of_lines(work[SIZES], singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys)
         guess = where(alive, as_single(middling), guess)
         first_guess = guess if attempt == 0 else first_guess
         reach, least = fill(REACH) * middling, fused(fill(_ROUNDING), largest, fill(1e-300))

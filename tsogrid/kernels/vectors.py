@@ -121,6 +121,21 @@ def load_bits(typing_context, array, index, bit):  # type: ignore[no-untyped-def
 
 
 @intrinsic
+def load_marked(typing_context, array, marks, index, bit):  # type: ignore[no-untyped-def]
+    """Eight neighbours of a flat float64 array, NaN where the byte of the same place has no bit of ``bit``."""
+
+    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        values, bytes_, place, bits = args
+        found = builder.load(_place(context, builder, sig.args[1], bytes_, place, _BYTES), align=1)
+        marked = builder.icmp_unsigned("!=", builder.and_(found, _filled(builder, bits, _BYTES)), ir.Constant(_BYTES, None))
+        vector = _LLVM[types.float64]
+        value = builder.load(_place(context, builder, sig.args[0], values, place, vector), align=8)
+        return builder.select(marked, value, ir.Constant(vector, [float("nan")] * WIDTH))
+
+    return DOUBLE(array, marks, types.uintp, types.uint8), write
+
+
+@intrinsic
 def add_bits(typing_context, array, index, bit, mask):  # type: ignore[no-untyped-def]
     """Set the bit ``bit`` of those of eight neighbouring bytes whose mask is true."""
 
@@ -244,11 +259,11 @@ def floor(typing_context, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def store_turned(typing_context, array, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
-    """Write the columns of the square whose rows are eight vectors, one after the other from the start of a flat array."""
+def store_turned(typing_context, array, index, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
+    """Write the columns of the square whose rows are eight vectors, one after the other into a flat array."""
 
     def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        rows = list(args[1:])
+        rows = list(args[2:])
         for width in (1, 2, 4):  # blocks of this side change places with those across the diagonal
             for first in (row for row in range(WIDTH) if not row & width):
                 upper, lower = rows[first], rows[first | width]
@@ -256,11 +271,12 @@ def store_turned(typing_context, array, a, b, c, d, e, f, g, h):  # type: ignore
                     order = [(k & ~width) + shift + (WIDTH if k & width else 0) for k in range(WIDTH)]
                     rows[row] = builder.shuffle_vector(upper, lower, ir.Constant(_ORDER, order))
         for row, value in enumerate(rows):
-            place = _place(context, builder, sig.args[0], args[0], ir.IntType(64)(WIDTH * row), value.type)
+            where_to = builder.add(args[1], args[1].type(WIDTH * row))
+            place = _place(context, builder, sig.args[0], args[0], where_to, value.type)
             builder.store(value, place, align=8)
         return context.get_dummy_value()
 
-    return types.void(array, a, a, a, a, a, a, a, a), write
+    return types.void(array, types.uintp, a, a, a, a, a, a, a, a), write
 
 
 @intrinsic
@@ -281,6 +297,37 @@ def number_of(typing_context, mask):  # type: ignore[no-untyped-def]
         return builder.zext(builder.ctpop(builder.bitcast(args[0], ir.IntType(WIDTH))), ir.IntType(64))
 
     return types.int64(mask), write
+
+
+def _halves(builder: Any, value: Any, combine: Any) -> Any:
+    """Combine all eight, by halves."""
+    for width in (4, 2, 1):
+        order = ir.Constant(_ORDER, [(k + width) % WIDTH for k in range(WIDTH)])
+        value = combine(value, builder.shuffle_vector(value, value, order))
+    return builder.extract_element(value, ir.IntType(32)(0))
+
+
+@intrinsic
+def total_of(typing_context, value):  # type: ignore[no-untyped-def]
+    """Sum of eight, by halves."""
+
+    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return _halves(builder, args[0], builder.fadd if sig.args[0] != COUNT else builder.add)
+
+    return value.element(value), write
+
+
+@intrinsic
+def smallest_of(typing_context, value):  # type: ignore[no-untyped-def]
+    """Smallest of eight numbers."""
+
+    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def smaller(a, b):  # type: ignore[no-untyped-def]
+            return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+        return _halves(builder, args[0], smaller)
+
+    return value.element(value), write
 
 
 @intrinsic
