@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsogrid.config import ColumnRow
-from tsogrid.engine.apertures import Group, Places, scale_of
+from tsogrid.engine.apertures import Circles, Group, Places, scale_of
 from tsogrid.engine.cutouts import cut_out, region_of
 from tsogrid.kernels.colrow import ColumnRow as Fit
-from tsogrid.kernels.colrow import column_row, column_row_variance
+from tsogrid.kernels.colrow import column_row
+from tsogrid.kernels.colrow_variance import column_row_circle_variance, column_row_variance
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,13 @@ class CutoutModel:
         model = np.where(np.isfinite(self.residual) | everywhere, model, np.nan).astype(model.dtype)
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
-        variance = np.empty((len(model), group.count))
-        for index in range(group.count):
-            weights = group.weights(model, self.places, index)
-            variance[:, index] = column_row_variance(
-                self.fit, self.error, weights, self.step.order_x, self.step.order_y, self.step.directions
-            )
+        fitted, how = (self.fit, self.error), (self.step.order_x, self.step.order_y, self.step.directions)
+        if isinstance(group, Circles):
+            good = np.isfinite(model)
+            variance = column_row_circle_variance(*fitted, good, self.places.x, self.places.y, group.radius, *how)
+        else:
+            each = (group.weights(model, self.places, index) for index in range(group.count))
+            variance = np.stack([column_row_variance(*fitted, weights, *how) for weights in each], axis=1)
         return total, np.where(np.isfinite(total), variance.reshape(area.shape), np.nan)
 
 

@@ -50,10 +50,6 @@ from tsogrid.kernels.vectors import (
 )
 
 MOST_DIRECTIONS = 7  # the kept pixels of each are a bit of a byte
-# What clipping costs a mean of normal values: its variance after three fits that keep |residual| < 3 MAD, over that of as
-# many values that were never clipped, less 1; and the degrees of freedom with which half of it is reached. docs/numbers.md.
-CLIPPING = 0.24866
-CLIPPING_POINTS = 11.0
 
 
 class ColumnRow(NamedTuple):
@@ -103,14 +99,13 @@ def column_row(
     ValueError
         If shapes or types do not agree, a degree is not 0 … 5, or a direction is unknown.
     """
-    orders, along_rows = _checked(order_x, order_y, directions)
+    orders, along_rows = line_orders(order_x, order_y, directions)
     if data.ndim != 3 or data.dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or not data.flags.c_contiguous:
         raise ValueError(f"expected C-contiguous cut-outs (m, h, w) of float32 or float64, found {data.dtype} {data.shape}")
     if region.shape != data.shape or region.dtype != np.bool_:
         raise ValueError(f"expected a region of bool {data.shape}, found {region.dtype} {region.shape}")
     m, h, w = data.shape
-    # An odd number of vectors: a column does not fall on few lines of the processor's cache.
-    pitch = 8 * (w // 8 | 1) + 8 * (w % 8 > 0) * 2
+    pitch = row_pitch(w)
     kept = np.empty((len(orders), m, h, w), np.bool_)
     result = ColumnRow(np.empty(data.shape, data.dtype), kept, np.empty(m))
     size = -(-h // WIDTH) * WIDTH * pitch
@@ -135,63 +130,12 @@ def column_row(
     return result
 
 
-def column_row_variance(
-    fit: ColumnRow,
-    error: NDArray[np.floating] | None,
-    weights: NDArray[np.float64],
-    order_x: int,
-    order_y: int,
-    directions: Sequence[str],
-) -> NDArray[np.float64]:
-    """Variance of Σ weights · model, of every cut-out.
-
-    Parameters
-    ----------
-    fit : ColumnRow
-        From `column_row`, with the same degrees and directions.
-    error : (m, h, w) array, or None
-        1 σ errors of the pixels; only those of kept pixels are used, and a NaN among them makes the variance NaN. None: the
-        fit's scatter is every pixel's error.
-    weights : (m, h, w) array of float
-        For example the overlap of an aperture with each pixel.
-    order_x, order_y, directions
-        As in `column_row`.
-
-    Returns
-    -------
-    (m,) array of float
-        Σ c² σ² with c = w − (1 − P₁ᵀ) … (1 − P_dᵀ) w, where P_k takes pixels to the polynomials of direction k: the model is
-        linear in the pixels that were kept. Which were kept depends on the noise too: 1 + 0.249 ν / (ν + 11) times that, ν
-        being the degrees of freedom that are left to a line, on the average.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not agree, a degree is not 0 … 5, or a direction is unknown.
-    """
-    orders, along_rows = _checked(order_x, order_y, directions)
-    shape = fit.model.shape
-    if fit.kept.shape != (len(orders), *shape):
-        raise ValueError(f"expected the directions of the fit, {len(fit.kept)}, found {len(orders)}")
-    for name, found in (("weights", weights.shape), ("error", shape if error is None else error.shape)):
-        if found != shape:
-            raise ValueError(f"expected {name} of shape {shape}, found {found}")
-    m, h, w = shape
-    variance = np.empty(m)
-    _variance(
-        np.ascontiguousarray(fit.kept).view(np.uint8),
-        np.ascontiguousarray(np.broadcast_to(fit.scatter[:, None, None], shape) if error is None else error, np.float64),
-        np.ascontiguousarray(weights, np.float64),
-        orders,
-        along_rows,
-        np.empty(h * w),
-        line_work(max(h, w)),
-        variance,
-    )
-    return variance
+def row_pitch(width: int) -> int:
+    """From row to row of scratch: an odd number of vectors, so that columns do not fall on few lines of the cache."""
+    return WIDTH * (-(-width // WIDTH) | 1)
 
 
-def _checked(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def line_orders(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Degree of every direction, and whether it runs along rows."""
     orders = {"X": order_x, "Y": order_y}
     if not all(0 <= order <= LARGEST_ORDER for order in orders.values()):
@@ -319,69 +263,3 @@ def _column_row(  # type: ignore[no-untyped-def]
                 fitted += (order + 1) * number_of(alive)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
         scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, keys)
-
-
-@part
-def _take_off_adjoint(kept, direction, frame, start, step, length, order, rest, work):  # type: ignore[no-untyped-def]
-    """Subtract Pᵀ g from the weights g of one line, P being its fit to the kept pixels; return how many it kept."""
-    u, used, p, before, change = work[0], work[1], work[2], work[3], work[4]
-    first, last, count = length, 0, 0
-    for i in range(length):
-        keep = kept[direction, frame, INDEX(start + i * step)]
-        used[i] = keep
-        count += keep
-        first = min(first, i) if keep else first
-        last = i if keep else last
-    if count <= order:
-        return 0
-    for i in range(length):
-        u[i], p[i], before[i], change[i] = i - 0.5 * (first + last), 1.0, 0.0, 0.0
-    norm_before = 1.0
-    for k in range(order + 1):
-        norm, shift, projection = 0.0, 0.0, 0.0
-        for i in range(length):
-            square = used[i] * (p[i] * p[i])
-            norm += square
-            shift += u[i] * square
-            projection += p[i] * rest[INDEX(start + i * step)]
-        shift, ratio, factor = shift / norm, norm / norm_before if k > 0 else 0.0, projection / norm
-        norm_before = norm
-        for i in range(length):
-            value = p[i]
-            change[i] += used[i] * (factor * value)
-            p[i] = (u[i] - shift) * value - ratio * before[i]
-            before[i] = value
-    for i in range(length):
-        rest[INDEX(start + i * step)] -= change[i]
-    return count
-
-
-@kernel
-def _variance(kept, error, weights, orders, along_rows, rest, work, variance):  # type: ignore[no-untyped-def]
-    m, h, w = weights.shape
-    flat = kept.reshape((orders.size, m, h * w))
-    for frame in range(m):
-        for j in range(h):
-            for i in range(w):
-                rest[j * w + i] = weights[frame, j, i]
-        fitted, freedom = 0.0, 0.0
-        for back in range(orders.size):
-            d = orders.size - 1 - back
-            lines, length, across, step = (h, w, w, 1) if along_rows[d] else (w, h, 1, w)
-            for line in range(lines):
-                count = _take_off_adjoint(flat, d, frame, line * across, step, length, orders[d], rest, work)
-                if count > 0:
-                    fitted += 1.0
-                    freedom += count - orders[d] - 1
-        total = 0.0
-        for j in range(h):
-            for i in range(w):
-                coefficient = weights[frame, j, i] - rest[j * w + i]
-                used = False
-                for d in range(orders.size):
-                    used = used | (kept[d, frame, j, i] > 0)
-                if used:
-                    spread = coefficient * error[frame, j, i]
-                    total += spread * spread
-        freedom = freedom / fitted if fitted > 0.0 else 0.0
-        variance[frame] = (1.0 + CLIPPING * freedom / (freedom + CLIPPING_POINTS)) * total
