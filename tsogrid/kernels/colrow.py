@@ -21,7 +21,9 @@ from tsogrid.kernels.polynomial import (
     least_points,
     line_work,
     pack_rows,
+    part_of,
     robust_lines,
+    spread_line,
     take_off,
 )
 from tsogrid.kernels.statistics import (
@@ -161,21 +163,22 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 
 @part
-def _gather_columns(values, marks, h, pitch, column, packed):  # type: ignore[no-untyped-def]
+def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
     """Copy eight columns, NaN where a pixel must not be fitted."""
+    packed = part_of(work, VALUES)
     for j in range(h):
-        store(packed, INDEX(WIDTH * j), load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1)))
+        store(work, INDEX(packed + WIDTH * j), load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1)))
 
 
 @part
-def _gather_rows(values, marks, w, pitch, row, packed):  # type: ignore[no-untyped-def]
+def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
     """Copy eight rows, turned to columns."""
-    good = np.uint8(1)
+    good, packed = np.uint8(1), part_of(work, VALUES)
     for i in range(0, w, WIDTH):
         pixel = row * pitch + i
         store_turned(
-            packed,
-            INDEX(WIDTH * i),
+            work,
+            INDEX(packed + WIDTH * i),
             load_marked(values, marks, INDEX(pixel), good),
             load_marked(values, marks, INDEX(pixel + pitch), good),
             load_marked(values, marks, INDEX(pixel + 2 * pitch), good),
@@ -201,7 +204,7 @@ def _scatter(values, marks, singles, rows, fitted, rounded, keys):  # type: igno
     if fitted == 0 or count <= fitted:
         return np.nan
     start = fill(np.float32(0.845 * total_of(total) / count))
-    middling = median_of_lines(values, singles, rows, fill(count), start, rounded, np.bool_(True), keys)
+    middling = median_of_lines(values, np.int64(0), singles, rows, fill(count), start, rounded, np.bool_(True), keys)
     return MAD_TO_SIGMA * lane(middling, INDEX(0)) * np.sqrt(count / (count - fitted))
 
 
@@ -224,8 +227,7 @@ def _store(data, frame, values, marks, pitch, directions, model, kept):  # type:
 def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # type: ignore[no-untyped-def]
     """Subtract the fits of eight rows, one row after the other."""
     for line in range(WIDTH):
-        for term in range(TERMS):
-            store(spread, INDEX(WIDTH * term), fill(terms[WIDTH * term + line]))
+        spread_line(terms, line, order, spread)
         start, groups = (row + line) * pitch, (w + WIDTH - 1) // WIDTH
         take_off(values, marks, start, WIDTH, groups, ramp(), fill(float(WIDTH)), order, spread, bit)
 
@@ -235,7 +237,7 @@ def _column_row(  # type: ignore[no-untyped-def]
     data, region, orders, along_rows, least, pitch, values, marks, work, singles, keys, terms, model, kept, scatter
 ):
     m, h, w = data.shape
-    spread, places, packed = terms[1], work[PLACES], work[VALUES]
+    lines_terms, spread, places = terms[0], terms[1], part_of(work, PLACES)
     rounded = data.itemsize == 4
     for frame in range(m):
         _load(data, region, frame, pitch, values, marks)
@@ -245,21 +247,21 @@ def _column_row(  # type: ignore[no-untyped-def]
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
-                    _gather_rows(values, marks, w, pitch, line, packed)
+                    _gather_rows(values, marks, w, pitch, line, work)
                 else:
-                    _gather_columns(values, marks, h, pitch, line, packed)
+                    _gather_columns(values, marks, h, pitch, line, work)
                 rows, points, first, last = pack_rows(work, w if along_rows[d] else h)
                 alive = points > fill(least[d] - 0.5)
                 if truths(alive) == 0:
                     continue
                 whole = truths((points == fill(np.float64(rows))) | (points == fill(0.0))) == 255
-                whole = whole and places[rows - 1] - places[0] == rows - 1
+                whole = whole and work[places + rows - 1] - work[places] == rows - 1
                 lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
-                guess = robust_lines(work, singles, rows, lines, order, guess, terms[0], rounded, keys)
+                guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, keys)
                 if along_rows[d]:
-                    _take_off_rows(values, marks, line, w, pitch, order, terms[0], spread, bit)
+                    _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
                 else:
-                    take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, terms[0], bit)
+                    take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
                 fitted += (order + 1) * number_of(alive)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
         scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, keys)

@@ -218,26 +218,29 @@ def _polynomials(marks, bit, basis, inverse, at, line, groups, along, order):  #
 
 
 @part
-def _take_off_adjoint(rest, marks, bit, basis, inverse, at, line, groups, some, along, order, factors):  # type: ignore[no-untyped-def]
-    """Subtract Pᵀ g from the weights g of a row or of eight columns, P being its fit; g is 0 outside ``some`` groups."""
-    start, step, number = groups
-    changed = fill(0.0) < fill(0.0)
-    for k in range(order + 1):
-        own, projection = at[0] + k * at[1] + start, fill(0.0)
-        for c in range(some[0], some[1]):
-            projection = fused(load(basis, INDEX(own + c * step)), load(rest, INDEX(start + c * step)), projection)
-        if along:
-            projection = fill(total_of(projection))
-        changed = changed | (projection < fill(0.0)) | (projection > fill(0.0))
-        store(factors, INDEX(WIDTH * k), projection * load(inverse, INDEX(at[2] + k * at[3] + WIDTH * line)))
-    if truths(changed) == 0:
-        return
-    for c in range(number):
-        pixel, change = start + c * step, fill(0.0)
+def _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, order, shape, factors):  # type: ignore[no-untyped-def]
+    """Subtract Pᵀ g from the weights g of some rows, or groups of eight columns, P being their fits.
+
+    All g is 0 but that of lines from ``lines[0]`` up to ``lines[1]``, in groups from ``some[0]`` up to ``some[1]``.
+    """
+    h, w, pitch = shape
+    for line in range(lines[0], lines[1]):
+        start, step, number = _groups(along, line, h, w, pitch)
+        changed = fill(0.0) < fill(0.0)
         for k in range(order + 1):
-            change = fused(load(factors, INDEX(WIDTH * k)), load(basis, INDEX(at[0] + k * at[1] + pixel)), change)
-        change = where(load_bits(marks, INDEX(pixel), bit), change, fill(0.0))
-        store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)
+            own, projection = at[0] + k * at[1] + start, fill(0.0)
+            for c in range(some[0], some[1]):
+                projection = fused(load(basis, INDEX(own + c * step)), load(rest, INDEX(start + c * step)), projection)
+            if along:
+                projection = fill(total_of(projection))
+            changed = changed | (projection < fill(0.0)) | (projection > fill(0.0))
+            store(factors, INDEX(WIDTH * k), projection * load(inverse, INDEX(at[2] + k * at[3] + WIDTH * line)))
+        for c in range(number if truths(changed) != 0 else 0):
+            pixel, change = start + c * step, fill(0.0)
+            for k in range(order + 1):
+                change = fused(load(factors, INDEX(WIDTH * k)), load(basis, INDEX(at[0] + k * at[1] + pixel)), change)
+            change = where(load_bits(marks, INDEX(pixel), bit), change, fill(0.0))
+            store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)
 
 
 @part
@@ -273,11 +276,8 @@ def _carried_back(weights, rest, spread, marks, orders, along_rows, shape, box, 
         lines = (first_row, stop_row) if along else (first_group, stop_group)
         some = (first_group, stop_group) if along else (first_row, stop_row)
         at = (places[d, 0], places[d, 1], places[d, 2], places[d, 3])
-        for line in range(lines[0], lines[1]):
-            groups = _groups(along, line, h, w, pitch)
-            _take_off_adjoint(
-                rest, marks, np.uint8(1 << d), basis, inverse, at, line, groups, some, along, orders[d], factors
-            )
+        bit = np.uint8(1 << d)
+        _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, orders[d], shape, factors)
         if along:
             first_group, stop_group = np.int64(0), (w + WIDTH - 1) // WIDTH
         else:

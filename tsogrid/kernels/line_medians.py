@@ -43,11 +43,11 @@ def _count(singles, rows, pivot):  # type: ignore[no-untyped-def]
 
 
 @part
-def _ends(sizes, singles, rows, low, high):  # type: ignore[no-untyped-def]
+def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
     """Smallest value above ``low``, and largest that is at most ``high``."""
     above, below = fill(np.inf), fill(-np.inf)
     for k in range(rows):
-        size, single = load(sizes, INDEX(WIDTH * k)), load(singles, INDEX(WIDTH * k))
+        size, single = load(sizes, INDEX(at + WIDTH * k)), load(singles, INDEX(WIDTH * k))
         larger, smaller = where(single > low, size, fill(np.inf)), where(single <= high, size, fill(-np.inf))
         above = where(larger < above, larger, above)
         below = where(smaller > below, smaller, below)
@@ -67,12 +67,12 @@ def _median_of_one(sizes, first, stop, step, rounded, keys):  # type: ignore[no-
 
 
 @part
-def median_of_lines(sizes, singles, rows, points, guess, rounded, together, keys):  # type: ignore[no-untyped-def]
+def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, keys):  # type: ignore[no-untyped-def]
     """Median of each of eight lines of values that are not negative.
 
     Parameters
     ----------
-    sizes : flat float64, ``rows`` rows of eight; NaN where there is no value.
+    sizes : flat float64; ``rows`` rows of eight from place ``at``; NaN where there is no value.
     singles : the same, rounded to float32.
     rows : number of rows.
     points : vector of float64, number of values in each line.
@@ -110,17 +110,19 @@ def median_of_lines(sizes, singles, rows, points, guess, rounded, together, keys
         pivot = where(low > fill(_NEGATIVE), low + (high - low) * share, smaller)
         pivot = where(high < fill(_INFINITE), pivot, low + slope * (target - low_count))
         slope = slope + slope  # still on one side after the next pass: the guess was too small
-    above, below = _ends(sizes, singles, rows, low, high)
+    above, below = _ends(sizes, at, singles, rows, low, high)
     if together:
         above, below = fill(smallest_of(above)), fill(-smallest_of(fill(0.0) - below))
     if rounded:
         above, below = as_double(as_single(above)), as_double(as_single(below))
     value = where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
     left = truths(unsolved & (above < below))
-    if left and together:
-        return fill(_median_of_one(sizes, np.int64(0), WIDTH * rows, np.int64(1), rounded, keys))
-    for line in range(WIDTH):
-        if (left >> line) & 1:
-            step = np.int64(WIDTH)
-            value = with_lane(value, INDEX(line), _median_of_one(sizes, line, WIDTH * rows, step, rounded, keys))
+    if left != 0:
+        stop = at + WIDTH * rows
+        for line in range(WIDTH):
+            if together and line == 0:
+                value = fill(_median_of_one(sizes, at, stop, np.int64(1), rounded, keys))
+            elif (left >> line) & 1 and not together:
+                one = _median_of_one(sizes, at + line, stop, np.int64(WIDTH), rounded, keys)
+                value = with_lane(value, INDEX(line), one)
     return value

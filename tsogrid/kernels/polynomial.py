@@ -35,8 +35,9 @@ PASSES = 3
 REACH = 3.0  # median absolute residuals
 LARGEST_ORDER = 5
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
-# Rows of the work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
+# Parts of the flat work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
 PLACES, VALUES, SIZES, _REST, _EVEN, _ODD = range(6)
+_PARTS = 6
 # A line's terms, eight lines side by side: where its abscissa is 0, which residuals the last fit kept, the last fit but one
 # and the last. A fit is level and slope, or the shift and ratio of the recurrence and the coefficient of each polynomial.
 MIDDLE, _REACH, _BEFORE = 0, 1, 2
@@ -46,7 +47,13 @@ TERMS = LAST + 3 * (LARGEST_ORDER + 1)
 
 def line_work(length: int) -> NDArray[np.float64]:
     """Scratch for eight lines of at most ``length`` points."""
-    return np.zeros((6, WIDTH * (length + WIDTH)))
+    return np.zeros(_PARTS * WIDTH * (length + WIDTH))
+
+
+@part
+def part_of(work, which):  # type: ignore[no-untyped-def]
+    """Where a part of the work array begins."""
+    return which * (work.size // _PARTS)
 
 
 def least_points(order: int) -> int:
@@ -60,13 +67,13 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
 
     Returns how many rows are left, and of every line the number of points, and the places of the first and the last.
     """
-    places, values = work[PLACES], work[VALUES]
+    places, values = part_of(work, PLACES), part_of(work, VALUES)
     rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
     for k in range(length):
-        row, place = load(values, INDEX(WIDTH * k)), fill(np.float64(k))
+        row, place = load(work, INDEX(values + WIDTH * k)), fill(np.float64(k))
         good = row == row
-        places[INDEX(rows)] = np.float64(k)
-        store(values, INDEX(WIDTH * rows), row)
+        work[INDEX(places + rows)] = np.float64(k)
+        store(work, INDEX(values + WIDTH * rows), row)
         rows += 1 if truths(good) != 0 else 0
         first = where(good & (first < fill(0.0)), place, first)
         last = where(good, place, last)
@@ -77,24 +84,24 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
 @part
 def _whole_sums(work, rows, middle):  # type: ignore[no-untyped-def]
     """Σ v and Σ u v where no point is missing."""
-    places, values = work[PLACES], work[VALUES]
+    places, values = part_of(work, PLACES), part_of(work, VALUES)
     total, moment = fill(0.0), fill(0.0)
     for k in range(rows):
-        value = load(values, INDEX(WIDTH * k))
+        value = load(work, INDEX(values + WIDTH * k))
         total = total + value
-        moment = fused(fill(places[INDEX(k)]) - middle, value, moment)
+        moment = fused(fill(work[INDEX(places + k)]) - middle, value, moment)
     return total, moment
 
 
 @part
 def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
     """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is within reach."""
-    places, values, zero = work[PLACES], work[VALUES], fill(0.0)
+    places, values, zero = part_of(work, PLACES), part_of(work, VALUES), fill(0.0)
     count, first, second, total, moment = no_count(), zero, zero, zero, zero
     for k in range(rows):
-        keep = absolute(load(sizes, INDEX(WIDTH * k))) < reach
-        place = fill(places[INDEX(k)]) - middle
-        u, value = where(keep, place, zero), where(keep, load(values, INDEX(WIDTH * k)), zero)
+        keep = absolute(load(work, INDEX(sizes + WIDTH * k))) < reach
+        place = fill(work[INDEX(places + k)]) - middle
+        u, value = where(keep, place, zero), where(keep, load(work, INDEX(values + WIDTH * k)), zero)
         count = counted(count, keep)
         first = first + u
         second = fused(u, u, second)
@@ -105,11 +112,11 @@ def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
 
 @part
 def _straight_residuals(work, singles, rows, middle, level, slope):  # type: ignore[no-untyped-def]
-    places, values, sizes = work[PLACES], work[VALUES], work[SIZES]
+    places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
     for k in range(rows):
-        fitted = fused(slope, fill(places[INDEX(k)]) - middle, level)
-        size = absolute(load(values, INDEX(WIDTH * k)) - fitted)
-        store(sizes, INDEX(WIDTH * k), size)
+        fitted = fused(slope, fill(work[INDEX(places + k)]) - middle, level)
+        size = absolute(load(work, INDEX(values + WIDTH * k)) - fitted)
+        store(work, INDEX(sizes + WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
 
 
@@ -136,32 +143,33 @@ def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, la
 @part
 def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
     """Take the term before off the rest and make the next polynomial; Σ p², Σ u p² and Σ p rest over the kept points."""
-    places, rest, zero = work[PLACES], work[_REST], fill(0.0)
+    places, rest, zero = part_of(work, PLACES), part_of(work, _REST), fill(0.0)
     norm, moment, projection = zero, zero, zero
     for k in range(rows):
-        place = INDEX(WIDTH * k)
-        p, u = load(newer, place), fill(places[INDEX(k)]) - middle
-        left = load(rest, place) - coefficient * p
-        p = (u - shift) * p - ratio * load(older, place)
-        store(rest, place, left)
-        store(older, place, p)
-        p = where(absolute(load(sizes, place)) < reach, p, zero)
+        place = WIDTH * k
+        p, u = load(work, INDEX(newer + place)), fill(work[INDEX(places + k)]) - middle
+        left = fused(fill(0.0) - coefficient, p, load(work, INDEX(rest + place)))
+        p = fused(u - shift, p, fill(0.0) - ratio * load(work, INDEX(older + place)))
+        store(work, INDEX(rest + place), left)
+        store(work, INDEX(older + place), p)
+        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
         norm = fused(p, p, norm)
         moment = fused(u * p, p, moment)
-        projection = fused(p, where(left == left, left, zero), projection)
+        projection = fused(p, left, projection)
     return norm, moment, projection
 
 
 @part
 def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore[no-untyped-def]
     """Fill residuals; return the largest fitted value."""
-    values, rest, sizes, largest = work[VALUES], work[_REST], work[SIZES], fill(0.0)
+    values, rest, sizes, largest = part_of(work, VALUES), part_of(work, _REST), part_of(work, SIZES), fill(0.0)
     for k in range(rows):
-        place = INDEX(WIDTH * k)
-        left = load(rest, place) - coefficient * load(newer, place)
-        size, fitted = absolute(left), absolute(load(values, place) - left)
-        store(sizes, place, size)
-        store(singles, place, as_single(size))
+        place = WIDTH * k
+        left = fused(fill(0.0) - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
+        value = load(work, INDEX(values + place))
+        size, fitted = where(value == value, absolute(left), fill(np.nan)), absolute(value - left)
+        store(work, INDEX(sizes + place), size)
+        store(singles, INDEX(place), as_single(size))
         largest = where(fitted > largest, fitted, largest)
     return largest
 
@@ -177,12 +185,14 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
         reach = where(few, fill(np.inf), reach)
         norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
     store(terms, INDEX(WIDTH * _REACH), reach)
-    newer, older, ratio = work[_EVEN], work[_ODD], fill(0.0)
+    newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
+    rest, values = part_of(work, _REST), part_of(work, VALUES)
     for k in range(rows):
-        place = INDEX(WIDTH * k)
-        store(work[_REST], place, load(work[VALUES], place))
-        store(newer, place, fill(1.0))
-        store(older, place, fill(0.0))
+        place = WIDTH * k
+        value = load(work, INDEX(values + place))
+        store(work, INDEX(rest + place), where(value == value, value, fill(0.0)))
+        store(work, INDEX(newer + place), fill(1.0))
+        store(work, INDEX(older + place), fill(0.0))
     for k in range(order + 1):
         shift, coefficient = moment / norm, projection / norm
         store(terms, INDEX(WIDTH * (at + 3 * k)), shift)
@@ -200,9 +210,9 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
 @part
 def _mean_size(work, rows, points):  # type: ignore[no-untyped-def]
     """About the median of normal residuals, from their mean."""
-    sizes, total = work[SIZES], fill(0.0)
+    sizes, total = part_of(work, SIZES), fill(0.0)
     for k in range(rows):
-        size = load(sizes, INDEX(WIDTH * k))
+        size = load(work, INDEX(sizes + WIDTH * k))
         total = total + where(size == size, size, fill(0.0))
     return as_single(fill(0.845) * total / points)
 
@@ -231,7 +241,7 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
         last = attempt == PASSES - 1
         at = LAST if last else _BEFORE
         # In the first fit the values stand for the residuals: all that are finite are within reach.
-        sizes = work[SIZES] if attempt > 0 else work[VALUES]
+        sizes = part_of(work, SIZES if attempt > 0 else VALUES)
         if order < 2:
             known = (points, middle, half, alive, lines[4] and attempt == 0)
             store(terms, INDEX(WIDTH * _REACH), reach)
@@ -243,7 +253,7 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
         unknown = alive & (as_double(guess) <= fill(0.0))
         if truths(unknown) != 0:
             guess = where(unknown, _mean_size(work, rows, points), guess)
-        middling = median_of_lines(work[SIZES], singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys)
+        middling = median_of_lines(work, part_of(work, SIZES), singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys)
         guess = where(alive, as_single(middling), guess)
         first_guess = guess if attempt == 0 else first_guess
         reach, least = fill(REACH) * middling, fused(fill(_ROUNDING), largest, fill(1e-300))
@@ -272,9 +282,18 @@ def _rest_before(terms, order, u, value):  # type: ignore[no-untyped-def]
     before, p = fill(0.0), fill(1.0)
     for k in range(order + 1):
         at = _BEFORE + 3 * k
-        value = value - load(terms, INDEX(WIDTH * (at + 2))) * p
-        before, p = p, (u - load(terms, INDEX(WIDTH * at))) * p - load(terms, INDEX(WIDTH * (at + 1))) * before
+        value = fused(fill(0.0) - load(terms, INDEX(WIDTH * (at + 2))), p, value)
+        ratio = load(terms, INDEX(WIDTH * (at + 1)))
+        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, fill(0.0) - ratio * before)
     return value
+
+
+@part
+def spread_line(terms, line, order, spread):  # type: ignore[no-untyped-def]
+    """Give all eight lanes the terms of one line."""
+    for k in range(LAST + 3 * (order + 1)):
+        if k < _BEFORE + 3 * (order + 1) or k >= LAST:
+            store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
 
 
 @part
