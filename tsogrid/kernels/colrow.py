@@ -15,7 +15,6 @@ from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.polynomial import (
     LARGEST_ORDER,
-    PLACES,
     TERMS,
     VALUES,
     least_points,
@@ -164,30 +163,32 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 @part
 def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
-    """Copy eight columns, NaN where a pixel must not be fitted."""
-    packed = part_of(work, VALUES)
+    """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such."""
+    packed, good = part_of(work, VALUES), fill(0.0) <= fill(0.0)
     for j in range(h):
-        store(work, INDEX(packed + WIDTH * j), load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1)))
+        row = load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1))
+        good = good & (row == row)
+        store(work, INDEX(packed + WIDTH * j), row)
+    return truths(good) == 255
 
 
 @part
 def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
-    """Copy eight rows, turned to columns."""
-    good, packed = np.uint8(1), part_of(work, VALUES)
+    """Copy eight rows, turned to columns; as `_gather_columns`."""
+    one, packed, good = np.uint8(1), part_of(work, VALUES), fill(0.0) <= fill(0.0)
     for i in range(0, w, WIDTH):
         pixel = row * pitch + i
-        store_turned(
-            work,
-            INDEX(packed + WIDTH * i),
-            load_marked(values, marks, INDEX(pixel), good),
-            load_marked(values, marks, INDEX(pixel + pitch), good),
-            load_marked(values, marks, INDEX(pixel + 2 * pitch), good),
-            load_marked(values, marks, INDEX(pixel + 3 * pitch), good),
-            load_marked(values, marks, INDEX(pixel + 4 * pitch), good),
-            load_marked(values, marks, INDEX(pixel + 5 * pitch), good),
-            load_marked(values, marks, INDEX(pixel + 6 * pitch), good),
-            load_marked(values, marks, INDEX(pixel + 7 * pitch), good),
-        )
+        a = load_marked(values, marks, INDEX(pixel), one)
+        b = load_marked(values, marks, INDEX(pixel + pitch), one)
+        c = load_marked(values, marks, INDEX(pixel + 2 * pitch), one)
+        d = load_marked(values, marks, INDEX(pixel + 3 * pitch), one)
+        e = load_marked(values, marks, INDEX(pixel + 4 * pitch), one)
+        f = load_marked(values, marks, INDEX(pixel + 5 * pitch), one)
+        g = load_marked(values, marks, INDEX(pixel + 6 * pitch), one)
+        h = load_marked(values, marks, INDEX(pixel + 7 * pitch), one)
+        good = good & (a == a) & (b == b) & (c == c) & (d == d) & (e == e) & (f == f) & (g == g) & (h == h)
+        store_turned(work, INDEX(packed + WIDTH * i), a, b, c, d, e, f, g, h)
+    return truths(good) == 255
 
 
 @part
@@ -237,7 +238,7 @@ def _column_row(  # type: ignore[no-untyped-def]
     data, region, orders, along_rows, least, pitch, values, marks, work, singles, keys, terms, model, kept, scatter
 ):
     m, h, w = data.shape
-    lines_terms, spread, places = terms[0], terms[1], part_of(work, PLACES)
+    lines_terms, spread = terms[0], terms[1]
     rounded = data.itemsize == 4
     for frame in range(m):
         _load(data, region, frame, pitch, values, marks)
@@ -247,15 +248,13 @@ def _column_row(  # type: ignore[no-untyped-def]
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
-                    _gather_rows(values, marks, w, pitch, line, work)
+                    whole = _gather_rows(values, marks, w, pitch, line, work)
                 else:
-                    _gather_columns(values, marks, h, pitch, line, work)
-                rows, points, first, last = pack_rows(work, w if along_rows[d] else h)
+                    whole = _gather_columns(values, marks, h, pitch, line, work)
+                rows, points, first, last = pack_rows(work, w if along_rows[d] else h, whole)
                 alive = points > fill(least[d] - 0.5)
                 if truths(alive) == 0:
                     continue
-                whole = truths((points == fill(np.float64(rows))) | (points == fill(0.0))) == 255
-                whole = whole and work[places + rows - 1] - work[places] == rows - 1
                 lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
                 guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, keys)
                 if along_rows[d]:

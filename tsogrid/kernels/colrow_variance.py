@@ -29,7 +29,6 @@ from tsogrid.kernels.vectors import (
     smallest_of,
     store,
     total_of,
-    truths,
     where,
 )
 
@@ -221,23 +220,33 @@ def _polynomials(marks, bit, basis, inverse, at, line, groups, along, order):  #
 def _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, order, shape, factors):  # type: ignore[no-untyped-def]
     """Subtract Pᵀ g from the weights g of some rows, or groups of eight columns, P being their fits.
 
-    All g is 0 but that of lines from ``lines[0]`` up to ``lines[1]``, in groups from ``some[0]`` up to ``some[1]``.
+    All g is 0 but that of lines from ``lines[0]`` up to ``lines[1]``, in groups from ``some[0]`` up to ``some[1]``. The
+    polynomial of degree 0 is 1, and most fits have no more than one other.
     """
     h, w, pitch = shape
     for line in range(lines[0], lines[1]):
         start, step, number = _groups(along, line, h, w, pitch)
-        changed = fill(0.0) < fill(0.0)
-        for k in range(order + 1):
-            own, projection = at[0] + k * at[1] + start, fill(0.0)
+        first, second, own = fill(0.0), fill(0.0), at[0] + min(order, 1) * at[1] + start
+        for c in range(some[0], some[1]):
+            weight = load(rest, INDEX(start + c * step))
+            first = first + weight
+            second = fused(load(basis, INDEX(own + c * step)), weight, second)
+        if along:
+            first, second = fill(total_of(first)), fill(total_of(second))
+        scale = at[2] + WIDTH * line
+        first = first * load(inverse, INDEX(scale))
+        second = second * load(inverse, INDEX(scale + at[3])) if order > 0 else fill(0.0)
+        for k in range(2, order + 1):
+            higher, projection = at[0] + k * at[1] + start, fill(0.0)
             for c in range(some[0], some[1]):
-                projection = fused(load(basis, INDEX(own + c * step)), load(rest, INDEX(start + c * step)), projection)
+                projection = fused(load(basis, INDEX(higher + c * step)), load(rest, INDEX(start + c * step)), projection)
             if along:
                 projection = fill(total_of(projection))
-            changed = changed | (projection < fill(0.0)) | (projection > fill(0.0))
-            store(factors, INDEX(WIDTH * k), projection * load(inverse, INDEX(at[2] + k * at[3] + WIDTH * line)))
-        for c in range(number if truths(changed) != 0 else 0):
-            pixel, change = start + c * step, fill(0.0)
-            for k in range(order + 1):
+            store(factors, INDEX(WIDTH * k), projection * load(inverse, INDEX(scale + k * at[3])))
+        for c in range(number):
+            pixel = start + c * step
+            change = fused(second, load(basis, INDEX(own + c * step)), first)
+            for k in range(2, order + 1):
                 change = fused(load(factors, INDEX(WIDTH * k)), load(basis, INDEX(at[0] + k * at[1] + pixel)), change)
             change = where(load_bits(marks, INDEX(pixel), bit), change, fill(0.0))
             store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)

@@ -62,14 +62,15 @@ def least_points(order: int) -> int:
 
 
 @part
-def pack_rows(work, length):  # type: ignore[no-untyped-def]
-    """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES, and note the places of the others.
+def pack_rows(work, length, complete):  # type: ignore[no-untyped-def]
+    """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES; note the others' places.
 
-    Returns how many rows are left, and of every line the number of points, and the places of the first and the last.
+    Returns how many rows are left, and of every line the number of points, and the places of the first and the last. If the
+    rows are ``complete``, all pixels good, there is nothing to look for.
     """
     places, values = part_of(work, PLACES), part_of(work, VALUES)
     rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
-    for k in range(length):
+    for k in range(0 if complete else length):
         row, place = load(work, INDEX(values + WIDTH * k)), fill(np.float64(k))
         good = row == row
         work[INDEX(places + rows)] = np.float64(k)
@@ -78,7 +79,12 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
         first = where(good & (first < fill(0.0)), place, first)
         last = where(good, place, last)
         points = counted(points, good)
-    return rows, as_double(points), first, last
+    number = as_double(points)
+    if complete:
+        for k in range(length):
+            work[INDEX(places + k)] = k
+        rows, number, first, last = length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
+    return rows, number, first, last
 
 
 @part
@@ -141,6 +147,26 @@ def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, la
 
 
 @part
+def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient):  # type: ignore[no-untyped-def]
+    """`_next_sums` after the polynomial of degree 0, which is 1."""
+    places, values, rest, zero = part_of(work, PLACES), part_of(work, VALUES), part_of(work, _REST), fill(0.0)
+    norm, moment, projection = zero, zero, zero
+    for k in range(rows):
+        place = WIDTH * k
+        u, value = fill(work[INDEX(places + k)]) - middle, load(work, INDEX(values + place))
+        left = where(value == value, value, zero) - coefficient
+        p = u - shift
+        store(work, INDEX(rest + place), left)
+        store(work, INDEX(older + place), p)
+        store(work, INDEX(newer + place), fill(1.0))
+        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
+        norm = fused(p, p, norm)
+        moment = fused(u * p, p, moment)
+        projection = fused(p, left, projection)
+    return norm, moment, projection
+
+
+@part
 def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
     """Take the term before off the rest and make the next polynomial; Σ p², Σ u p² and Σ p rest over the kept points."""
     places, rest, zero = part_of(work, PLACES), part_of(work, _REST), fill(0.0)
@@ -186,23 +212,19 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
         norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
     store(terms, INDEX(WIDTH * _REACH), reach)
     newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
-    rest, values = part_of(work, _REST), part_of(work, VALUES)
-    for k in range(rows):
-        place = WIDTH * k
-        value = load(work, INDEX(values + place))
-        store(work, INDEX(rest + place), where(value == value, value, fill(0.0)))
-        store(work, INDEX(newer + place), fill(1.0))
-        store(work, INDEX(older + place), fill(0.0))
     for k in range(order + 1):
         shift, coefficient = moment / norm, projection / norm
         store(terms, INDEX(WIDTH * (at + 3 * k)), shift)
         store(terms, INDEX(WIDTH * (at + 3 * k + 1)), ratio)
         store(terms, INDEX(WIDTH * (at + 3 * k + 2)), coefficient)
-        if k < order:
-            before = norm
+        before = norm
+        if k == 0:
+            norm, moment, projection = _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient)
+        elif k < order:
             norm, moment, projection = _next_sums(
                 work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient
             )
+        if k < order:
             newer, older, ratio = older, newer, norm / before
     return fill(0.0) if last else _general_residuals(work, singles, rows, newer, coefficient)
 
