@@ -60,13 +60,15 @@ class CutoutModel:
         model = np.where(np.isfinite(self.residual) | everywhere, model, np.nan).astype(model.dtype)
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
-        fitted, how = (self.fit, self.error), (self.step.order_x, self.step.order_y, self.step.directions)
+        fitted, x, y = (self.fit, self.error), self.places.x, self.places.y
+        orders = (self.step.order_x, self.step.order_y)
         if isinstance(group, Circles):
             good = np.isfinite(model)
-            variance = column_row_circle_variance(*fitted, good, self.places.x, self.places.y, group.radius, *how)
+            variance = column_row_circle_variance(*fitted, good, x, y, group.radius, *orders, self.step.directions)
         else:
             each = (group.weights(model, self.places, index) for index in range(group.count))
-            variance = np.stack([column_row_variance(*fitted, weights, *how) for weights in each], axis=1)
+            variances = [column_row_variance(*fitted, weights, *orders, self.step.directions) for weights in each]
+            variance = np.stack(variances, axis=1)
         return total, np.where(np.isfinite(total), variance.reshape(area.shape), np.nan)
 
 

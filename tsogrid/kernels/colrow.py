@@ -38,7 +38,6 @@ from tsogrid.kernels.vectors import (
     counted,
     fill,
     lane,
-    load,
     load_marked,
     no_count,
     number_of,
@@ -193,7 +192,7 @@ def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped
 
 @part
 def _scatter(values, marks, singles, rows, fitted, rounded, keys):  # type: ignore[no-untyped-def]
-    """1 σ of a pixel from the residuals at good pixels, which are overwritten; ``fitted`` coefficients were taken from them."""
+    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; overwrites them."""
     points, total = no_count(), fill(0.0)
     for k in range(rows):
         size = absolute(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))

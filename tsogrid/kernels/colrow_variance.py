@@ -76,9 +76,8 @@ def column_row_variance(
     _check(fit, error, len(orders), weights.shape, "weights")
     m, h, w = weights.shape
     variance = np.empty((m, 1))
-    none = np.zeros(1, np.uint32)
-    lists = (none.reshape(1, 1), np.zeros((1, 1)), np.zeros((1, 2), np.int64), none.reshape(1, 1), none.reshape(1, 1))
-    lists = (*lists, np.zeros((1, 2), np.int64), np.zeros((1, 4), np.int64))
+    one, numbers = np.zeros((1, 1), np.uint32), np.zeros((1, 4), np.int64)
+    lists = (one, np.zeros((1, 1)), numbers, one, one, numbers, numbers)
     dense = np.ascontiguousarray(weights, np.float64)
     nothing = np.zeros((0, h, w), np.bool_)
     _variance(*_fitted(fit, error, orders, along_rows, 0, m), dense, nothing, lists, np.zeros(m, np.int64), variance)

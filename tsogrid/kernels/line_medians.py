@@ -27,7 +27,9 @@ from tsogrid.kernels.vectors import (
 
 _MOST_PASSES = 14
 _HALVING = 6  # after so many passes every second halves the bracket
-_SLOPE = np.float32(2.33)  # of normal values: change of the median |value| from rank to rank, times their number, over itself
+_SLOPE = np.float32(
+    2.33
+)  # of normal values: change of the median |value| from rank to rank, times their number, over itself
 _NEGATIVE, _INFINITE = np.float32(-1e-38), np.float32(np.inf)
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)

@@ -221,9 +221,7 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
         if k == 0:
             norm, moment, projection = _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient)
         elif k < order:
-            norm, moment, projection = _next_sums(
-                work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient
-            )
+            norm, moment, projection = _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient)
         if k < order:
             newer, older, ratio = older, newer, norm / before
     return fill(0.0) if last else _general_residuals(work, singles, rows, newer, coefficient)
@@ -275,7 +273,9 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
         unknown = alive & (as_double(guess) <= fill(0.0))
         if truths(unknown) != 0:
             guess = where(unknown, _mean_size(work, rows, points), guess)
-        middling = median_of_lines(work, part_of(work, SIZES), singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys)
+        middling = median_of_lines(
+            work, part_of(work, SIZES), singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys
+        )
         guess = where(alive, as_single(middling), guess)
         first_guess = guess if attempt == 0 else first_guess
         reach, least = fill(REACH) * middling, fused(fill(_ROUNDING), largest, fill(1e-300))

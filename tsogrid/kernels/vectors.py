@@ -1,15 +1,15 @@
 """Eight numbers side by side, in compiled code: what the compiler does not find by itself when lines lie beside each other.
 
 numba turns a loop into vector instructions where one line is summed from end to end. Sums of eight neighbouring lines at
-once, each with its own state, it leaves scalar. `Vector` is a type for them: a value of it is eight floats, integers or truths
-in a register, written as LLVM's own vectors, which every processor has (as two registers or four, where they are shorter).
+once, each with its own state, it leaves scalar. `Vector` is a type for them: a value of it is eight floats, integers or
+truths in a register, written as LLVM's own vectors, which every processor has (as two or four, where registers are short).
 Each lane follows the same sequence of IEEE operations, so that its bits do not depend on what its neighbours hold.
 """
 
 import operator
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
@@ -63,9 +63,20 @@ def _operator(function: Any, write: Any, result: Vector | None, elements: tuple[
 
 
 _FLOATS = (types.float64, types.float32)
-for _function, _write in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _function, _write in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _operator(_function, lambda builder, a, b, name=_write: getattr(builder, name)(a, b), None, _FLOATS)
-for _function, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "==")):
+for _function, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
     _operator(_function, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b), MASK, _FLOATS)
 _operator(operator.and_, lambda builder, a, b: builder.and_(a, b), None, (types.boolean,))
 _operator(operator.or_, lambda builder, a, b: builder.or_(a, b), None, (types.boolean,))
