@@ -11,7 +11,6 @@ from tsogrid.kernels.colrow_variance import column_row_circle_variance, column_r
 from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.shapes import ShapeWeights, dense_weights
-from tsogrid.kernels.statistics import SAMPLE
 from tsogrid.kernels.vectors import (
     as_single,
     fill,
@@ -27,10 +26,10 @@ from tsogrid.kernels.vectors import (
 
 
 @kernel
-def _medians(sizes, singles, points, guess, rounded, together, keys, found):
+def _medians(sizes, singles, points, guess, rounded, together, chosen, found):
     rows = sizes.size // 8
     number, start = load(points, np.uintp(0)), as_single(load(guess, np.uintp(0)))
-    store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, together, keys))
+    store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, together, chosen))
 
 
 @kernel
@@ -55,8 +54,8 @@ def _turned(values, turned, sums):
 def medians(sizes, guess, rounded, together):
     count = np.isfinite(sizes).sum(axis=0).astype(float)
     points = np.full(8, count.sum()) if together else count
-    found, keys = np.empty(8), np.empty(sizes.size + SAMPLE, np.int64)
-    _medians(sizes.ravel(), sizes.astype(np.float32).ravel(), points, np.full(8, guess), rounded, together, keys, found)
+    found, chosen = np.empty(8), np.empty(sizes.size + 1)
+    _medians(sizes.ravel(), sizes.astype(np.float32).ravel(), points, np.full(8, guess), rounded, together, chosen, found)
     return found
 
 

@@ -28,7 +28,6 @@ from tsogrid.kernels.polynomial import (
 from tsogrid.kernels.statistics import (
     INDEX,
     MAD_TO_SIGMA,
-    SAMPLE,
 )
 from tsogrid.kernels.vectors import (
     WIDTH,
@@ -121,7 +120,7 @@ def column_row(
         np.zeros(size, np.uint8),
         line_work(length),
         np.empty(max(size, WIDTH * length), np.float32),
-        np.empty(size + SAMPLE, np.int64),
+        np.empty(max(size, length) + 1),
         np.zeros((2, WIDTH * TERMS)),
         result.model,
         kept.view(np.uint8),
@@ -191,7 +190,7 @@ def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped
 
 
 @part
-def _scatter(values, marks, singles, rows, fitted, rounded, keys):  # type: ignore[no-untyped-def]
+def _scatter(values, marks, singles, rows, fitted, rounded, chosen):  # type: ignore[no-untyped-def]
     """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; overwrites them."""
     points, total = no_count(), fill(0.0)
     for k in range(rows):
@@ -204,7 +203,7 @@ def _scatter(values, marks, singles, rows, fitted, rounded, keys):  # type: igno
     if fitted == 0 or count <= fitted:
         return np.nan
     start = fill(np.float32(0.845 * total_of(total) / count))
-    middling = median_of_lines(values, np.int64(0), singles, rows, fill(count), start, rounded, np.bool_(True), keys)
+    middling = median_of_lines(values, np.int64(0), singles, rows, fill(count), start, rounded, np.bool_(True), chosen)
     return MAD_TO_SIGMA * lane(middling, INDEX(0)) * np.sqrt(count / (count - fitted))
 
 
@@ -234,7 +233,7 @@ def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # 
 
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, orders, along_rows, least, pitch, values, marks, work, singles, keys, terms, model, kept, scatter
+    data, region, orders, along_rows, least, pitch, values, marks, work, singles, chosen, terms, model, kept, scatter
 ):
     m, h, w = data.shape
     lines_terms, spread = terms[0], terms[1]
@@ -255,11 +254,11 @@ def _column_row(  # type: ignore[no-untyped-def]
                 if truths(alive) == 0:
                     continue
                 lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
-                guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, keys)
+                guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, chosen)
                 if along_rows[d]:
                     _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
                 else:
                     take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
                 fitted += (order + 1) * number_of(alive)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
-        scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, keys)
+        scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, chosen)

@@ -2,13 +2,13 @@
 
 The passes look at single precision, which keeps the order of doubles; one more, over the doubles, takes the two exact values
 from the bracket that is left. Where a pivot starts decides how many passes there are, and no number. A line whose bracket
-does not close soon (many ties) is left to the keys of `tsogrid.kernels.statistics`.
+does not close soon (values alike in single precision) is partitioned alone.
 """
 
 import numpy as np
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.statistics import INDEX, key_of, median
+from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
     as_double,
@@ -16,6 +16,7 @@ from tsogrid.kernels.vectors import (
     counted,
     fill,
     floor,
+    lane,
     load,
     no_count,
     smallest_of,
@@ -31,7 +32,6 @@ _SLOPE = np.float32(
     2.33
 )  # of normal values: change of the median |value| from rank to rank, times their number, over itself
 _NEGATIVE, _INFINITE = np.float32(-1e-38), np.float32(np.inf)
-_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
@@ -63,19 +63,33 @@ def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
 
 
 @part
-def _median_of_one(sizes, first, stop, step, rounded, keys):  # type: ignore[no-untyped-def]
+def _select(sizes, singles, at, line, step, stop, low, high, rank, chosen):  # type: ignore[no-untyped-def]
+    """The values of a rank, and of the next, among those of one line in a bracket (C. A. R. Hoare 1961, CACM 4, 321)."""
     count = 0
-    for k in range(first, stop, step):
-        size = sizes[INDEX(k)]
-        if size == size:
-            size = np.float64(np.float32(min(size, _LARGEST_SINGLE))) if rounded else size
-            keys[count] = key_of(size if size < np.inf else np.finfo(np.float64).max, keys)
-            count += 1
-    return median(keys, count, count)
+    for k in range(line, stop, step):
+        chosen[INDEX(count)] = sizes[INDEX(at + k)]
+        count += 1 if (singles[INDEX(k)] > low) & (singles[INDEX(k)] <= high) else 0
+    rank, left, right = min(rank, count - 1), 0, count - 1
+    while left < right:
+        pivot, i, j = chosen[rank], left, right
+        while i <= j:
+            while chosen[i] < pivot:
+                i += 1
+            while pivot < chosen[j]:
+                j -= 1
+            if i <= j:
+                chosen[i], chosen[j] = chosen[j], chosen[i]
+                i += 1
+                j -= 1
+        left, right = (i if j < rank else left), (j if rank < i else right)
+    following = np.inf
+    for k in range(rank + 1, count):
+        following = min(following, chosen[k])
+    return (chosen[rank] if count > 0 else np.nan), following
 
 
 @part
-def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, keys):  # type: ignore[no-untyped-def]
+def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, chosen):  # type: ignore[no-untyped-def]
     """Median of each of eight lines of values that are not negative.
 
     Parameters
@@ -87,7 +101,7 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
     guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
     rounded : whether the values are to be rounded to float32 first.
     together : whether the eight are one line, of ``points`` (all eight alike) values.
-    keys : scratch of int64 for a line and a sample.
+    chosen : scratch of float64 for a line, and one more.
 
     Returns
     -------
@@ -121,16 +135,16 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
     above, below = _ends(sizes, at, singles, rows, low, high)
     if together:
         above, below = fill(smallest_of(above)), fill(-smallest_of(fill(0.0) - below))
+    left = truths(unsolved & (above < below))
+    for line in range(WIDTH if left != 0 else 0):
+        if (left >> line) & 1:
+            one, step = INDEX(line), np.int64(1 if together else WIDTH)
+            start = np.int64(0) if together else line
+            wanted = np.int64(lane(before, one))
+            first, second = _select(
+                sizes, singles, at, start, step, WIDTH * rows, lane(low, one), lane(high, one), wanted, chosen
+            )
+            below, above = with_lane(below, one, first), with_lane(above, one, second)
     if rounded:
         above, below = as_double(as_single(above)), as_double(as_single(below))
-    value = where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
-    left = truths(unsolved & (above < below))
-    if left != 0:
-        stop = at + WIDTH * rows
-        for line in range(WIDTH):
-            if together and line == 0:
-                value = fill(_median_of_one(sizes, at, stop, np.int64(1), rounded, keys))
-            elif (left >> line) & 1 and not together:
-                one = _median_of_one(sizes, at + line, stop, np.int64(WIDTH), rounded, keys)
-                value = with_lane(value, INDEX(line), one)
-    return value
+    return where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)

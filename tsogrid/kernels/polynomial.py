@@ -238,7 +238,7 @@ def _mean_size(work, rows, points):  # type: ignore[no-untyped-def]
 
 
 @part
-def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys):  # type: ignore[no-untyped-def]
+def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chosen):  # type: ignore[no-untyped-def]
     """Fit eight lines; return the first median residual of each.
 
     Parameters
@@ -252,7 +252,7 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
     guess : first guess of the median residual, 0 for none; it changes no number.
     terms : flat, TERMS rows of eight; overwritten.
     rounded : whether the medians are those of residuals in single precision.
-    keys : scratch of int64 for a line and a sample.
+    chosen : scratch of float64 for a line, and one more.
     """
     points, middle, half, alive, _ = lines
     reach, first_guess = fill(np.inf), guess
@@ -274,7 +274,15 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, keys)
         if truths(unknown) != 0:
             guess = where(unknown, _mean_size(work, rows, points), guess)
         middling = median_of_lines(
-            work, part_of(work, SIZES), singles, rows, where(alive, points, fill(0.0)), guess, rounded, np.bool_(False), keys
+            work,
+            part_of(work, SIZES),
+            singles,
+            rows,
+            where(alive, points, fill(0.0)),
+            guess,
+            rounded,
+            np.bool_(False),
+            chosen,
         )
         guess = where(alive, as_single(middling), guess)
         first_guess = guess if attempt == 0 else first_guess
