@@ -156,12 +156,14 @@ def _fitted(fit: ColumnRow, error: Any, orders: Any, along_rows: Any, first: int
         orders,
         along_rows,
         pitch,
-        np.zeros(size, np.uint8),
-        np.zeros((3, size)),
-        np.zeros(len(orders) * terms * size),
-        np.zeros(len(orders) * terms * WIDTH * lines),
-        np.array([(d * terms * size, size, d * terms * WIDTH * lines, WIDTH * lines) for d in range(len(orders))]),
-        np.zeros(WIDTH * terms),
+        (
+            np.zeros(size, np.uint8),
+            np.zeros((3, size)),
+            np.zeros(len(orders) * terms * size),
+            np.zeros(len(orders) * terms * WIDTH * lines),
+            np.array([(d * terms * size, size, d * terms * WIDTH * lines, WIDTH * lines) for d in range(len(orders))]),
+            np.zeros(WIDTH * terms),
+        ),
     )
 
 
@@ -216,13 +218,17 @@ def _polynomials(marks, bit, basis, inverse, at, line, groups, along, order):  #
 
 
 @part
-def _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, order, shape, factors):  # type: ignore[no-untyped-def]
+def _take_off_adjoint(  # type: ignore[no-untyped-def]
+    weights, rest, spread, marks, bit, basis, inverse, at, lines, some, along, order, shape, factors, last
+):
     """Subtract Pᵀ g from the weights g of some rows, or groups of eight columns, P being their fits.
 
     All g is 0 but that of lines from ``lines[0]`` up to ``lines[1]``, in groups from ``some[0]`` up to ``some[1]``. The
-    polynomial of degree 0 is 1, and most fits have no more than one other.
+    polynomial of degree 0 is 1, and most fits have no more than one other. The last direction of all leaves g as it is, and
+    returns Σ c² σ², c being the weights less what they have become; outside of ``some`` g need not be there for it.
     """
     h, w, pitch = shape
+    total = fill(0.0)
     for line in range(lines[0], lines[1]):
         start, step, number = _groups(along, line, h, w, pitch)
         first, second, own = fill(0.0), fill(0.0), at[0] + min(order, 1) * at[1] + start
@@ -248,12 +254,18 @@ def _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, 
             for k in range(2, order + 1):
                 change = fused(load(factors, INDEX(WIDTH * k)), load(basis, INDEX(at[0] + k * at[1] + pixel)), change)
             change = where(load_bits(marks, INDEX(pixel), bit), change, fill(0.0))
-            store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)
+            if not last:
+                store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)
+                continue
+            if along or some[0] <= c < some[1]:
+                change = load(weights, INDEX(pixel)) - (load(rest, INDEX(pixel)) - change)
+            total = fused(change * change, load(spread, INDEX(pixel)), total)
+    return total_of(total)
 
 
 @part
 def _load_fit(kept, frame, error, scatter, pitch, marks, spread):  # type: ignore[no-untyped-def]
-    """A bit for each direction that kept a pixel, and the variance of every pixel that any did."""
+    """A bit for each direction that kept a pixel, and the variance of every pixel that any did; their sum."""
     directions, _, h, w = kept.shape
     sigma = scatter[frame]
     for j in range(h):
@@ -269,15 +281,23 @@ def _load_fit(kept, frame, error, scatter, pitch, marks, spread):  # type: ignor
         else:
             for i in range(w):
                 spread[INDEX(j * pitch + i)] = sigma * sigma if marks[INDEX(j * pitch + i)] > 0 else 0.0
+    total = fill(0.0)
+    for group in range(h * pitch // WIDTH):
+        total = total + load(spread, INDEX(WIDTH * group))
+    return total_of(total)
 
 
 @part
 def _carried_back(weights, rest, spread, marks, orders, along_rows, shape, box, basis, inverse, places, factors):  # type: ignore[no-untyped-def]
     """Σ c² σ² of weights that are 0 outside a box of rows and groups of columns."""
     h, w, pitch = shape
-    for group in range(h * pitch // WIDTH):
-        store(rest, INDEX(WIDTH * group), load(weights, INDEX(WIDTH * group)))
     first_row, stop_row, first_group, stop_group = box
+    # Columns before the last direction make weights in all rows; else only those of the box are ever read.
+    everywhere = not np.all(along_rows[1:])
+    first, stop = (np.int64(0), h) if everywhere else (first_row, stop_row)
+    for group in range(first * pitch // WIDTH, stop * pitch // WIDTH):
+        store(rest, INDEX(WIDTH * group), load(weights, INDEX(WIDTH * group)))
+    total = 0.0
     for back in range(orders.size):
         d = orders.size - 1 - back
         along = along_rows[d]
@@ -285,17 +305,14 @@ def _carried_back(weights, rest, spread, marks, orders, along_rows, shape, box, 
         some = (first_group, stop_group) if along else (first_row, stop_row)
         at = (places[d, 0], places[d, 1], places[d, 2], places[d, 3])
         bit = np.uint8(1 << d)
-        _take_off_adjoint(rest, marks, bit, basis, inverse, at, lines, some, along, orders[d], shape, factors)
+        total = _take_off_adjoint(
+            weights, rest, spread, marks, bit, basis, inverse, at, lines, some, along, orders[d], shape, factors, d == 0
+        )
         if along:
             first_group, stop_group = np.int64(0), (w + WIDTH - 1) // WIDTH
         else:
             first_row, stop_row = np.int64(0), h
-    total = fill(0.0)
-    for group in range(h * pitch // WIDTH):
-        pixels = INDEX(WIDTH * group)
-        coefficient = load(weights, pixels) - load(rest, pixels)
-        total = fused(coefficient * coefficient, load(spread, pixels), total)
-    return total_of(total)
+    return total
 
 
 @part
@@ -303,9 +320,10 @@ def _write_runs(weights, good, frame, pitch, box, start, stop, rows):  # type: i
     """Give whole pixels that are good the weight 1; the first row with a weight, and one past the last."""
     columns, (first, last) = box[3] - box[2], rows
     for run in range(start.size):
-        j, column = box[0] + start[run] // columns, box[2] + start[run] % columns
+        row = np.int64((start[run] + 0.5) / columns)  # faster than the division of integers
+        j, column = box[0] + row, box[2] + start[run] - row * columns
         for i in range(column, column + stop[run] - start[run]):
-            weights[j * pitch + i] = 1.0 if good[frame, j, i] else 0.0
+            weights[INDEX(j * pitch + i)] = 1.0 if good[INDEX(frame), INDEX(j), INDEX(i)] else 0.0
         first, last = min(first, j), max(last, j + 1)
     return first, last
 
@@ -315,37 +333,25 @@ def _write_edge(weights, good, frame, pitch, box, pixel, weight, factor, rows): 
     """Give good pixels their weights, times ``factor``; as `_write_runs`."""
     columns, (first, last) = box[3] - box[2], rows
     for k in range(pixel.size):
-        j, i = box[0] + pixel[k] // columns, box[2] + pixel[k] % columns
-        weights[j * pitch + i] = factor * weight[k] if good[frame, j, i] else 0.0
+        row = np.int64((pixel[k] + 0.5) / columns)
+        j, i = box[0] + row, box[2] + pixel[k] - row * columns
+        weights[INDEX(j * pitch + i)] = factor * weight[k] if good[INDEX(frame), INDEX(j), INDEX(i)] else 0.0
         first, last = min(first, j), max(last, j + 1)
     return first, last
 
 
 @kernel
 def _variance(  # type: ignore[no-untyped-def]
-    kept,
-    error,
-    scatter,
-    orders,
-    along_rows,
-    pitch,
-    marks,
-    work,
-    basis,
-    inverse,
-    places,
-    factors,
-    dense,
-    good,
-    lists,
-    which,
-    variance,
+    kept, error, scatter, orders, along_rows, pitch, scratch, dense, good, lists, which, variance
 ):
+    marks, work, basis, inverse, places, factors = scratch
     _, m, h, w = kept.shape
     pixel, weight, edge, start, stop, run, boxes = lists
     weights, rest, spread = work[0], work[1], work[2]
     for frame in range(m):
-        _load_fit(kept, frame, error, scatter, pitch, marks, spread)
+        if not _load_fit(kept, frame, error, scatter, pitch, marks, spread) < np.inf:
+            variance[frame] = np.nan
+            continue
         fitted, freedom = np.int64(0), 0.0
         for d in range(orders.size):
             at = (places[d, 0], places[d, 1], places[d, 2], places[d, 3])
