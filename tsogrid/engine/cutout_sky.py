@@ -57,7 +57,8 @@ class CutoutModel:
             NaN for an aperture that reaches out of the cut-out.
         """
         model = self.fit.model
-        model = np.where(np.isfinite(self.residual) | everywhere, model, np.nan).astype(model.dtype)
+        if not everywhere:
+            model = np.where(np.isfinite(self.residual), model, model.dtype.type(np.nan))
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
         fitted, x, y = (self.fit, self.error), self.places.x, self.places.y
@@ -103,7 +104,7 @@ def column_row_model(step: ColumnRow, data: np.ndarray, error: np.ndarray | None
     fit = column_row(cut.data, region, step.order_x, step.order_y, step.directions)
     # Beyond the region's own box nothing is known of the sky.
     box = np.logical_or.reduce(region, axis=2)[:, :, None] & np.logical_or.reduce(region, axis=1)[:, None, :]
-    fit = fit._replace(model=np.where(box, fit.model, np.nan).astype(fit.model.dtype))
+    np.copyto(fit.model, np.nan, where=~box)
     return CutoutModel(
         step=step,
         residual=cut.data - fit.model,
