@@ -68,7 +68,7 @@ def medians(sizes, guess, rounded, together):
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_medians_are_those_of_sorted_values(seed, rows, holes, kind, guess, rounded, together):
     rng = np.random.default_rng(seed)
     sizes = np.abs(rng.normal(0, 1, (rows, 8)))
@@ -104,7 +104,7 @@ def test_a_square_is_turned_and_eight_are_summed():
 
 
 @given(st.integers(0, 10**6), st.integers(0, 5), st.integers(3, 40), st.integers(1, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_column_has_the_same_bits_beside_any_others(seed, order, height, width):
     rng = np.random.default_rng(seed)
     data, region = rng.normal(100, 5, (1, height, width)), rng.random((1, height, width)) < 0.8
