@@ -3,7 +3,8 @@
 import numpy as np
 
 from benchmarks.contest import Contest, Runner
-from tsogrid.kernels.colrow import column_row, column_row_variance
+from tsogrid.kernels.colrow import column_row
+from tsogrid.kernels.colrow_variance import column_row_variance
 
 # Side of the cut-out, radii of the ring.
 SCENES = {"ring 12-18": (37, 12.0, 18.0), "ring 24-30": (61, 24.0, 30.0), "256x256, all pixels": (256, 0.0, 1e9)}

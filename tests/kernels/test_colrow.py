@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.samples import SHARED
 from tsogrid.engine.cutouts import cut_out, region_of
-from tsogrid.kernels import colrow
+from tsogrid.kernels import colrow_variance
 from tsogrid.kernels.aperture import circle_sums
-from tsogrid.kernels.colrow import column_row, column_row_variance
+from tsogrid.kernels.colrow import column_row
+from tsogrid.kernels.colrow_variance import column_row_variance
 from tsogrid.kernels.polynomial import least_points
 
 
@@ -198,7 +199,7 @@ def test_the_variance_is_that_of_the_linear_operator(orders, directions):
     np.testing.assert_allclose(sums[0, 0], (weights * fit.model).sum(), rtol=1e-9)
     expected = ((weights.reshape(1, -1) @ linear) ** 2 @ np.where(fit.kept.any(axis=0), error, 0).reshape(-1, 1) ** 2)[0, 0]
     freedom = freedom / count
-    expected *= 1 + colrow.CLIPPING * freedom / (freedom + colrow.CLIPPING_POINTS)
+    expected *= 1 + colrow_variance.CLIPPING * freedom / (freedom + colrow_variance.CLIPPING_POINTS)
     found = column_row_variance(fit, np.where(fit.kept.any(axis=0), error, np.nan), weights, *orders, directions)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     scattered = column_row_variance(
@@ -215,7 +216,7 @@ def test_what_clipping_costs():
     square = share - 2 * limit * density
     pull = 2 * limit * density / share  # of the mean before on the mean after
     variance = ((1 + pull) / share) ** 2 * square + 2 * (1 + pull) * pull**2 * square / share + pull**4
-    assert pytest.approx(share * variance - 1, abs=1e-5) == colrow.CLIPPING
+    assert pytest.approx(share * variance - 1, abs=1e-5) == colrow_variance.CLIPPING
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsogrid.config import ColumnRow
-from tsogrid.engine.apertures import Group, Places, scale_of
+from tsogrid.engine.apertures import Circles, Group, Places, scale_of
 from tsogrid.engine.cutouts import cut_out, region_of
 from tsogrid.kernels.colrow import ColumnRow as Fit
-from tsogrid.kernels.colrow import column_row, column_row_variance
+from tsogrid.kernels.colrow import column_row
+from tsogrid.kernels.colrow_variance import column_row_circle_variance, column_row_variance
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,19 @@ class CutoutModel:
             NaN for an aperture that reaches out of the cut-out.
         """
         model = self.fit.model
-        model = np.where(np.isfinite(self.residual) | everywhere, model, np.nan).astype(model.dtype)
+        if not everywhere:
+            model = np.where(np.isfinite(self.residual), model, model.dtype.type(np.nan))
         sums = group.sums(model, None, self.places, "w2")
         total = np.where(sums.area.reshape(area.shape) >= area * (1 - 1e-12), sums.sum.reshape(area.shape), np.nan)
-        variance = np.empty((len(model), group.count))
-        for index in range(group.count):
-            weights = group.weights(model, self.places, index)
-            variance[:, index] = column_row_variance(
-                self.fit, self.error, weights, self.step.order_x, self.step.order_y, self.step.directions
-            )
+        fitted, x, y = (self.fit, self.error), self.places.x, self.places.y
+        orders = (self.step.order_x, self.step.order_y)
+        if isinstance(group, Circles):
+            good = np.isfinite(model)
+            variance = column_row_circle_variance(*fitted, good, x, y, group.radius, *orders, self.step.directions)
+        else:
+            each = (group.weights(model, self.places, index) for index in range(group.count))
+            variances = [column_row_variance(*fitted, weights, *orders, self.step.directions) for weights in each]
+            variance = np.stack(variances, axis=1)
         return total, np.where(np.isfinite(total), variance.reshape(area.shape), np.nan)
 
 
@@ -99,7 +104,7 @@ def column_row_model(step: ColumnRow, data: np.ndarray, error: np.ndarray | None
     fit = column_row(cut.data, region, step.order_x, step.order_y, step.directions)
     # Beyond the region's own box nothing is known of the sky.
     box = np.logical_or.reduce(region, axis=2)[:, :, None] & np.logical_or.reduce(region, axis=1)[:, None, :]
-    fit = fit._replace(model=np.where(box, fit.model, np.nan).astype(fit.model.dtype))
+    np.copyto(fit.model, np.nan, where=~box)
     return CutoutModel(
         step=step,
         residual=cut.data - fit.model,

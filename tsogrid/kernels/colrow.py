@@ -12,24 +12,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.polynomial import (
-    ABSCISSA,
     LARGEST_ORDER,
-    RESIDUAL,
-    VALUE,
-    largest_value,
+    TERMS,
+    VALUES,
     least_points,
     line_work,
-    robust_polynomial,
+    pack_rows,
+    part_of,
+    robust_lines,
+    spread_line,
     take_off,
 )
-from tsogrid.kernels.statistics import INDEX, INTEGERS, MAD_TO_SIGMA, SAMPLE, bad_key, key_of, median
+from tsogrid.kernels.statistics import (
+    INDEX,
+    MAD_TO_SIGMA,
+)
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    absolute,
+    as_double,
+    as_single,
+    counted,
+    fill,
+    lane,
+    load_marked,
+    no_count,
+    number_of,
+    ramp,
+    store,
+    store_turned,
+    total_of,
+    truths,
+    where,
+)
 
 MOST_DIRECTIONS = 7  # the kept pixels of each are a bit of a byte
-# What clipping costs a mean of normal values: its variance after three fits that keep |residual| < 3 MAD, over that of as
-# many values that were never clipped, less 1; and the degrees of freedom with which half of it is reached. docs/numbers.md.
-CLIPPING = 0.24866
-CLIPPING_POINTS = 11.0
 
 
 class ColumnRow(NamedTuple):
@@ -79,17 +98,17 @@ def column_row(
     ValueError
         If shapes or types do not agree, a degree is not 0 … 5, or a direction is unknown.
     """
-    orders, along_rows = _checked(order_x, order_y, directions)
+    orders, along_rows = line_orders(order_x, order_y, directions)
     if data.ndim != 3 or data.dtype not in (np.dtype(np.float32), np.dtype(np.float64)) or not data.flags.c_contiguous:
         raise ValueError(f"expected C-contiguous cut-outs (m, h, w) of float32 or float64, found {data.dtype} {data.shape}")
     if region.shape != data.shape or region.dtype != np.bool_:
         raise ValueError(f"expected a region of bool {data.shape}, found {region.dtype} {region.shape}")
     m, h, w = data.shape
-    # An odd number of vectors: a column does not fall on few lines of the processor's cache.
-    pitch = 8 * (w // 8 | 1) + 8 * (w % 8 > 0) * 2
+    pitch = row_pitch(w)
     kept = np.empty((len(orders), m, h, w), np.bool_)
     result = ColumnRow(np.empty(data.shape, data.dtype), kept, np.empty(m))
-    size = h * pitch
+    size = -(-h // WIDTH) * WIDTH * pitch
+    length = max(h, w)
     _column_row(
         data,
         np.ascontiguousarray(region),
@@ -97,11 +116,12 @@ def column_row(
         along_rows,
         np.array([least_points(order) for order in orders]),
         pitch,
-        np.empty(size),
-        np.empty(size, np.uint8),
-        line_work(max(h, w)),
-        np.empty(h * w + SAMPLE, INTEGERS[data.dtype]),
-        np.zeros((3, LARGEST_ORDER + 1)),
+        np.zeros(size),
+        np.zeros(size, np.uint8),
+        line_work(length),
+        np.empty(max(size, WIDTH * length), np.float32),
+        np.empty(max(size, length) + 1),
+        np.zeros((2, WIDTH * TERMS)),
         result.model,
         kept.view(np.uint8),
         result.scatter,
@@ -109,63 +129,12 @@ def column_row(
     return result
 
 
-def column_row_variance(
-    fit: ColumnRow,
-    error: NDArray[np.floating] | None,
-    weights: NDArray[np.float64],
-    order_x: int,
-    order_y: int,
-    directions: Sequence[str],
-) -> NDArray[np.float64]:
-    """Variance of Σ weights · model, of every cut-out.
-
-    Parameters
-    ----------
-    fit : ColumnRow
-        From `column_row`, with the same degrees and directions.
-    error : (m, h, w) array, or None
-        1 σ errors of the pixels; only those of kept pixels are used, and a NaN among them makes the variance NaN. None: the
-        fit's scatter is every pixel's error.
-    weights : (m, h, w) array of float
-        For example the overlap of an aperture with each pixel.
-    order_x, order_y, directions
-        As in `column_row`.
-
-    Returns
-    -------
-    (m,) array of float
-        Σ c² σ² with c = w − (1 − P₁ᵀ) … (1 − P_dᵀ) w, where P_k takes pixels to the polynomials of direction k: the model is
-        linear in the pixels that were kept. Which were kept depends on the noise too: 1 + 0.249 ν / (ν + 11) times that, ν
-        being the degrees of freedom that are left to a line, on the average.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not agree, a degree is not 0 … 5, or a direction is unknown.
-    """
-    orders, along_rows = _checked(order_x, order_y, directions)
-    shape = fit.model.shape
-    if fit.kept.shape != (len(orders), *shape):
-        raise ValueError(f"expected the directions of the fit, {len(fit.kept)}, found {len(orders)}")
-    for name, found in (("weights", weights.shape), ("error", shape if error is None else error.shape)):
-        if found != shape:
-            raise ValueError(f"expected {name} of shape {shape}, found {found}")
-    m, h, w = shape
-    variance = np.empty(m)
-    _variance(
-        np.ascontiguousarray(fit.kept).view(np.uint8),
-        np.ascontiguousarray(np.broadcast_to(fit.scatter[:, None, None], shape) if error is None else error, np.float64),
-        np.ascontiguousarray(weights, np.float64),
-        orders,
-        along_rows,
-        np.empty(h * w),
-        line_work(max(h, w)),
-        variance,
-    )
-    return variance
+def row_pitch(width: int) -> int:
+    """From row to row of scratch: an odd number of vectors, so that columns do not fall on few lines of the cache."""
+    return WIDTH * (-(-width // WIDTH) | 1)
 
 
-def _checked(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def line_orders(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Degree of every direction, and whether it runs along rows."""
     orders = {"X": order_x, "Y": order_y}
     if not all(0 <= order <= LARGEST_ORDER for order in orders.values()):
@@ -191,49 +160,51 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 
 @part
-def _gather(values, marks, start, step, length, work):  # type: ignore[no-untyped-def]
-    """Pack the good pixels of a line into the work array: how many, and the place where their abscissa is 0."""
-    n = 0
-    place, value = work[ABSCISSA], work[VALUE]
-    for i in range(length):
-        pixel = INDEX(start + i * step)
-        place[INDEX(n)] = i
-        value[INDEX(n)] = values[pixel]
-        n += marks[pixel] & 1
-    if n == 0:
-        return n, 0.0
-    middle = 0.5 * (place[0] + place[n - 1])
-    for i in range(n):
-        place[INDEX(i)] -= middle
-    return n, middle
-
-
-@part
-def _mark(marks, start, step, middle, bit, work, n, reach):  # type: ignore[no-untyped-def]
-    """Set a bit at the pixels that a line's last fit was made to."""
-    place, residual = work[ABSCISSA], work[RESIDUAL]
-    for i in range(n):
-        if residual[INDEX(i)] < reach:
-            pixel = INDEX(start + np.int64(place[INDEX(i)] + middle) * step)
-            marks[pixel] = marks[pixel] | bit
-
-
-@part
-def _scatter(values, marks, h, w, pitch, fitted, keys):  # type: ignore[no-untyped-def]
-    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken."""
-    bad, largest = bad_key(keys), largest_value(keys)
-    count = 0
+def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
+    """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such."""
+    packed, good = part_of(work, VALUES), fill(0.0) <= fill(0.0)
     for j in range(h):
-        good_in_line = keys.dtype.type(0)
-        for i in range(w):
-            good = marks[INDEX(j * pitch + i)] & 1
-            distance = abs(values[INDEX(j * pitch + i)])
-            keys[INDEX(j * w + i)] = key_of(distance if distance < largest else largest, keys) if good else bad
-            good_in_line = keys.dtype.type(good_in_line + good)
-        count += good_in_line
+        row = load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1))
+        good = good & (row == row)
+        store(work, INDEX(packed + WIDTH * j), row)
+    return truths(good) == 255
+
+
+@part
+def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
+    """Copy eight rows, turned to columns; as `_gather_columns`."""
+    one, packed, good = np.uint8(1), part_of(work, VALUES), fill(0.0) <= fill(0.0)
+    for i in range(0, w, WIDTH):
+        pixel = row * pitch + i
+        a = load_marked(values, marks, INDEX(pixel), one)
+        b = load_marked(values, marks, INDEX(pixel + pitch), one)
+        c = load_marked(values, marks, INDEX(pixel + 2 * pitch), one)
+        d = load_marked(values, marks, INDEX(pixel + 3 * pitch), one)
+        e = load_marked(values, marks, INDEX(pixel + 4 * pitch), one)
+        f = load_marked(values, marks, INDEX(pixel + 5 * pitch), one)
+        g = load_marked(values, marks, INDEX(pixel + 6 * pitch), one)
+        h = load_marked(values, marks, INDEX(pixel + 7 * pitch), one)
+        good = good & (a == a) & (b == b) & (c == c) & (d == d) & (e == e) & (f == f) & (g == g) & (h == h)
+        store_turned(work, INDEX(packed + WIDTH * i), a, b, c, d, e, f, g, h)
+    return truths(good) == 255
+
+
+@part
+def _scatter(values, marks, singles, rows, fitted, rounded, chosen):  # type: ignore[no-untyped-def]
+    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; overwrites them."""
+    points, total = no_count(), fill(0.0)
+    for k in range(rows):
+        size = absolute(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))
+        points = counted(points, size == size)
+        total = total + where(size == size, size, fill(0.0))
+        store(values, INDEX(WIDTH * k), size)
+        store(singles, INDEX(WIDTH * k), as_single(size))
+    count = total_of(as_double(points))
     if fitted == 0 or count <= fitted:
         return np.nan
-    return MAD_TO_SIGMA * median(keys, h * w, count) * np.sqrt(count / (count - fitted))
+    start = fill(np.float32(0.845 * total_of(total) / count))
+    middling = median_of_lines(values, np.int64(0), singles, rows, fill(count), start, rounded, np.bool_(True), chosen)
+    return MAD_TO_SIGMA * lane(middling, INDEX(0)) * np.sqrt(count / (count - fitted))
 
 
 @part
@@ -251,91 +222,43 @@ def _store(data, frame, values, marks, pitch, directions, model, kept):  # type:
                 kept[d, frame, j, i] = np.uint8(1) if marks[INDEX(start + i)] & bit else np.uint8(0)
 
 
+@part
+def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # type: ignore[no-untyped-def]
+    """Subtract the fits of eight rows, one row after the other."""
+    for line in range(WIDTH):
+        spread_line(terms, line, order, spread)
+        start, groups = (row + line) * pitch, (w + WIDTH - 1) // WIDTH
+        take_off(values, marks, start, WIDTH, groups, ramp(), fill(float(WIDTH)), order, spread, bit)
+
+
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, orders, along_rows, least, pitch, values, marks, work, keys, terms, model, kept, scatter
+    data, region, orders, along_rows, least, pitch, values, marks, work, singles, chosen, terms, model, kept, scatter
 ):
     m, h, w = data.shape
+    lines_terms, spread = terms[0], terms[1]
+    rounded = data.itemsize == 4
     for frame in range(m):
         _load(data, region, frame, pitch, values, marks)
         fitted = 0
         for d in range(orders.size):
             order, bit = orders[d], np.uint8(2 << d)
-            lines, length, across, step = (h, w, pitch, 1) if along_rows[d] else (w, h, 1, pitch)
-            guess = 0.0
-            for line in range(lines):
-                n, middle = _gather(values, marks, line * across, step, length, work)
-                if n < least[d]:
+            guess = fill(np.float32(0.0))
+            for line in range(0, h if along_rows[d] else w, WIDTH):
+                if along_rows[d]:
+                    whole = _gather_rows(values, marks, w, pitch, line, work)
+                else:
+                    whole = _gather_columns(values, marks, h, pitch, line, work)
+                rows, points, first, last = pack_rows(work, w if along_rows[d] else h, whole)
+                alive = points > fill(least[d] - 0.5)
+                if truths(alive) == 0:
                     continue
-                reach, guess = robust_polynomial(work, n, order, guess, terms, keys)
-                take_off(values, line * across, step, length, middle, terms, order)
-                _mark(marks, line * across, step, middle, bit, work, n, reach)
-                fitted += order + 1
-        scatter[frame] = _scatter(values, marks, h, w, pitch, fitted, keys)
+                lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
+                guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, chosen)
+                if along_rows[d]:
+                    _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
+                else:
+                    take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
+                fitted += (order + 1) * number_of(alive)
         _store(data, frame, values, marks, pitch, orders.size, model, kept)
-
-
-@part
-def _take_off_adjoint(kept, direction, frame, start, step, length, order, rest, work):  # type: ignore[no-untyped-def]
-    """Subtract Pᵀ g from the weights g of one line, P being its fit to the kept pixels; return how many it kept."""
-    u, used, p, before, change = work[0], work[1], work[2], work[3], work[4]
-    first, last, count = length, 0, 0
-    for i in range(length):
-        keep = kept[direction, frame, INDEX(start + i * step)]
-        used[i] = keep
-        count += keep
-        first = min(first, i) if keep else first
-        last = i if keep else last
-    if count <= order:
-        return 0
-    for i in range(length):
-        u[i], p[i], before[i], change[i] = i - 0.5 * (first + last), 1.0, 0.0, 0.0
-    norm_before = 1.0
-    for k in range(order + 1):
-        norm, shift, projection = 0.0, 0.0, 0.0
-        for i in range(length):
-            square = used[i] * (p[i] * p[i])
-            norm += square
-            shift += u[i] * square
-            projection += p[i] * rest[INDEX(start + i * step)]
-        shift, ratio, factor = shift / norm, norm / norm_before if k > 0 else 0.0, projection / norm
-        norm_before = norm
-        for i in range(length):
-            value = p[i]
-            change[i] += used[i] * (factor * value)
-            p[i] = (u[i] - shift) * value - ratio * before[i]
-            before[i] = value
-    for i in range(length):
-        rest[INDEX(start + i * step)] -= change[i]
-    return count
-
-
-@kernel
-def _variance(kept, error, weights, orders, along_rows, rest, work, variance):  # type: ignore[no-untyped-def]
-    m, h, w = weights.shape
-    flat = kept.reshape((orders.size, m, h * w))
-    for frame in range(m):
-        for j in range(h):
-            for i in range(w):
-                rest[j * w + i] = weights[frame, j, i]
-        fitted, freedom = 0.0, 0.0
-        for back in range(orders.size):
-            d = orders.size - 1 - back
-            lines, length, across, step = (h, w, w, 1) if along_rows[d] else (w, h, 1, w)
-            for line in range(lines):
-                count = _take_off_adjoint(flat, d, frame, line * across, step, length, orders[d], rest, work)
-                if count > 0:
-                    fitted += 1.0
-                    freedom += count - orders[d] - 1
-        total = 0.0
-        for j in range(h):
-            for i in range(w):
-                coefficient = weights[frame, j, i] - rest[j * w + i]
-                used = False
-                for d in range(orders.size):
-                    used = used | (kept[d, frame, j, i] > 0)
-                if used:
-                    spread = coefficient * error[frame, j, i]
-                    total += spread * spread
-        freedom = freedom / fitted if fitted > 0.0 else 0.0
-        variance[frame] = (1.0 + CLIPPING * freedom / (freedom + CLIPPING_POINTS)) * total
+        scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, chosen)

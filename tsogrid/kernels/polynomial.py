@@ -1,44 +1,59 @@
-"""A robust polynomial along one line of pixels: three fits, each to the points near the fit before.
+"""Robust polynomials along eight lines of pixels at once: three fits, each to the points near the fit before.
 
 A pass keeps the points whose residual is smaller than three median absolute residuals (about zero, unscaled), chosen anew
 from all points of the line. The polynomial is a sum of polynomials that are orthogonal on the kept points (G. E. Forsythe
 1957, J. SIAM 5, 74): their three-term recurrence needs no normal equations and stays stable at degree 5, however the points
 lie. A constant or a straight line has the same terms, found in one pass of sums. Abscissas count from the middle of the
-line's own points, so that the bits do not depend on the box around them.
+line's own points, so that the bits do not depend on the box around them. A line is a lane: it goes through the same
+operations whatever its neighbours are, and a row without a point of any of the eight is left out.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.statistics import INDEX, SAMPLE, center_value, guess_rank, infinity_key, key_of, ranked_keys, value_of
+from tsogrid.kernels.line_medians import median_of_lines
+from tsogrid.kernels.statistics import INDEX
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    absolute,
+    add_bits,
+    as_double,
+    as_single,
+    counted,
+    fill,
+    fused,
+    load,
+    load_bits,
+    no_count,
+    store,
+    truths,
+    where,
+)
 
 PASSES = 3
 REACH = 3.0  # median absolute residuals
 LARGEST_ORDER = 5
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
-_SLOPE = 2.33  # of normal values: change of the median |residual| from rank to rank, times their number, over itself
-# Rows of the work array of one line.
-ABSCISSA, VALUE, RESIDUAL, KEPT, _REST, _POLYNOMIAL, _BEFORE = range(7)
+# Parts of the flat work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
+PLACES, VALUES, SIZES, _REST, _EVEN, _ODD = range(6)
+_PARTS = 6
+# A line's terms, eight lines side by side: where its abscissa is 0, which residuals the last fit kept, the last fit but one
+# and the last. A fit is level and slope, or the shift and ratio of the recurrence and the coefficient of each polynomial.
+MIDDLE, _REACH, _BEFORE = 0, 1, 2
+LAST = _BEFORE + 3 * (LARGEST_ORDER + 1)
+TERMS = LAST + 3 * (LARGEST_ORDER + 1)
 
 
 def line_work(length: int) -> NDArray[np.float64]:
-    """Scratch for lines of at most ``length`` points."""
-    return np.zeros((7, length + SAMPLE))
-
-
-def _summing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile loops whose sums may run in whole vectors; no point is NaN."""
-    return part(function, fastmath={"reassoc", "contract", "nsz"})
+    """Scratch for eight lines of at most ``length`` points."""
+    return np.zeros(_PARTS * WIDTH * (length + WIDTH))
 
 
 @part
-def largest_value(keys):  # type: ignore[no-untyped-def]
-    """Largest value that has a key: a residual of huge pixels may be beyond it."""
-    return np.float64(value_of(keys.dtype.type(infinity_key(keys) - 1)))
+def part_of(work, which):  # type: ignore[no-untyped-def]
+    """Where a part of the work array begins."""
+    return which * (work.size // _PARTS)
 
 
 def least_points(order: int) -> int:
@@ -46,173 +61,288 @@ def least_points(order: int) -> int:
     return max(3, order + 1)
 
 
-@_summing
-def _straight_sums(work, n, reach):  # type: ignore[no-untyped-def]
-    """Moments of the kept points that a constant or a straight line needs."""
-    abscissa, value, residual = work[ABSCISSA], work[VALUE], work[RESIDUAL]
-    count, first, second, total, moment = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(n):
-        u, v = abscissa[INDEX(i)], value[INDEX(i)]
-        keep = 1.0 if residual[INDEX(i)] < reach else 0.0
-        count += keep
-        first += keep * u
-        second += keep * (u * u)
-        total += keep * v
-        moment += keep * (u * v)
-    return count, first, second, total, moment
+@part
+def pack_rows(work, length, complete):  # type: ignore[no-untyped-def]
+    """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES; note the others' places.
 
-
-@_summing
-def _straight_residuals(work, n, level, slope, keys):  # type: ignore[no-untyped-def]
-    abscissa, value, residual = work[ABSCISSA], work[VALUE], work[RESIDUAL]
-    largest = largest_value(keys)
-    for i in range(n):
-        distance = abs(value[INDEX(i)] - (level + slope * abscissa[INDEX(i)]))
-        residual[INDEX(i)] = distance
-        keys[INDEX(i)] = key_of(distance if distance < largest else largest, keys)
-
-
-@_summing
-def _keep(work, n, reach):  # type: ignore[no-untyped-def]
-    """Write 1 for the points within reach, 0 for the others; return their number."""
-    residual, kept = work[RESIDUAL], work[KEPT]
-    count = 0.0
-    for i in range(n):
-        keep = 1.0 if residual[INDEX(i)] < reach else 0.0
-        kept[INDEX(i)] = keep
-        count += keep
-    return count
-
-
-@_summing
-def _orthogonal_sums(work, n):  # type: ignore[no-untyped-def]
-    """Σ p², Σ u p² and Σ p v over the kept points."""
-    abscissa, kept, rest, polynomial = work[ABSCISSA], work[KEPT], work[_REST], work[_POLYNOMIAL]
-    norm, shift, projection = 0.0, 0.0, 0.0
-    for i in range(n):
-        p = polynomial[INDEX(i)]
-        square = kept[INDEX(i)] * (p * p)
-        norm += square
-        shift += abscissa[INDEX(i)] * square
-        projection += kept[INDEX(i)] * (p * rest[INDEX(i)])
-    return norm, shift, projection
-
-
-@_summing
-def _advance(work, n, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
-    """Take the k-th term off the rest, and make p(k+1) = (u − shift) p(k) − ratio p(k−1)."""
-    abscissa, rest, polynomial, before = work[ABSCISSA], work[_REST], work[_POLYNOMIAL], work[_BEFORE]
-    for i in range(n):
-        p = polynomial[INDEX(i)]
-        rest[INDEX(i)] -= coefficient * p
-        polynomial[INDEX(i)] = (abscissa[INDEX(i)] - shift) * p - ratio * before[INDEX(i)]
-        before[INDEX(i)] = p
-
-
-@_summing
-def _general_residuals(work, n, keys):  # type: ignore[no-untyped-def]
-    """Fill residuals and their keys; return the largest fitted value."""
-    value, residual, rest = work[VALUE], work[RESIDUAL], work[_REST]
-    largest, size = largest_value(keys), 0.0
-    for i in range(n):
-        distance = abs(rest[INDEX(i)])
-        residual[INDEX(i)] = distance
-        keys[INDEX(i)] = key_of(distance if distance < largest else largest, keys)
-        fitted = abs(value[INDEX(i)] - rest[INDEX(i)])
-        size = fitted if fitted > size else size
-    return size
+    Returns how many rows are left, and of every line the number of points, and the places of the first and the last. If the
+    rows are ``complete``, all pixels good, there is nothing to look for.
+    """
+    places, values = part_of(work, PLACES), part_of(work, VALUES)
+    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
+    for k in range(0 if complete else length):
+        row, place = load(work, INDEX(values + WIDTH * k)), fill(np.float64(k))
+        good = row == row
+        work[INDEX(places + rows)] = np.float64(k)
+        store(work, INDEX(values + WIDTH * rows), row)
+        rows += 1 if truths(good) != 0 else 0
+        first = where(good & (first < fill(0.0)), place, first)
+        last = where(good, place, last)
+        points = counted(points, good)
+    number = as_double(points)
+    if complete:
+        for k in range(length):
+            work[INDEX(places + k)] = k
+        rows, number, first, last = length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
+    return rows, number, first, last
 
 
 @part
-def _fit_straight(work, n, order, reach, terms, last, keys):  # type: ignore[no-untyped-def]
+def _whole_sums(work, rows, middle):  # type: ignore[no-untyped-def]
+    """Σ v and Σ u v where no point is missing."""
+    places, values = part_of(work, PLACES), part_of(work, VALUES)
+    total, moment = fill(0.0), fill(0.0)
+    for k in range(rows):
+        value = load(work, INDEX(values + WIDTH * k))
+        total = total + value
+        moment = fused(fill(work[INDEX(places + k)]) - middle, value, moment)
+    return total, moment
+
+
+@part
+def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
+    """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is within reach."""
+    places, values, zero = part_of(work, PLACES), part_of(work, VALUES), fill(0.0)
+    count, first, second, total, moment = no_count(), zero, zero, zero, zero
+    for k in range(rows):
+        keep = absolute(load(work, INDEX(sizes + WIDTH * k))) < reach
+        place = fill(work[INDEX(places + k)]) - middle
+        u, value = where(keep, place, zero), where(keep, load(work, INDEX(values + WIDTH * k)), zero)
+        count = counted(count, keep)
+        first = first + u
+        second = fused(u, u, second)
+        total = total + value
+        moment = fused(u, value, moment)
+    return as_double(count), first, second, total, moment
+
+
+@part
+def _straight_residuals(work, singles, rows, middle, level, slope):  # type: ignore[no-untyped-def]
+    places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
+    for k in range(rows):
+        fitted = fused(slope, fill(work[INDEX(places + k)]) - middle, level)
+        size = absolute(load(work, INDEX(values + WIDTH * k)) - fitted)
+        store(work, INDEX(sizes + WIDTH * k), size)
+        store(singles, INDEX(WIDTH * k), as_single(size))
+
+
+@part
+def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, last):  # type: ignore[no-untyped-def]
     """One fit of degree 0 or 1; unless it is the last, residuals for the next. Returns the size of the fitted values."""
-    count, first, second, total, moment = _straight_sums(work, n, reach)
-    middle, level, slope = first / count, total / count, 0.0
-    terms[0, 0], terms[1, 0], terms[2, 0] = middle, 0.0, level
-    if order > 0:
-        slope = (moment - middle * total) / (second - middle * first)
-        terms[0, 1], terms[1, 1], terms[2, 1] = 0.0, 0.0, slope
-        level -= slope * middle
-    if not last:
-        _straight_residuals(work, n, level, slope, keys)
-    return abs(level) + abs(slope * work[ABSCISSA, 0])
-
-
-@part
-def _fit_general(work, n, order, reach, terms, last, keys):  # type: ignore[no-untyped-def]
-    """One fit of any degree; as `_fit_straight`."""
-    _keep(work, n, reach)
-    for i in range(n):
-        work[_REST, i], work[_POLYNOMIAL, i], work[_BEFORE, i] = work[VALUE, i], 1.0, 0.0
-    before = 1.0
-    for k in range(order + 1):
-        norm, shift, projection = _orthogonal_sums(work, n)
-        terms[0, k], terms[1, k], terms[2, k] = shift / norm, (norm / before if k > 0 else 0.0), projection / norm
-        before = norm
-        _advance(work, n, terms[0, k], terms[1, k], terms[2, k])
-    return 0.0 if last else _general_residuals(work, n, keys)
-
-
-@part
-def median_residual(keys, n, guess):  # type: ignore[no-untyped-def]
-    """Median of ``n`` values that are not negative, from their keys; ``guess`` (0: none) saves passes, no more."""
-    rank = (n - 1) // 2
-    pair = n % 2 == 0
-    if guess > 0.0:
-        pivot, slope = key_of(guess, keys), _SLOPE * guess / n
+    points, middle, half, _, whole = lines
+    if whole:
+        total, moment = _whole_sums(work, rows, middle)
+        count, first, second = points, fill(0.0), points * (points * points - fill(1.0)) * fill(1.0 / 12.0)
     else:
-        pivot, slope = guess_rank(keys, n, n, rank)
-    first, second = ranked_keys(keys, n, n, rank, pair, pivot, slope)
-    return center_value(first, second if pair else first)
+        count, first, second, total, moment = _sums(work, sizes, rows, middle, reach)
+    mean, level, slope = first / count, total / count, fill(0.0)
+    if order > 0:
+        slope = (moment - mean * total) / (second - mean * first)
+        level = level - slope * mean
+    store(terms, INDEX(WIDTH * at), level)
+    store(terms, INDEX(WIDTH * (at + 1)), slope)
+    if not last:
+        _straight_residuals(work, singles, rows, middle, level, slope)
+    return absolute(level) + absolute(slope * half)
 
 
 @part
-def robust_polynomial(work, n, order, guess, terms, keys):  # type: ignore[no-untyped-def]
-    """Fit the points of a line; return the reach that chose the points of the last fit, and the first median residual.
+def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient):  # type: ignore[no-untyped-def]
+    """`_next_sums` after the polynomial of degree 0, which is 1."""
+    places, values, rest, zero = part_of(work, PLACES), part_of(work, VALUES), part_of(work, _REST), fill(0.0)
+    norm, moment, projection = zero, zero, zero
+    for k in range(rows):
+        place = WIDTH * k
+        u, value = fill(work[INDEX(places + k)]) - middle, load(work, INDEX(values + place))
+        left = where(value == value, value, zero) - coefficient
+        p = u - shift
+        store(work, INDEX(rest + place), left)
+        store(work, INDEX(older + place), p)
+        store(work, INDEX(newer + place), fill(1.0))
+        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
+        norm = fused(p, p, norm)
+        moment = fused(u * p, p, moment)
+        projection = fused(p, left, projection)
+    return norm, moment, projection
+
+
+@part
+def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
+    """Take the term before off the rest and make the next polynomial; Σ p², Σ u p² and Σ p rest over the kept points."""
+    places, rest, zero = part_of(work, PLACES), part_of(work, _REST), fill(0.0)
+    norm, moment, projection = zero, zero, zero
+    for k in range(rows):
+        place = WIDTH * k
+        p, u = load(work, INDEX(newer + place)), fill(work[INDEX(places + k)]) - middle
+        left = fused(fill(0.0) - coefficient, p, load(work, INDEX(rest + place)))
+        p = fused(u - shift, p, fill(0.0) - ratio * load(work, INDEX(older + place)))
+        store(work, INDEX(rest + place), left)
+        store(work, INDEX(older + place), p)
+        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
+        norm = fused(p, p, norm)
+        moment = fused(u * p, p, moment)
+        projection = fused(p, left, projection)
+    return norm, moment, projection
+
+
+@part
+def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore[no-untyped-def]
+    """Fill residuals; return the largest fitted value."""
+    values, rest, sizes, largest = part_of(work, VALUES), part_of(work, _REST), part_of(work, SIZES), fill(0.0)
+    for k in range(rows):
+        place = WIDTH * k
+        left = fused(fill(0.0) - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
+        value = load(work, INDEX(values + place))
+        size, fitted = where(value == value, absolute(left), fill(np.nan)), absolute(value - left)
+        store(work, INDEX(sizes + place), size)
+        store(singles, INDEX(place), as_single(size))
+        largest = where(fitted > largest, fitted, largest)
+    return largest
+
+
+@part
+def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, last):  # type: ignore[no-untyped-def]
+    """One fit of any degree; as `_fit_straight`."""
+    middle, alive = lines[1], lines[3]
+    norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
+    few = alive & (norm < fill(order + 0.5))
+    if truths(few) != 0:
+        # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
+        reach = where(few, fill(np.inf), reach)
+        norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
+    store(terms, INDEX(WIDTH * _REACH), reach)
+    newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
+    for k in range(order + 1):
+        shift, coefficient = moment / norm, projection / norm
+        store(terms, INDEX(WIDTH * (at + 3 * k)), shift)
+        store(terms, INDEX(WIDTH * (at + 3 * k + 1)), ratio)
+        store(terms, INDEX(WIDTH * (at + 3 * k + 2)), coefficient)
+        before = norm
+        if k == 0:
+            norm, moment, projection = _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient)
+        elif k < order:
+            norm, moment, projection = _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient)
+        if k < order:
+            newer, older, ratio = older, newer, norm / before
+    return fill(0.0) if last else _general_residuals(work, singles, rows, newer, coefficient)
+
+
+@part
+def _mean_size(work, rows, points):  # type: ignore[no-untyped-def]
+    """About the median of normal residuals, from their mean."""
+    sizes, total = part_of(work, SIZES), fill(0.0)
+    for k in range(rows):
+        size = load(work, INDEX(sizes + WIDTH * k))
+        total = total + where(size == size, size, fill(0.0))
+    return as_single(fill(0.845) * total / points)
+
+
+@part
+def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chosen):  # type: ignore[no-untyped-def]
+    """Fit eight lines; return the first median residual of each.
 
     Parameters
     ----------
-    work : from `line_work`; the first ``n`` of the rows ABSCISSA and VALUE are the points. Those whose RESIDUAL is below the
-        returned reach, afterwards, are the ones that the last fit was made to.
-    n : number of points, at least `least_points`.
+    work : from `line_work`, filled by `append_row`.
+    singles : scratch of float32, eight lines.
+    rows : number of rows in ``work``.
+    lines : of each line the number of its points, where the middle of them is, how far from there the first and the last
+        lie, whether it is fitted, and (for all eight together) whether no point of any is missing.
     order : degree of the polynomial.
     guess : first guess of the median residual, 0 for none; it changes no number.
-    terms : (3, order + 1), overwritten: shift and ratio of the recurrence, and coefficient, of every orthogonal polynomial.
-    keys : scratch for ``n`` and a sample, of the integers that set the precision of the median.
+    terms : flat, TERMS rows of eight; overwritten.
+    rounded : whether the medians are those of residuals in single precision.
+    chosen : scratch of float64 for a line, and one more.
     """
-    for i in range(n):
-        work[RESIDUAL, i] = 0.0
-    reach, guess_of_line = np.inf, guess
+    points, middle, half, alive, _ = lines
+    reach, first_guess = fill(np.inf), guess
+    store(terms, INDEX(WIDTH * MIDDLE), where(alive, middle, fill(0.0)))
     for attempt in range(PASSES):
         last = attempt == PASSES - 1
+        at = LAST if last else _BEFORE
+        # In the first fit the values stand for the residuals: all that are finite are within reach.
+        sizes = part_of(work, SIZES if attempt > 0 else VALUES)
         if order < 2:
-            size = _fit_straight(work, n, order, reach, terms, last, keys)
+            known = (points, middle, half, alive, lines[4] and attempt == 0)
+            store(terms, INDEX(WIDTH * _REACH), reach)
+            largest = _fit_straight(work, sizes, singles, rows, known, order, reach, terms, at, last)
         else:
-            size = _fit_general(work, n, order, reach, terms, last, keys)
+            largest = _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, last)
         if last:
             break
-        guess = median_residual(keys, n, guess)
-        guess_of_line = guess if attempt == 0 else guess_of_line
-        reach = max(REACH * guess, _ROUNDING * size + 1e-300)
-        # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
-        if order >= 2 and _keep(work, n, reach) <= order:
-            reach = np.inf
-    return reach, guess_of_line
+        unknown = alive & (as_double(guess) <= fill(0.0))
+        if truths(unknown) != 0:
+            guess = where(unknown, _mean_size(work, rows, points), guess)
+        middling = median_of_lines(
+            work,
+            part_of(work, SIZES),
+            singles,
+            rows,
+            where(alive, points, fill(0.0)),
+            guess,
+            rounded,
+            np.bool_(False),
+            chosen,
+        )
+        guess = where(alive, as_single(middling), guess)
+        first_guess = guess if attempt == 0 else first_guess
+        reach, least = fill(REACH) * middling, fused(fill(_ROUNDING), largest, fill(1e-300))
+        reach = where(least > reach, least, reach)
+    # A line that is not fitted keeps nothing and loses nothing.
+    store(terms, INDEX(WIDTH * _REACH), where(alive, load(terms, INDEX(WIDTH * _REACH)), fill(-1.0)))
+    for row in range(_BEFORE, TERMS):
+        store(terms, INDEX(WIDTH * row), where(alive, load(terms, INDEX(WIDTH * row)), fill(0.0)))
+    return first_guess
 
 
 @part
-def take_off(values, start, step, length, middle, terms, order):  # type: ignore[no-untyped-def]
-    """Subtract a polynomial from ``length`` places of a flat array; its abscissa is 0 at place ``middle``."""
-    if order < 2:
-        slope = terms[2, 1] if order > 0 else 0.0
-        level = terms[2, 0] - slope * terms[0, 0]
-        for i in range(length):
-            values[INDEX(start + i * step)] -= level + slope * (i - middle)
-        return
-    for i in range(length):
-        u = i - middle
-        before, polynomial, total = 0.0, 1.0, 0.0
-        for k in range(order + 1):
-            total += terms[2, k] * polynomial
-            before, polynomial = polynomial, (u - terms[0, k]) * polynomial - terms[1, k] * before
-        values[INDEX(start + i * step)] -= total
+def _evaluated(terms, at, order, u):  # type: ignore[no-untyped-def]
+    """Value of a fit of degree 2 or more."""
+    before, p, total = fill(0.0), fill(1.0), fill(0.0)
+    for k in range(order + 1):
+        total = fused(load(terms, INDEX(WIDTH * (at + 3 * k + 2))), p, total)
+        shift, ratio = load(terms, INDEX(WIDTH * (at + 3 * k))), load(terms, INDEX(WIDTH * (at + 3 * k + 1)))
+        before, p = p, (u - shift) * p - ratio * before
+    return total
+
+
+@part
+def _rest_before(terms, order, u, value):  # type: ignore[no-untyped-def]
+    """What the last fit but one leaves of a value, by the same operations as the fit did."""
+    before, p = fill(0.0), fill(1.0)
+    for k in range(order + 1):
+        at = _BEFORE + 3 * k
+        value = fused(fill(0.0) - load(terms, INDEX(WIDTH * (at + 2))), p, value)
+        ratio = load(terms, INDEX(WIDTH * (at + 1)))
+        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, fill(0.0) - ratio * before)
+    return value
+
+
+@part
+def spread_line(terms, line, order, spread):  # type: ignore[no-untyped-def]
+    """Give all eight lanes the terms of one line."""
+    for k in range(LAST + 3 * (order + 1)):
+        if k < _BEFORE + 3 * (order + 1) or k >= LAST:
+            store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
+
+
+@part
+def take_off(values, marks, start, step, count, place, stride, order, terms, bit):  # type: ignore[no-untyped-def]
+    """Subtract the last fit from ``count`` groups of eight pixels, and set a bit at those that it was made to.
+
+    Group c begins at pixel ``start + c step`` of the flat arrays; its pixels lie at ``place + c stride`` of their lines.
+    """
+    middle, reach = load(terms, INDEX(WIDTH * MIDDLE)), load(terms, INDEX(WIDTH * _REACH))
+    level, slope = load(terms, INDEX(WIDTH * _BEFORE)), load(terms, INDEX(WIDTH * (_BEFORE + 1)))
+    last_level, last_slope = load(terms, INDEX(WIDTH * LAST)), load(terms, INDEX(WIDTH * (LAST + 1)))
+    u = place - middle
+    for c in range(count):
+        pixel = INDEX(start + c * step)
+        value = load(values, pixel)
+        if order < 2:
+            size, fitted = absolute(value - fused(slope, u, level)), fused(last_slope, u, last_level)
+        else:
+            size, fitted = absolute(_rest_before(terms, order, u, value)), _evaluated(terms, LAST, order, u)
+        add_bits(marks, pixel, bit, (size < reach) & load_bits(marks, pixel, np.uint8(1)))
+        store(values, pixel, value - fitted)
+        u = u + stride

@@ -1,0 +1,150 @@
+"""Medians of eight lines of sizes at once, without sorting: passes count how many of each line lie at or below its pivot.
+
+The passes look at single precision, which keeps the order of doubles; one more, over the doubles, takes the two exact values
+from the bracket that is left. Where a pivot starts decides how many passes there are, and no number. A line whose bracket
+does not close soon (values alike in single precision) is partitioned alone.
+"""
+
+import numpy as np
+
+from tsogrid.kernels.compile import part
+from tsogrid.kernels.statistics import INDEX
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    as_double,
+    as_single,
+    counted,
+    fill,
+    floor,
+    lane,
+    load,
+    no_count,
+    smallest_of,
+    total_of,
+    truths,
+    where,
+    with_lane,
+)
+
+_MOST_PASSES = 14
+_HALVING = 6  # after so many passes every second halves the bracket
+_SLOPE = np.float32(
+    2.33
+)  # of normal values: change of the median |value| from rank to rank, times their number, over itself
+_NEGATIVE, _INFINITE = np.float32(-1e-38), np.float32(np.inf)
+_HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
+
+
+@part
+def _count(singles, rows, pivot):  # type: ignore[no-untyped-def]
+    """How many values of each line are at most its pivot."""
+    count = no_count()
+    whole = rows - rows % 4
+    for k in range(0, whole, 4):
+        count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
+        count = counted(count, load(singles, INDEX(WIDTH * k + WIDTH)) <= pivot)
+        count = counted(count, load(singles, INDEX(WIDTH * k + 2 * WIDTH)) <= pivot)
+        count = counted(count, load(singles, INDEX(WIDTH * k + 3 * WIDTH)) <= pivot)
+    for k in range(whole, rows):
+        count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
+    return count
+
+
+@part
+def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
+    """Smallest value above ``low``, and largest that is at most ``high``."""
+    above, below = fill(np.inf), fill(-np.inf)
+    for k in range(rows):
+        size, single = load(sizes, INDEX(at + WIDTH * k)), load(singles, INDEX(WIDTH * k))
+        larger, smaller = where(single > low, size, fill(np.inf)), where(single <= high, size, fill(-np.inf))
+        above = where(larger < above, larger, above)
+        below = where(smaller > below, smaller, below)
+    return above, below
+
+
+@part
+def _select(sizes, singles, at, line, step, stop, low, high, rank, chosen):  # type: ignore[no-untyped-def]
+    """The values of a rank, and of the next, among those of one line in a bracket (C. A. R. Hoare 1961, CACM 4, 321)."""
+    count = 0
+    for k in range(line, stop, step):
+        chosen[INDEX(count)] = sizes[INDEX(at + k)]
+        count += 1 if (singles[INDEX(k)] > low) & (singles[INDEX(k)] <= high) else 0
+    rank, left, right = min(rank, count - 1), 0, count - 1
+    while left < right:
+        pivot, i, j = chosen[rank], left, right
+        while i <= j:
+            while chosen[i] < pivot:
+                i += 1
+            while pivot < chosen[j]:
+                j -= 1
+            if i <= j:
+                chosen[i], chosen[j] = chosen[j], chosen[i]
+                i += 1
+                j -= 1
+        left, right = (i if j < rank else left), (j if rank < i else right)
+    following = np.inf
+    for k in range(rank + 1, count):
+        following = min(following, chosen[k])
+    return (chosen[rank] if count > 0 else np.nan), following
+
+
+@part
+def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, chosen):  # type: ignore[no-untyped-def]
+    """Median of each of eight lines of values that are not negative.
+
+    Parameters
+    ----------
+    sizes : flat float64; ``rows`` rows of eight from place ``at``; NaN where there is no value.
+    singles : the same, rounded to float32.
+    rows : number of rows.
+    points : vector of float64, number of values in each line.
+    guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
+    rounded : whether the values are to be rounded to float32 first.
+    together : whether the eight are one line, of ``points`` (all eight alike) values.
+    chosen : scratch of float64 for a line, and one more.
+
+    Returns
+    -------
+    vector of float64; anything in lines without values.
+    """
+    n = as_single(points)
+    rank = floor((n - fill(_ONE)) * fill(_HALF))
+    top, target = n - rank, n * fill(_HALF)
+    odd = top - rank < fill(_TWO)
+    # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
+    low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
+    pivot, slope = guess, guess * fill(_SLOPE) / n
+    unsolved = n > fill(_HALF)
+    for attempt in range(_MOST_PASSES):
+        counts = _count(singles, rows, pivot)
+        count = as_single(counts) if not together else fill(np.float32(total_of(counts)))
+        up, down = unsolved & (count <= target), unsolved & (count >= target)
+        low, low_count = where(up, pivot, low), where(up, count, low_count)
+        high, high_count = where(down, pivot, high), where(down, count, high_count)
+        before, behind = rank - low_count, high_count - top
+        unsolved = unsolved & (where(odd, before * behind, before + behind) > fill(np.float32(0.0)))
+        if truths(unsolved) == 0:
+            break
+        share = (target - low_count) / (high_count - low_count)
+        share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
+        smaller = high - slope * (high_count - target)
+        smaller = where(smaller > high * fill(_HALF), smaller, high * fill(_HALF))
+        pivot = where(low > fill(_NEGATIVE), low + (high - low) * share, smaller)
+        pivot = where(high < fill(_INFINITE), pivot, low + slope * (target - low_count))
+        slope = slope + slope  # still on one side after the next pass: the guess was too small
+    above, below = _ends(sizes, at, singles, rows, low, high)
+    if together:
+        above, below = fill(smallest_of(above)), fill(-smallest_of(fill(0.0) - below))
+    left = truths(unsolved & (above < below))
+    for line in range(WIDTH if left != 0 else 0):
+        if (left >> line) & 1:
+            one, step = INDEX(line), np.int64(1 if together else WIDTH)
+            start = np.int64(0) if together else line
+            wanted = np.int64(lane(before, one))
+            first, second = _select(
+                sizes, singles, at, start, step, WIDTH * rows, lane(low, one), lane(high, one), wanted, chosen
+            )
+            below, above = with_lane(below, one, first), with_lane(above, one, second)
+    if rounded:
+        above, below = as_double(as_single(above)), as_double(as_single(below))
+    return where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
