@@ -15,17 +15,9 @@ from scipy.special import erf
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
 from tsogrid.kernels.centroid import box_edge_level
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.gaussian_models import LANES
-from tsogrid.kernels.gaussian_solver import solve, solver_work
-from tsogrid.kernels.gaussian_start import (
-    ERROR,
-    FIXED,
-    MODEL_OF_ERROR,
-    MODEL_OF_GAIN,
-    load_box,
-    refit_noise,
-    start_values,
-)
+from tsogrid.kernels.gaussian_solver import invert, solve, solver_work
+from tsogrid.kernels.gaussian_start import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, refit_noise, start_values
+from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
 
 
 class GaussianFit(NamedTuple):
@@ -127,29 +119,26 @@ def gaussian_fit(
     known = np.zeros(columns.shape) if level is None else np.ascontiguousarray(level, np.float64)
     if known.shape != columns.shape:
         raise ValueError(f"expected levels of shape {columns.shape}, found {known.shape}")
-    free = [0] + [1] * fit_offset + [2, 3] * (not fixed_center) + [4, 5] + [6] * angle
     values = np.full((len(GaussianFit._fields) - 1, *columns.shape), np.nan)
     converged = np.zeros(columns.shape, dtype=np.bool_)
-    padded = (width + LANES - 1) // LANES * LANES
     _fit(
         data,
         data if error is None else np.ascontiguousarray(error),
         columns,
         rows,
         width,
+        width,
         weighting,
         noise,
-        np.array(free, dtype=np.int64),
+        np.array([True, fit_offset, not fixed_center, not fixed_center, True, True, angle]),
         True if angle else None,
         bool(fixed_center),
         box_edge_level(data, columns, rows, width) if fit_offset else known,
         weights == "none" or weighting == FIXED,
         int(max_iterations),
-        np.empty((3, width + 1, padded)),  # rows are added up two at a time
-        np.empty((2, width + 1, padded)),
-        np.empty(7),
-        np.empty((7, 7)),
-        solver_work(padded),
+        np.empty((5, width * width, LANES)),
+        np.empty((7, 7, LANES)),
+        solver_work(width, width),
         values,
         converged,
     )
@@ -183,7 +172,6 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
     weighting = _weighting(weights, error is not None, math.nan)
     found = np.full((len(GaussianFit._fields) - 1, m, 1), np.nan)
     converged = np.zeros((m, 1), dtype=np.bool_)
-    padded = (width + LANES - 1) // LANES * LANES
     good = np.isfinite(values)
     first, last = good.argmax(axis=1), width - 1 - good[:, ::-1].argmax(axis=1)
     lines = np.arange(m)
@@ -194,20 +182,19 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
         np.ascontiguousarray(values if error is None else error)[:, None, :],
         np.full((m, 1), float(width // 2)),
         np.zeros((m, 1)),
+        1,
         width,
         weighting,
         np.zeros(3),
-        np.array([0, 1, 2, 4], dtype=np.int64),
+        np.array([True, True, True, False, True, False, False]),
         None,
         False,
         np.where(np.isfinite(level), 0.0, np.nan)[:, None],
         weights == "none" or weighting == FIXED,
         50,
-        np.empty((3, width + 1, padded)),
-        np.empty((2, width + 1, padded)),
-        np.empty(7),
-        np.empty((7, 7)),
-        solver_work(padded),
+        np.empty((5, width, LANES)),
+        np.empty((7, 7, LANES)),
+        solver_work(1, width),
         found,
         converged,
     )
@@ -242,19 +229,19 @@ def _weighting(weights: str, with_error: bool, gain: float) -> int:
 
 
 @part
-def _write_upright(values, frame, source, parameters, covariance):  # type: ignore[no-untyped-def]
-    values[2, frame, source] = parameters[4]
-    values[3, frame, source] = parameters[5]
-    values[4, frame, source] = 0.0
-    values[9, frame, source] = math.sqrt(covariance[4, 4])
-    values[10, frame, source] = math.sqrt(covariance[5, 5])
-    values[11, frame, source] = 0.0
+def _write_upright(values, lane, parameters, covariance):  # type: ignore[no-untyped-def]
+    values[2] = parameters[4, lane]
+    values[3] = parameters[5, lane]
+    values[4] = 0.0
+    values[9] = math.sqrt(covariance[4, 4, lane])
+    values[10] = math.sqrt(covariance[5, 5, lane])
+    values[11] = 0.0
 
 
 @part
-def _write_rotated(values, frame, source, parameters, covariance):  # type: ignore[no-untyped-def]
+def _write_rotated(values, lane, parameters, covariance):  # type: ignore[no-untyped-def]
     """Widths and angle from the inverse covariance, and their errors to first order."""
-    a, b, c = parameters[4], parameters[5], parameters[6]
+    a, b, c = parameters[4, lane], parameters[5, lane], parameters[6, lane]
     middle = 0.5 * (a + c)
     reach = math.sqrt((0.5 * (a - c)) ** 2 + b * b)
     theta = 0.5 * math.atan2(-2.0 * b, c - a)
@@ -266,17 +253,40 @@ def _write_rotated(values, frame, source, parameters, covariance):  # type: igno
     variance_along, variance_across, variance_turn = 0.0, 0.0, 0.0
     for k in range(3):
         for m in range(3):
-            element = covariance[4 + k, 4 + m]
+            element = covariance[4 + k, 4 + m, lane]
             variance_along += along[k] * along[m] * element
             variance_across += across[k] * across[m] * element
             variance_turn += turn[k] * turn[m] * element
     sigma_along, sigma_across = 1 / math.sqrt(middle - reach), 1 / math.sqrt(middle + reach)
-    values[2, frame, source] = sigma_along
-    values[3, frame, source] = sigma_across
-    values[4, frame, source] = theta
-    values[9, frame, source] = 0.5 * sigma_along**3 * math.sqrt(variance_along)
-    values[10, frame, source] = 0.5 * sigma_across**3 * math.sqrt(variance_across)
-    values[11, frame, source] = math.sqrt(variance_turn) / (2 * reach)
+    values[2] = sigma_along
+    values[3] = sigma_across
+    values[4] = theta
+    values[9] = 0.5 * sigma_along**3 * math.sqrt(variance_along)
+    values[10] = 0.5 * sigma_across**3 * math.sqrt(variance_across)
+    values[11] = math.sqrt(variance_turn) / (2 * reach)
+
+
+@part
+def _place(x, y, first, ny, nx, data, fixed_center, corners, limits, parameters):  # type: ignore[no-untyped-def]
+    """Find the boxes of the sources from number ``first`` on, and the range of their centres."""
+    rows, columns = data.shape[1], data.shape[2]
+    for lane in range(LANES):
+        corners[0, lane] = -1
+        limits[:, lane] = np.nan
+        index = first + lane
+        if index >= x.size:
+            continue
+        frame, source = index // x.shape[1], index % x.shape[1]
+        if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+            continue
+        left, low = box_start(x[frame, source], nx), box_start(y[frame, source], ny)
+        if left >= columns or low >= rows or left + nx <= 0 or low + ny <= 0:
+            continue
+        corners[0, lane], corners[1, lane], corners[2, lane] = frame, low, left
+        limits[0, lane], limits[1, lane] = max(0, -left) - 0.5, min(nx, columns - left) - 0.5
+        limits[2, lane], limits[3, lane] = max(0, -low) - 0.5, min(ny, rows - low) - 0.5
+        if fixed_center:
+            parameters[2, lane], parameters[3, lane] = x[frame, source] - left, y[frame, source] - low
 
 
 @kernel
@@ -285,9 +295,10 @@ def _fit(  # type: ignore[no-untyped-def]
     error,
     x,
     y,
-    width,
+    ny,
+    nx,
     weighting,
-    noise,
+    line_of_noise,
     free,
     rotated,
     fixed_center,
@@ -295,76 +306,67 @@ def _fit(  # type: ignore[no-untyped-def]
     scale_errors,
     limit,
     boxes,
-    weights,
-    parameters,
     covariance,
     work,
     values,
     converged,
 ):
-    value, base, smooth = boxes[0], boxes[1], boxes[2]
+    value, base, variance, weights = boxes[0], boxes[1], boxes[2], boxes[3:]
     reweight = weighting >= MODEL_OF_ERROR
-    for frame in range(x.shape[0]):
-        for source in range(x.shape[1]):
-            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
+    width = max(ny, nx)
+    n = 6 if rotated is None else 7
+    column, line = work[7], work[8]
+    corners = np.empty((3, LANES), np.int64)
+    limits, noise, state = np.empty((5, LANES)), np.empty((3, LANES)), np.empty((2, LANES))
+    parameters, centers, levels = np.zeros((7, LANES)), np.zeros((7, LANES)), np.empty((1, LANES))
+    flags = np.empty((1, LANES))
+    for first in range(0, x.size, LANES):
+        _place(x, y, first, ny, nx, data, fixed_center, corners, limits, centers)
+        for lane in range(LANES):
+            index = min(first + lane, x.size - 1)
+            levels[0, lane] = level[index // x.shape[1], index % x.shape[1]]
+        for k in range(3):
+            write(noise, k, line_of_noise[k])
+        count = load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, noise)
+        write(limits, 4, count)
+        good = start_values(value, base, ny, nx, read(levels, 0), rotated, weights[0], parameters)
+        if fixed_center:
+            write(parameters, 2, read(centers, 2))
+            write(parameters, 3, read(centers, 3))
+        write(state, 1, np.inf)
+        # Twice where the noise is a line through the errors: the second time against the model that was found.
+        for attempt in range(1 + (weighting == MODEL_OF_ERROR)):
+            if attempt == 1:
+                refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise)
+            good = solve(
+                good, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors,
+                limit, work, state,
+            )  # fmt: skip
+            if not any_of(good):
+                break
+            good = good & invert(work[0], free, n, work[6], work[5], covariance)
+        write(flags, 0, select(good, 1.0, spread(0.0)))
+        scale = read(state, 0)
+        for k in range(7 * n):
+            write(covariance, k, read(covariance, k) * scale)
+        for lane in range(min(LANES, x.size - first)):
+            if flags[0, lane] == 0.0:
                 continue
-            left = box_start(x[frame, source], width)
-            low = box_start(y[frame, source], width)
-            first_i, first_j = max(0, left), max(0, low)
-            nx = min(left + width, data.shape[2]) - first_i
-            ny = min(low + width, data.shape[1]) - first_j
-            if nx <= 0 or ny <= 0:
-                continue
-            load_box(data, error, frame, first_j, first_i, ny, nx, weighting, value, base, noise)
-            for k in range(7):
-                parameters[k] = 0.0
-            if not start_values(
-                value, base, ny, nx, level[frame, source], rotated, weights[0], weights[1], smooth, parameters
-            ):
-                continue
-            if fixed_center:
-                parameters[2] = x[frame, source] - first_i
-                parameters[3] = y[frame, source] - first_j
-            # Twice where the noise is a line through the errors: the second time against the model that was found.
-            used = -1
-            for attempt in range(1 + (weighting == MODEL_OF_ERROR)):
-                if attempt == 1:
-                    refit_noise(error, frame, first_j, first_i, ny, nx, base, weights[used], noise)
-                used = solve(
-                    parameters,
-                    free,
-                    rotated,
-                    ny,
-                    nx,
-                    width,
-                    value,
-                    base,
-                    weights,
-                    noise,
-                    reweight,
-                    scale_errors,
-                    limit,
-                    work,
-                    covariance,
-                )
-                if used < 0:
-                    break
-            if used < 0:
-                continue
+            frame, source = (first + lane) // x.shape[1], (first + lane) % x.shape[1]
             converged[frame, source] = True
+            found = values[:, frame, source]
             if fixed_center:
-                values[0, frame, source] = x[frame, source]
-                values[1, frame, source] = y[frame, source]
+                found[0], found[1] = x[frame, source], y[frame, source]
             else:
-                values[0, frame, source] = first_i + on_grid(parameters[2])
-                values[1, frame, source] = first_j + on_grid(parameters[3])
-            values[5, frame, source] = parameters[0]
-            values[6, frame, source] = parameters[1]
-            values[7, frame, source] = math.sqrt(covariance[2, 2])
-            values[8, frame, source] = math.sqrt(covariance[3, 3])
-            values[12, frame, source] = math.sqrt(covariance[0, 0])
-            values[13, frame, source] = math.sqrt(covariance[1, 1])
+                found[0] = corners[2, lane] + on_grid(parameters[2, lane])
+                found[1] = corners[1, lane] + on_grid(parameters[3, lane])
+            found[5] = parameters[0, lane]
+            found[6] = parameters[1, lane]
+            found[7] = math.sqrt(covariance[2, 2, lane])
+            found[8] = math.sqrt(covariance[3, 3, lane])
+            found[12] = math.sqrt(covariance[0, 0, lane])
+            found[13] = math.sqrt(covariance[1, 1, lane])
             if rotated is not None:
-                _write_rotated(values, frame, source, parameters, covariance)
+                _write_rotated(found, lane, parameters, covariance)
             else:
-                _write_upright(values, frame, source, parameters, covariance)
+                _write_upright(found, lane, parameters, covariance)

@@ -1,8 +1,9 @@
-"""Levenberg–Marquardt on normal equations, for one source at a time, with weights that may follow the model.
+"""Levenberg–Marquardt on normal equations, one source in each lane, with weights that may follow the model.
 
 A step is judged by χ² with the weights that it was computed with (χ² with weights that follow the model has its minimum
 elsewhere than the unbiased solution of the equations). The iteration ends when the predicted gain of a step is far
-below the statistical errors, or when the steps are as small as rounding.
+below the statistical errors, or the next step's would be, or when the steps are as small as rounding. A lane that has ended
+keeps what it found while the others go on; every lane takes the steps that it would take alone.
 """
 
 import math
@@ -11,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.gaussian_models import STRIDE, rotated_equations, upright_equations
+from tsogrid.kernels.gaussian_models import PARAMETERS, SCRATCH, TRIANGLE, upright_equations
+from tsogrid.kernels.gaussian_rotated import rotated_equations
+from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
 
 # The last step, still taken, is at most this squared fraction of the error; the next one would be smaller by far.
 _STEP_IN_ERRORS = 1e-6
+# Or the step after it, were it smaller by the same factor as the last, is at most this; and the last not larger than that.
+_NEXT_STEP, _LONGEST_LAST = 1e-8, 1e-2
 _SMALLEST_STEP = 1e-11
 _FIRST_DAMPING = 1e-4
 _LAST_DAMPING = 1e10
@@ -22,222 +27,214 @@ SMALLEST_SIGMA = 0.1
 
 
 @part
-def copy_values(target, source):  # type: ignore[no-untyped-def]
-    """Copy a 1-D array; assigning slices would compile numba's string formatting, for a message about shapes."""
-    for i in range(source.size):
-        target[i] = source[i]
+def _factorise(normal, free, damping, n, factor):  # type: ignore[no-untyped-def]
+    """Cholesky factor, its diagonal inverted, of the damped matrix; return where it is positive definite.
 
-
-@part
-def factorise(matrix, factor, n):  # type: ignore[no-untyped-def]
-    """Cholesky factor (lower) of the lower triangle of an n × n matrix; return whether it is positive definite."""
+    Rows and columns of parameters that are not free are those of the unit matrix.
+    """
+    good = damping >= 0.0
     for i in range(n):
+        row = i * (i + 1) // 2
         for j in range(i + 1):
-            value = matrix[i, j]
+            column = j * (j + 1) // 2
+            value = spread(0.0)
+            if free[i] and free[j]:
+                value = read(normal, row + j)
+            if i == j:
+                value = value * (1.0 + damping) if free[i] else spread(1.0)
+            diagonal = value
             for k in range(j):
-                value -= factor[i, k] * factor[j, k]
+                value -= read(factor, row + k) * read(factor, column + k)
             if i > j:
-                factor[i, j] = value / factor[j, j]
-            elif value > 1e-14 * matrix[i, i]:
-                factor[i, i] = math.sqrt(value)
+                write(factor, row + j, value * read(factor, column + j))
             else:
-                return False
-    return True
+                positive = value > 1e-14 * diagonal
+                good = good & positive
+                write(factor, row + i, 1.0 / math.sqrt(select(positive, value, 1.0)))
+    return good
 
 
 @part
-def substitute(factor, vector, n):  # type: ignore[no-untyped-def]
-    """Solve in place with a Cholesky factor."""
+def _substitute(factor, vector, n):  # type: ignore[no-untyped-def]
+    """Solve in place with a factor of `_factorise`."""
     for i in range(n):
+        row = i * (i + 1) // 2
+        value = read(vector, i)
         for k in range(i):
-            vector[i] -= factor[i, k] * vector[k]
-        vector[i] /= factor[i, i]
+            value -= read(factor, row + k) * read(vector, k)
+        write(vector, i, value * read(factor, row + i))
     for i in range(n - 1, -1, -1):
+        value = read(vector, i)
         for k in range(i + 1, n):
-            vector[i] -= factor[k, i] * vector[k]
-        vector[i] /= factor[i, i]
+            value -= read(factor, k * (k + 1) // 2 + i) * read(vector, k)
+        write(vector, i, value * read(factor, i * (i + 1) // 2 + i))
 
 
 @part
-def allowed(parameters, rotated, ny, nx, width):  # type: ignore[no-untyped-def]
-    """Whether the amplitude is positive, the centre inside the box and both widths between 0.1 pixel and the box."""
-    x, y = parameters[2], parameters[3]
-    if not (parameters[0] > 0 and -0.5 <= x <= nx - 0.5 and -0.5 <= y <= ny - 0.5):
-        return False
+def _allowed(parameters, rotated, limits, width):  # type: ignore[no-untyped-def]
+    """Where the amplitude is positive, the centre inside the box and both widths between 0.1 pixel and the box."""
+    x, y = read(parameters, 2), read(parameters, 3)
+    inside = (x >= read(limits, 0)) & (x <= read(limits, 1)) & (y >= read(limits, 2)) & (y <= read(limits, 3))
+    inside = inside & (read(parameters, 0) > 0.0)
     if rotated is not None:
-        a, b, c = parameters[4], parameters[5], parameters[6]
-        middle = 0.5 * (a + c)
-        reach = math.sqrt((0.5 * (a - c)) ** 2 + b * b)
+        a, b, c = read(parameters, 4), read(parameters, 5), read(parameters, 6)
+        middle, half = 0.5 * (a + c), 0.5 * (a - c)
+        reach = math.sqrt(half * half + b * b)
         large, small = middle + reach, middle - reach
-        return small > 1.0 / (width * width) and large < 1.0 / (SMALLEST_SIGMA * SMALLEST_SIGMA)
-    return SMALLEST_SIGMA < parameters[4] < width and SMALLEST_SIGMA < parameters[5] < width
+        return inside & (small > 1.0 / (width * width)) & (large < 1.0 / (SMALLEST_SIGMA * SMALLEST_SIGMA))
+    for k in range(4, 6):
+        sigma = read(parameters, k)
+        inside = inside & (sigma > SMALLEST_SIGMA) & (sigma < width)
+    return inside
 
 
 @part
 def _equations(  # type: ignore[no-untyped-def]
-    rotated, parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, sums, normal, gradient
+    rotated, parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
 ):
     if rotated is not None:
         return rotated_equations(
-            parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, sums, normal, gradient
+            parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
         )
     return upright_equations(
-        parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, sums, normal, gradient
+        parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
     )
 
 
 @part
-def _damped_step(normal, gradient, free, damping, reduced, factor, step):  # type: ignore[no-untyped-def]
-    """Fill step (one value per free parameter); return the gain g·step, NaN if there is no solution."""
-    n = free.size
-    for i in range(n):
-        step[i] = gradient[free[i]]
-        for j in range(i + 1):
-            reduced[i, j] = normal[free[i], free[j]]
-        reduced[i, i] *= 1.0 + damping
-    if not factorise(reduced, factor, n):
-        return np.nan
-    substitute(factor, step, n)
-    gain = 0.0
-    for i in range(n):
-        gain += step[i] * gradient[free[i]]
-    return gain
+def _is_rounding(step, free, n, parameters, rotated):  # type: ignore[no-untyped-def]
+    """Where every step is below the smallest that counts, relative to amplitude and inverse widths."""
+    amplitude = abs(read(parameters, 0))
+    shape = spread(1.0)
+    if rotated is not None:
+        shape = read(parameters, 4) + read(parameters, 6)
+    small = amplitude >= 0.0
+    for k in range(n):
+        if free[k]:
+            unit = spread(1.0)
+            if k < 2:
+                unit = amplitude
+            elif k >= 4:
+                unit = shape
+            small = small & (abs(read(step, k)) <= _SMALLEST_STEP * unit)
+    return small
 
 
 @part
-def _is_rounding(step, free, parameters, rotated):  # type: ignore[no-untyped-def]
-    """Whether every step is below the smallest that counts, relative to amplitude and inverse widths."""
-    for i in range(free.size):
-        k = free[i]
-        unit = 1.0
-        if k < 2:
-            unit = abs(parameters[0])
-        elif rotated is not None and k >= 4:
-            unit = parameters[4] + parameters[6]
-        if not abs(step[i]) <= _SMALLEST_STEP * unit:
-            return False
-    return True
+def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
+    """Copy the first vectors of an array, only where the mask is true."""
+    for k in range(n):
+        write(target, k, select(mask, read(source, k), read(target, k)))
 
 
 @part
 def solve(  # type: ignore[no-untyped-def]
-    parameters, free, rotated, ny, nx, width, value, base, weights, noise, reweight, scale_errors, limit, work, covariance
-):
-    """Fit in place; fill the covariance of all parameters (0 for fixed ones).
-
-    Returns which of the two arrays of weights holds those of the solution, or -1 if the fit did not converge.
+    running, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors, limit,
+    work, state
+):  # fmt: skip
+    """Fit in place where ``running`` is true; return where a solution was found.
 
     Parameters
     ----------
-    parameters : start values, then the solution.
-    free : indices of the parameters that are fitted.
+    parameters : (7, LANES) start values, then the solution.
+    free : (7,) whether each parameter is fitted.
     rotated : True, or None for an upright Gaussian, whose code then has nothing of the other.
+    limits : (5, LANES) range of x, range of y, and number of good pixels.
     value, base, noise, reweight : as in `gaussian_models.upright_equations`.
-    weights : (2, ny, padded) scratch.
+    weights : (2, ny · nx, LANES) scratch; not used if weights do not follow the model.
     scale_errors : whether weights are only relative, so that the covariance is scaled by χ² per degree of freedom.
     limit : largest number of passes.
-    work : tuple of scratch arrays made by `solver_work`.
-    covariance : (7, 7), overwritten.
+    work : tuple of scratch arrays made by `solver_work`; the first takes the normal equations of the last pass.
+    state : (2, LANES) the scale of the covariance, written; the squared ratio of the last two steps, read and written.
     """
-    column, line, sums, normal, other_normal, gradient, other_gradient, trial, step, reduced, factor = work
-    n = free.size
-    count = 0
-    for j in range(ny):
-        for i in range(nx):
-            count += base[j, i] > 0
-    if count <= n or not allowed(parameters, rotated, ny, nx, width):
-        return -1
-    current = 0
+    normal, other_normal, gradient, other_gradient, trial, step, factor, column, line = work
+    n = 6 if rotated is None else 7
+    unknown = 0
+    for k in range(n):
+        unknown += free[k]
+    count = read(limits, 4)
+    running = running & (count > unknown) & _allowed(parameters, rotated, limits, width)
+    found = running & ~running
+    if not any_of(running):
+        return found
+    old, new = weights[0], weights[1]
     if not reweight:
-        for j in range(base.shape[0]):
-            copy_values(weights[0, j], base[j])
-            copy_values(weights[1, j], base[j])
-    else:
-        weights[1] = 0.0
-    column[:] = 0.0
+        old, new = base, base
     _, square = _equations(
-        rotated,
-        parameters,
-        ny,
-        nx,
-        value,
-        base,
-        weights[1],
-        weights[0],
-        noise,
-        reweight,
-        column,
-        line,
-        sums,
-        normal,
-        gradient,
+        rotated, parameters, ny, nx, value, base, old, new, noise, reweight, column, line, normal, gradient
     )
-    damping = _FIRST_DAMPING
+    old, new = new, old
+    damping = spread(_FIRST_DAMPING)
+    last_gain = spread(np.nan)
+    ratio = read(state, 1)
     passes = 1
-    while passes <= limit and damping < _LAST_DAMPING:
-        gain = _damped_step(normal, gradient, free, damping, reduced, factor, step)
-        scale = square / (count - n) if scale_errors else 1.0
-        copy_values(trial, parameters)
-        for i in range(n):
-            trial[free[i]] += step[i]
-        if math.isnan(gain) or not allowed(trial, rotated, ny, nx, width):
-            damping = max(10.0 * damping, 0.01)
+    while passes <= limit and any_of(running):
+        solved = _factorise(normal, free, damping, n, factor)
+        for k in range(n):
+            write(step, k, read(gradient, k) if free[k] else spread(0.0))
+        _substitute(factor, step, n)
+        gain = spread(0.0)
+        for k in range(n):
+            change = read(step, k)
+            gain += change * read(gradient, k)
+            write(trial, k, read(parameters, k) + select(running, change, 0.0))
+        bad = running & ~(solved & (gain == gain) & _allowed(trial, rotated, limits, width))
+        if any_of(bad):
+            damping = select(bad, select(damping > 1e-3, 10.0 * damping, 0.01), damping)
+            running = running & (damping < _LAST_DAMPING)
             continue
+        scale = square / (count - unknown) if scale_errors else spread(1.0)
+        ratio = select(gain < last_gain, gain / last_gain, ratio)
         # A step shortened by damping says nothing about the distance to the solution.
-        if damping <= 0.01 and (gain <= _STEP_IN_ERRORS * scale or _is_rounding(step, free, parameters, rotated)):
-            copy_values(parameters, trial)
-            return current if _fill_covariance(normal, free, scale, reduced, factor, step, covariance) else -1
+        last = (gain <= _STEP_IN_ERRORS * scale) | _is_rounding(step, free, n, parameters, rotated)
+        last = last | ((gain <= _LONGEST_LAST * scale) & (gain * ratio <= _NEXT_STEP * scale))
+        last = running & (damping <= 0.01) & last
+        _keep(last, parameters, trial, n)
+        write(state, 0, select(last, scale, read(state, 0)))
+        write(state, 1, select(last, ratio, read(state, 1)))
+        found, running = found | last, running & ~last
+        if not any_of(running):
+            break
         old_square, new_square = _equations(
-            rotated,
-            trial,
-            ny,
-            nx,
-            value,
-            base,
-            weights[current],
-            weights[1 - current],
-            noise,
-            reweight,
-            column,
-            line,
-            sums,
-            other_normal,
-            other_gradient,
+            rotated, trial, ny, nx, value, base, old, new, noise, reweight, column, line, other_normal, other_gradient
         )
         passes += 1
-        if old_square <= square * (1 + 1e-12):
-            copy_values(parameters, trial)
-            square = new_square
-            current = 1 - current
-            normal, other_normal = other_normal, normal
-            gradient, other_gradient = other_gradient, gradient
-            damping = max(0.1 * damping, 1e-7)
-        else:
-            damping = max(10.0 * damping, 0.01)
-    return -1
+        better = running & (old_square <= square * (1 + 1e-12))
+        worse = running & ~better
+        _keep(better, parameters, trial, n)
+        _keep(better, normal, other_normal, n * (n + 1) // 2)
+        _keep(better, gradient, other_gradient, n)
+        square = select(better, new_square, square)
+        last_gain = select(better & (damping <= 0.01), gain, select(worse, np.nan, last_gain))
+        damping = select(better, select(damping > 1e-6, 0.1 * damping, 1e-7), damping)
+        damping = select(worse, select(damping > 1e-3, 10.0 * damping, 0.01), damping)
+        running = running & (damping < _LAST_DAMPING)
+        if reweight:
+            if any_of(worse):
+                _keep(worse, new, old, ny * nx)
+            old, new = new, old
+    return found
 
 
 @part
-def _fill_covariance(normal, free, scale, reduced, factor, step, covariance):  # type: ignore[no-untyped-def]
-    n = free.size
+def invert(normal, free, n, factor, step, covariance):  # type: ignore[no-untyped-def]
+    """Fill covariance, (7, 7, LANES), with the inverse, 0 for parameters that are not free; return where there is one."""
+    good = _factorise(normal, free, spread(0.0), n, factor)
     covariance[:] = 0.0
     for i in range(n):
-        for j in range(i + 1):
-            reduced[i, j] = normal[free[i], free[j]]
-    if not factorise(reduced, factor, n):
-        return False
-    for i in range(n):
-        step[:] = 0.0
-        step[i] = 1.0
-        substitute(factor, step, n)
-        for j in range(n):
-            covariance[free[j], free[i]] = scale * step[j]
-        if not (math.isfinite(covariance[free[i], free[i]]) and covariance[free[i], free[i]] > 0):
-            return False
-    return True
+        if not free[i]:
+            continue
+        for k in range(n):
+            write(step, k, 1.0 if k == i else 0.0)
+        _substitute(factor, step, n)
+        for k in range(n):
+            write(covariance, 7 * k + i, read(step, k))
+        variance = read(step, i)
+        good = good & (variance > 0.0) & (variance < np.inf)
+    return good
 
 
-def solver_work(padded: int) -> tuple[NDArray[np.float64], ...]:
-    """Scratch arrays of `solve` for boxes of at most this many (padded) pixels a side."""
-    shapes: list[tuple[int, ...]] = [(5, padded + 1), (5, padded + 1), (16 * STRIDE,), (7, 7), (7, 7)]
-    return tuple(np.zeros(shape) for shape in [*shapes, (7,), (7,), (7,), (7,), (7, 7), (7, 7)])
+def solver_work(ny: int, nx: int) -> tuple[NDArray[np.float64], ...]:
+    """Scratch arrays of `solve` for boxes of this many rows and columns."""
+    lengths = [TRIANGLE, TRIANGLE, PARAMETERS, PARAMETERS, PARAMETERS, PARAMETERS, TRIANGLE, SCRATCH * nx, SCRATCH * ny]
+    return tuple(np.zeros((length, LANES)) for length in lengths)

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from tsogrid.kernels.cholesky import factorise, substitute
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.gaussian_solver import factorise, substitute
 from tsogrid.kernels.moffat import TERMS, add_star, profile_terms, profile_value
 
 PASSES = 30  # at most, for one group in one call

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
+from tsogrid.kernels.cholesky import factorise, substitute
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.gaussian_solver import factorise, substitute
 from tsogrid.kernels.moffat import TERMS, profile_terms, profile_value
 
 OWN = 4  # x, y, flux, sky of a star

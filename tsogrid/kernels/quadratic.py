@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
 from tsogrid.kernels.centroid import Center
+from tsogrid.kernels.cholesky import factorise, substitute
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.gaussian_solver import factorise, substitute
 
 FITTED = 5  # pixels a side
 _TERMS = 6
