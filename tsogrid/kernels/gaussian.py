@@ -267,9 +267,13 @@ def _write_rotated(values, lane, parameters, covariance):  # type: ignore[no-unt
 
 
 @part
-def _place(x, y, first, ny, nx, data, fixed_center, corners, limits, parameters):  # type: ignore[no-untyped-def]
-    """Find the boxes of the sources from number ``first`` on, and the range of their centres."""
+def _place(x, y, first, ny, nx, data, corners, limits):  # type: ignore[no-untyped-def]
+    """Find the boxes of the sources from number ``first`` on, and the range of their centres; return whether there is one.
+
+    A lane without a box takes the pixels of another (so that all can be read alike), and the range NaN.
+    """
     rows, columns = data.shape[1], data.shape[2]
+    some = -1
     for lane in range(LANES):
         corners[0, lane] = -1
         limits[:, lane] = np.nan
@@ -282,11 +286,16 @@ def _place(x, y, first, ny, nx, data, fixed_center, corners, limits, parameters)
         left, low = box_start(x[frame, source], nx), box_start(y[frame, source], ny)
         if left >= columns or low >= rows or left + nx <= 0 or low + ny <= 0:
             continue
+        some = lane
         corners[0, lane], corners[1, lane], corners[2, lane] = frame, low, left
+        corners[3, lane] = (frame * rows + low) * columns + left
         limits[0, lane], limits[1, lane] = max(0, -left) - 0.5, min(nx, columns - left) - 0.5
         limits[2, lane], limits[3, lane] = max(0, -low) - 0.5, min(ny, rows - low) - 0.5
-        if fixed_center:
-            parameters[2, lane], parameters[3, lane] = x[frame, source] - left, y[frame, source] - low
+    for lane in range(LANES):
+        if some >= 0 and corners[0, lane] < 0:
+            for k in range(4):
+                corners[k, lane] = corners[k, some]
+    return some >= 0
 
 
 @kernel
@@ -316,12 +325,12 @@ def _fit(  # type: ignore[no-untyped-def]
     width = max(ny, nx)
     n = 6 if rotated is None else 7
     column, line = work[7], work[8]
-    corners = np.empty((3, LANES), np.int64)
+    corners = np.zeros((4, LANES), np.int64)
     limits, noise, state = np.empty((5, LANES)), np.empty((3, LANES)), np.empty((2, LANES))
-    parameters, centers, levels = np.zeros((7, LANES)), np.zeros((7, LANES)), np.empty((1, LANES))
-    flags = np.empty((1, LANES))
+    parameters, levels, flags = np.zeros((7, LANES)), np.empty((1, LANES)), np.empty((1, LANES))
     for first in range(0, x.size, LANES):
-        _place(x, y, first, ny, nx, data, fixed_center, corners, limits, centers)
+        if not _place(x, y, first, ny, nx, data, corners, limits):
+            continue
         for lane in range(LANES):
             index = min(first + lane, x.size - 1)
             levels[0, lane] = level[index // x.shape[1], index % x.shape[1]]
@@ -331,16 +340,19 @@ def _fit(  # type: ignore[no-untyped-def]
         write(limits, 4, count)
         good = start_values(value, base, ny, nx, read(levels, 0), rotated, weights[0], parameters)
         if fixed_center:
-            write(parameters, 2, read(centers, 2))
-            write(parameters, 3, read(centers, 3))
+            for lane in range(min(LANES, x.size - first)):
+                frame, source = (first + lane) // x.shape[1], (first + lane) % x.shape[1]
+                parameters[2, lane] = x[frame, source] - corners[2, lane]
+                parameters[3, lane] = y[frame, source] - corners[1, lane]
         write(state, 1, np.inf)
         # Twice where the noise is a line through the errors: the second time against the model that was found.
-        for attempt in range(1 + (weighting == MODEL_OF_ERROR)):
+        last = np.int64(weighting == MODEL_OF_ERROR)
+        for attempt in range(1 + last):
             if attempt == 1:
                 refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise)
             good = solve(
                 good, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors,
-                limit, work, state,
+                limit, attempt < last, work, state,
             )  # fmt: skip
             if not any_of(good):
                 break

@@ -20,6 +20,10 @@ from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
 _STEP_IN_ERRORS = 1e-6
 # Or the step after it, were it smaller by the same factor as the last, is at most this; and the last not larger than that.
 _NEXT_STEP, _LONGEST_LAST = 1e-8, 1e-2
+# as long as steps, squared, shrink by this at least: those of a fit that hardly finds its star do not.
+_FALL = 0.01
+# The same for a solution that only the line of the noise is fitted again with.
+_NEXT_STEP_BEFORE, _LONGEST_LAST_BEFORE = 2.5e-3, 1.0
 _SMALLEST_STEP = 1e-11
 _FIRST_DAMPING = 1e-4
 _LAST_DAMPING = 1e10
@@ -130,7 +134,7 @@ def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
 @part
 def solve(  # type: ignore[no-untyped-def]
     running, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors, limit,
-    work, state
+    before, work, state
 ):  # fmt: skip
     """Fit in place where ``running`` is true; return where a solution was found.
 
@@ -144,6 +148,7 @@ def solve(  # type: ignore[no-untyped-def]
     weights : (2, ny · nx, LANES) scratch; not used if weights do not follow the model.
     scale_errors : whether weights are only relative, so that the covariance is scaled by χ² per degree of freedom.
     limit : largest number of passes.
+    before : whether the noise will be fitted again, with what is found here, and then the source once more.
     work : tuple of scratch arrays made by `solver_work`; the first takes the normal equations of the last pass.
     state : (2, LANES) the scale of the covariance, written; the squared ratio of the last two steps, read and written.
     """
@@ -164,6 +169,7 @@ def solve(  # type: ignore[no-untyped-def]
         rotated, parameters, ny, nx, value, base, old, new, noise, reweight, column, line, normal, gradient
     )
     old, new = new, old
+    next_step, longest_last = (_NEXT_STEP_BEFORE, _LONGEST_LAST_BEFORE) if before else (_NEXT_STEP, _LONGEST_LAST)
     damping = spread(_FIRST_DAMPING)
     last_gain = spread(np.nan)
     ratio = read(state, 1)
@@ -187,7 +193,7 @@ def solve(  # type: ignore[no-untyped-def]
         ratio = select(gain < last_gain, gain / last_gain, ratio)
         # A step shortened by damping says nothing about the distance to the solution.
         last = (gain <= _STEP_IN_ERRORS * scale) | _is_rounding(step, free, n, parameters, rotated)
-        last = last | ((gain <= _LONGEST_LAST * scale) & (gain * ratio <= _NEXT_STEP * scale))
+        last = last | ((gain <= longest_last * scale) & (gain * ratio <= next_step * scale) & (ratio <= _FALL))
         last = running & (damping <= 0.01) & last
         _keep(last, parameters, trial, n)
         write(state, 0, select(last, scale, read(state, 0)))

@@ -12,8 +12,7 @@ import numpy as np
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import fill_profiles
 from tsogrid.kernels.gaussian_rotated import rotated_profile
-from tsogrid.kernels.lanes import LANES, read, select, spread, write
-from tsogrid.kernels.statistics import INDEX
+from tsogrid.kernels.lanes import LANES, read, select, spread, write, write_square
 
 FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
@@ -27,19 +26,23 @@ _FLOOR = 0.1
 
 
 @part
-def _copy_rows(frames, corners, j, nx, target):  # type: ignore[no-untyped-def]
-    """Copy row j of every box into its lane, NaN outside the frame; ``corners`` (3, LANES) is frame (or −1), row, column."""
+def _copy_rows(frames, corners, inside, j, nx, target):  # type: ignore[no-untyped-def]
+    """Copy row j of every box into its lane, NaN outside the frame; ``inside``: all boxes lie inside."""
+    first = j * nx
+    if inside and nx >= LANES:
+        across = j * frames.shape[2]
+        for i in range(0, nx - LANES, LANES):
+            write_square(target, first + i, frames, corners[3], across + i)
+        write_square(target, first + nx - LANES, frames, corners[3], across + nx - LANES)  # some of them once more
+        return
     for lane in range(LANES):
         frame, row, left = corners[0, lane], corners[1, lane] + j, corners[2, lane]
-        first, last = 0, 0
-        if frame >= 0 and 0 <= row < frames.shape[1]:
-            first, last = max(0, -left), min(nx, frames.shape[2] - left)
-        for i in range(min(first, nx)):
-            target[j * nx + i, lane] = np.nan
-        for i in range(first, last):
-            target[INDEX(j * nx + i), INDEX(lane)] = frames[INDEX(frame), INDEX(row), INDEX(left + i)]
-        for i in range(max(last, 0), nx):
-            target[j * nx + i, lane] = np.nan
+        whole = frame >= 0 and 0 <= row < frames.shape[1]
+        for i in range(nx):
+            if whole and 0 <= left + i < frames.shape[2]:
+                target[first + i, lane] = frames[frame, row, left + i]
+            else:
+                target[first + i, lane] = np.nan
 
 
 @part
@@ -49,19 +52,24 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
     Parameters
     ----------
     data, error : frames (n, rows, columns); error is not read if weighting does not need it.
-    corners : (3, LANES) frame (−1: none), first row and first column of each box, which may lie outside the frame.
+    corners : (4, LANES) frame (−1: none), first row and first column of each box, which may lie outside the frame, and the
+    number of its first pixel among all.
     ny, nx : rows and columns of a box.
     weighting : FIXED (1), ERROR (1 / error²), or MODEL_OF_ERROR or MODEL_OF_GAIN (1, to be divided by a variance).
     value, base, variance : (ny · nx, LANES), overwritten; 0 where a pixel is bad. variance (error²) only if errors are read.
     noise : (3, LANES) variance at zero, slope, floor; overwritten for MODEL_OF_ERROR by the line through error² against data.
     """
     with_error = weighting == ERROR or weighting == MODEL_OF_ERROR
+    inside = True
+    for lane in range(LANES):
+        inside = inside and corners[0, lane] >= 0
+        inside = inside and 0 <= corners[1, lane] <= data.shape[1] - ny and 0 <= corners[2, lane] <= data.shape[2] - nx
     count, smallest, origin = spread(0.0), spread(np.inf), spread(0.0)
     s, sd, sdd, sv, sdv = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
     for j in range(ny):
-        _copy_rows(data, corners, j, nx, value)
+        _copy_rows(data, corners, inside, j, nx, value)
         if with_error:
-            _copy_rows(error, corners, j, nx, variance)
+            _copy_rows(error, corners, inside, j, nx, variance)
         for k in range(j * nx, j * nx + nx):
             pixel = read(value, k)
             good = pixel - pixel == 0.0

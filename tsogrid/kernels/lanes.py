@@ -229,3 +229,40 @@ def power_of_two(typing: Any, rounded: Any) -> Any:
         return builder.bitcast(builder.shl(exponent, ir.Constant(whole, places)), values[0].type)
 
     return rounded(rounded), build
+
+
+@intrinsic
+def write_square(typing: Any, array: Any, index: Any, pixels: Any, starts: Any, offset: Any) -> Any:
+    """Put LANES neighbours from each of LANES places among the pixels into as many vectors, from number ``index`` on.
+
+    Lane k gets those that begin at element ``starts[k] + offset`` of ``pixels``, all its axes counted as one.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array_type, index_type, pixels_type, starts_type, offset_type = signature.args
+        data = cgutils.create_struct_proxy(pixels_type)(context, builder, values[2]).data
+        begin = cgutils.create_struct_proxy(starts_type)(context, builder, values[3]).data
+        shift = context.cast(builder, values[4], offset_type, types.intp)
+        line = ir.VectorType(context.get_value_type(pixels_type.dtype), LANES)
+        rows = []
+        for lane in range(LANES):
+            start = builder.load(builder.gep(begin, [ir.Constant(ir.IntType(64), lane)]))
+            place = builder.bitcast(builder.gep(data, [builder.add(start, shift)]), line.as_pointer())
+            rows.append(builder.load(place, align=pixels_type.dtype.bitwidth // 8))
+        half = LANES // 2
+        while half:  # blocks of this many change places across the diagonal
+            lower = [c if c & half == 0 else LANES + c - half for c in range(LANES)]
+            upper = [c + half if c & half == 0 else LANES + c for c in range(LANES)]
+            ways = [ir.Constant(ir.VectorType(ir.IntType(32), LANES), way) for way in (lower, upper)]
+            for k in range(LANES):
+                if k & half == 0:
+                    pair = rows[k], rows[k + half]
+                    rows[k], rows[k + half] = (builder.shuffle_vector(*pair, way) for way in ways)
+            half //= 2
+        target = _place(context, builder, array_type, values[0], index_type, values[1])
+        for k, row in enumerate(rows):
+            wide = builder.fpext(row, _VECTOR) if line != _VECTOR else row
+            builder.store(wide, builder.gep(target, [ir.Constant(ir.IntType(64), k)]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, pixels, starts, offset), build
