@@ -326,7 +326,7 @@ def _fit(  # type: ignore[no-untyped-def]
     n = 6 if rotated is None else 7
     column, line = work[7], work[8]
     corners = np.zeros((4, LANES), np.int64)
-    limits, noise, state = np.empty((5, LANES)), np.empty((3, LANES)), np.empty((2, LANES))
+    limits, noise, scales = np.empty((5, LANES)), np.empty((3, LANES)), np.empty((1, LANES))
     parameters, levels, flags = np.zeros((7, LANES)), np.empty((1, LANES)), np.empty((1, LANES))
     for first in range(0, x.size, LANES):
         if not _place(x, y, first, ny, nx, data, corners, limits):
@@ -344,7 +344,6 @@ def _fit(  # type: ignore[no-untyped-def]
                 frame, source = (first + lane) // x.shape[1], (first + lane) % x.shape[1]
                 parameters[2, lane] = x[frame, source] - corners[2, lane]
                 parameters[3, lane] = y[frame, source] - corners[1, lane]
-        write(state, 1, np.inf)
         # Twice where the noise is a line through the errors: the second time against the model that was found.
         last = np.int64(weighting == MODEL_OF_ERROR)
         for attempt in range(1 + last):
@@ -352,13 +351,13 @@ def _fit(  # type: ignore[no-untyped-def]
                 refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise)
             good = solve(
                 good, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors,
-                limit, attempt < last, work, state,
+                limit, attempt < last, work, scales,
             )  # fmt: skip
             if not any_of(good):
                 break
             good = good & invert(work[0], free, n, work[6], work[5], covariance)
         write(flags, 0, select(good, 1.0, spread(0.0)))
-        scale = read(state, 0)
+        scale = read(scales, 0)
         for k in range(7 * n):
             write(covariance, k, read(covariance, k) * scale)
         for lane in range(min(LANES, x.size - first)):

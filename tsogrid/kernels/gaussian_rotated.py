@@ -27,8 +27,8 @@ def _corners(a, b, c):  # type: ignore[no-untyped-def]
 def _moments(u, v, a, b, c, corners):  # type: ignore[no-untyped-def]
     """Integral over a pixel of exp(−q/2), and of it times u, v, u², uv, v².
 
-    ``corners`` is made by `_corners`. The exponential is worked out at the pixel's middle and on the way to each side: a value that
-    counts at any point has factors far from overflow at the widths that are allowed.
+    ``corners`` is made by `_corners`. The exponential is worked out at the pixel's middle and on the way to each side: a
+    value that counts at any point has factors far from overflow at the widths that are allowed.
     """
     side_u, side_v, same, opposite = corners
     along, across = a * u + b * v, b * u + c * v

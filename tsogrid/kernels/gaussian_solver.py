@@ -16,14 +16,15 @@ from tsogrid.kernels.gaussian_models import PARAMETERS, SCRATCH, TRIANGLE, uprig
 from tsogrid.kernels.gaussian_rotated import rotated_equations
 from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
 
-# The last step, still taken, is at most this squared fraction of the error; the next one would be smaller by far.
-_STEP_IN_ERRORS = 1e-6
-# Or the step after it, were it smaller by the same factor as the last, is at most this; and the last not larger than that.
-_NEXT_STEP, _LONGEST_LAST = 1e-8, 1e-2
-# as long as steps, squared, shrink by this at least: those of a fit that hardly finds its star do not.
-_FALL = 0.01
-# The same for a solution that only the line of the noise is fitted again with.
-_NEXT_STEP_BEFORE, _LONGEST_LAST_BEFORE = 2.5e-3, 1.0
+# The last step, still taken, is at most this fraction of the error; the next one would be smaller by far.
+_STEP_IN_ERRORS = 1e-3
+# Or the next one is expected to be at most this fraction; the second where only the noise will be fitted with what is found.
+_NEXT_STEP, _NEXT_STEP_BEFORE = 1e-4, 1e-2
+# A step of s errors that changes the shape by the fraction q leaves about q·s for the next one, as the model is not straight
+# in its parameters, and some q more, as the residuals are not zero.
+_RESIDUAL = 4.0
+# Damping leaves this times itself, for parameters that are correlated.
+_CORRELATED = 10.0
 _SMALLEST_STEP = 1e-11
 _FIRST_DAMPING = 1e-4
 _LAST_DAMPING = 1e10
@@ -125,6 +126,24 @@ def _is_rounding(step, free, n, parameters, rotated):  # type: ignore[no-untyped
 
 
 @part
+def _change(step, parameters, rotated):  # type: ignore[no-untyped-def]
+    """By which fraction, about, a step changes the height, the place (in widths) and the widths."""
+    change = abs(read(step, 0)) / read(parameters, 0)
+    if rotated is not None:
+        a, b, c = read(parameters, 4), read(parameters, 5), read(parameters, 6)
+        move = (abs(read(step, 2)) + abs(read(step, 3))) * math.sqrt(a + c)
+        grow = (abs(read(step, 4)) + abs(read(step, 5)) + abs(read(step, 6))) * (a + c) / (a * c - b * b)
+        change = select(move > change, move, change)
+        return select(grow > change, grow, change)
+    for k in range(2, 4):
+        inverse = 1.0 / read(parameters, k + 2)
+        move, grow = abs(read(step, k)) * inverse, abs(read(step, k + 2)) * inverse
+        change = select(move > change, move, change)
+        change = select(grow > change, grow, change)
+    return change
+
+
+@part
 def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
     """Copy the first vectors of an array, only where the mask is true."""
     for k in range(n):
@@ -134,7 +153,7 @@ def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
 @part
 def solve(  # type: ignore[no-untyped-def]
     running, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors, limit,
-    before, work, state
+    before, work, scales
 ):  # fmt: skip
     """Fit in place where ``running`` is true; return where a solution was found.
 
@@ -150,7 +169,7 @@ def solve(  # type: ignore[no-untyped-def]
     limit : largest number of passes.
     before : whether the noise will be fitted again, with what is found here, and then the source once more.
     work : tuple of scratch arrays made by `solver_work`; the first takes the normal equations of the last pass.
-    state : (2, LANES) the scale of the covariance, written; the squared ratio of the last two steps, read and written.
+    scales : (1, LANES), overwritten by what the covariance has to be multiplied by.
     """
     normal, other_normal, gradient, other_gradient, trial, step, factor, column, line = work
     n = 6 if rotated is None else 7
@@ -169,10 +188,8 @@ def solve(  # type: ignore[no-untyped-def]
         rotated, parameters, ny, nx, value, base, old, new, noise, reweight, column, line, normal, gradient
     )
     old, new = new, old
-    next_step, longest_last = (_NEXT_STEP_BEFORE, _LONGEST_LAST_BEFORE) if before else (_NEXT_STEP, _LONGEST_LAST)
+    next_step = _NEXT_STEP_BEFORE if before else _NEXT_STEP
     damping = spread(_FIRST_DAMPING)
-    last_gain = spread(np.nan)
-    ratio = read(state, 1)
     passes = 1
     while passes <= limit and any_of(running):
         solved = _factorise(normal, free, damping, n, factor)
@@ -190,14 +207,13 @@ def solve(  # type: ignore[no-untyped-def]
             running = running & (damping < _LAST_DAMPING)
             continue
         scale = square / (count - unknown) if scale_errors else spread(1.0)
-        ratio = select(gain < last_gain, gain / last_gain, ratio)
+        size = math.sqrt(gain / scale)
+        following = _change(step, parameters, rotated) * (size + _RESIDUAL) + _CORRELATED * damping * size
         # A step shortened by damping says nothing about the distance to the solution.
-        last = (gain <= _STEP_IN_ERRORS * scale) | _is_rounding(step, free, n, parameters, rotated)
-        last = last | ((gain <= longest_last * scale) & (gain * ratio <= next_step * scale) & (ratio <= _FALL))
+        last = (size <= _STEP_IN_ERRORS) | (following <= next_step) | _is_rounding(step, free, n, parameters, rotated)
         last = running & (damping <= 0.01) & last
         _keep(last, parameters, trial, n)
-        write(state, 0, select(last, scale, read(state, 0)))
-        write(state, 1, select(last, ratio, read(state, 1)))
+        write(scales, 0, select(last, scale, read(scales, 0)))
         found, running = found | last, running & ~last
         if not any_of(running):
             break
@@ -211,7 +227,6 @@ def solve(  # type: ignore[no-untyped-def]
         _keep(better, normal, other_normal, n * (n + 1) // 2)
         _keep(better, gradient, other_gradient, n)
         square = select(better, new_square, square)
-        last_gain = select(better & (damping <= 0.01), gain, select(worse, np.nan, last_gain))
         damping = select(better, select(damping > 1e-6, 0.1 * damping, 1e-7), damping)
         damping = select(worse, select(damping > 1e-3, 10.0 * damping, 0.01), damping)
         running = running & (damping < _LAST_DAMPING)

@@ -16,8 +16,14 @@ from tsogrid.kernels.lanes import LANES, read, select, spread, write, write_squa
 
 FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
-# Variance of a Gaussian above the fraction f of its peak, in σ²: (1 − f(1 + ln 1/f)) / (1 − f).
-_CUT = (1 - _THRESHOLD * (1 - math.log(_THRESHOLD))) / (1 - _THRESHOLD)
+# Of a Gaussian, what is above the fraction f of its peak, with T = ln 1/f: the volume in units of 2πσ² times the peak,
+# 1 − f − fT, and the variance in σ², (1 − f − fT − fT²/2) over that.
+_LOG = -math.log(_THRESHOLD)
+_VOLUME = 1 - _THRESHOLD - _THRESHOLD * _LOG
+_CUT = (_VOLUME - _THRESHOLD * _LOG**2 / 2) / _VOLUME
+# How their logarithms change with that of the peak above the threshold: dT = d ln peak.
+_VOLUME_SLOPE = _THRESHOLD * _LOG / _VOLUME
+_CUT_SLOPE = _THRESHOLD * _LOG**2 / 2 / (_VOLUME * _CUT) - _VOLUME_SLOPE
 # What the pixel and the 3×3 mean add to the variance along each axis.
 _SMOOTHING = 1 / 12 + 2 / 3
 _SMALLEST_START = 0.5
@@ -57,9 +63,9 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
     ny, nx : rows and columns of a box.
     weighting : FIXED (1), ERROR (1 / error²), or MODEL_OF_ERROR or MODEL_OF_GAIN (1, to be divided by a variance).
     value, base, variance : (ny · nx, LANES), overwritten; 0 where a pixel is bad. variance (error²) only if errors are read.
-    noise : (3, LANES) variance at zero, slope, floor; overwritten for MODEL_OF_ERROR by the line through error² against data.
+    noise : (3, LANES) variance at zero, slope, floor; overwritten for MODEL_OF_ERROR by the line through error², data.
     """
-    with_error = weighting == ERROR or weighting == MODEL_OF_ERROR
+    with_error = weighting in (ERROR, MODEL_OF_ERROR)
     inside = True
     for lane in range(LANES):
         inside = inside and corners[0, lane] >= 0
@@ -110,8 +116,8 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
 def refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise):  # type: ignore[no-untyped-def]
     """Fit the line through error² again, against the model in place of the data, whose noise flattens the first line.
 
-    The variance that the first line gives for a pixel is itself a straight line in the model: error² is fitted against it, by
-    weights that know nothing of the pixel's own noise.
+    The variance that the first line gives for a pixel is itself a straight line in the model: error² is fitted against it,
+    by weights that know nothing of the pixel's own noise.
     """
     amplitude, level = read(parameters, 0), read(parameters, 1)
     constant, slope, floor = read(noise, 0), read(noise, 1), read(noise, 2)
@@ -155,7 +161,9 @@ def _smooth(value, base, ny, nx, smooth):  # type: ignore[no-untyped-def]
         for i in range(nx + 1):
             following, count = spread(0.0), spread(0.0)
             if i < nx:
-                following = read(value, j * nx + i) + with_below * read(value, below + i) + with_above * read(value, above + i)
+                following = (
+                    read(value, j * nx + i) + with_below * read(value, below + i) + with_above * read(value, above + i)
+                )
                 count += select(read(base, j * nx + i) > 0.0, 1.0, spread(0.0))
                 count += select(read(base, below + i) > 0.0, with_below, spread(0.0))
                 count += select(read(base, above + i) > 0.0, with_above, spread(0.0))
@@ -170,14 +178,14 @@ def _smooth(value, base, ny, nx, smooth):  # type: ignore[no-untyped-def]
 
 
 @part
-def _moments(smooth, ny, nx, level, threshold):  # type: ignore[no-untyped-def]
+def _moments(smooth, ny, nx, threshold):  # type: ignore[no-untyped-def]
     """Sums of light, and of light times x, y, x², xy, y², over the pixels above the threshold."""
     total, x, y, xx, xy, yy = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
     for j in range(ny):
         row, row_x, row_xx = spread(0.0), spread(0.0), spread(0.0)
         for i in range(nx):
             light = read(smooth, j * nx + i)
-            light = select(light > threshold, light - level, 0.0)
+            light = select(light > threshold, light - threshold, 0.0)
             row += light
             row_x += light * i
             row_xx += light * (i * i)
@@ -204,13 +212,20 @@ def start_values(value, base, ny, nx, level, rotated, smooth, parameters):  # ty
     peak = _smooth(value, base, ny, nx, smooth)
     good = (level - level == 0.0) & (peak > level)
     threshold = level + _THRESHOLD * (peak - level)
-    total, x, y, xx, xy, yy = _moments(smooth, ny, nx, level, threshold)
+    total, x, y, xx, xy, yy = _moments(smooth, ny, nx, threshold)
     x, y = x / total, y / total
     smallest = _SMALLEST_START**2 + _SMOOTHING
     smooth_x = _at_least((xx / total - x * x) / _CUT, smallest)
     smooth_y = _at_least((yy / total - y * y) / _CUT, smallest)
+    # The largest pixel is not the peak between pixels, which the volume knows.
+    higher = total / ((2 * math.pi * _VOLUME) * math.sqrt(smooth_x * smooth_y) * (peak - level))
+    excess = (higher - 1.0) / (1.0 + _VOLUME_SLOPE - _CUT_SLOPE)
+    excess = select(excess > 0.0, select(excess < 0.2, excess, 0.2), 0.0)
+    smooth_x = _at_least(smooth_x * (1.0 - _CUT_SLOPE * excess), smallest)
+    smooth_y = _at_least(smooth_y * (1.0 - _CUT_SLOPE * excess), smallest)
     variance_x, variance_y = smooth_x - _SMOOTHING, smooth_y - _SMOOTHING
-    write(parameters, 0, (peak - level) * math.sqrt(smooth_x * smooth_y / (variance_x * variance_y)))
+    height = (peak - level) * (1.0 + excess)
+    write(parameters, 0, height * math.sqrt(smooth_x * smooth_y / (variance_x * variance_y)))
     write(parameters, 1, level)
     write(parameters, 2, x)
     write(parameters, 3, y)
