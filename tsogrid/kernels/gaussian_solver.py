@@ -19,7 +19,7 @@ from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
 # The last step, still taken, is at most this fraction of the error; the next one would be smaller by far.
 _STEP_IN_ERRORS = 1e-3
 # Or the next one is expected to be at most this fraction; the second where only the noise will be fitted with what is found.
-_NEXT_STEP, _NEXT_STEP_BEFORE = 1e-4, 1e-2
+_NEXT_STEP, _NEXT_STEP_BEFORE = 1e-5, 3e-3
 # A step of s errors that changes the shape by the fraction q leaves about q·s for the next one, as the model is not straight
 # in its parameters, and some q more, as the residuals are not zero.
 _RESIDUAL = 4.0
@@ -126,13 +126,22 @@ def _is_rounding(step, free, n, parameters, rotated):  # type: ignore[no-untyped
 
 
 @part
+def _largest(step, first, count):  # type: ignore[no-untyped-def]
+    largest = abs(read(step, first))
+    for k in range(first + 1, first + count):
+        size = abs(read(step, k))
+        largest = select(size > largest, size, largest)
+    return largest
+
+
+@part
 def _change(step, parameters, rotated):  # type: ignore[no-untyped-def]
     """By which fraction, about, a step changes the height, the place (in widths) and the widths."""
     change = abs(read(step, 0)) / read(parameters, 0)
     if rotated is not None:
         a, b, c = read(parameters, 4), read(parameters, 5), read(parameters, 6)
-        move = (abs(read(step, 2)) + abs(read(step, 3))) * math.sqrt(a + c)
-        grow = (abs(read(step, 4)) + abs(read(step, 5)) + abs(read(step, 6))) * (a + c) / (a * c - b * b)
+        # Bounds: the inverse covariance is at most a + c, and its inverse at most that over the determinant.
+        move, grow = _largest(step, 2, 2) * math.sqrt(a + c), 0.5 * _largest(step, 4, 3) * (a + c) / (a * c - b * b)
         change = select(move > change, move, change)
         return select(grow > change, grow, change)
     for k in range(2, 4):

@@ -12,7 +12,7 @@ import numpy as np
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import fill_profiles
 from tsogrid.kernels.gaussian_rotated import rotated_profile
-from tsogrid.kernels.lanes import LANES, read, select, spread, write, write_square
+from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write, write_square
 
 FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
@@ -29,6 +29,7 @@ _SMOOTHING = 1 / 12 + 2 / 3
 _SMALLEST_START = 0.5
 # A model may fall below the faintest pixel of the box; its variance may not fall to nothing.
 _FLOOR = 0.1
+_HUGE = 1e200  # a variance whose square is beyond all numbers
 
 
 @part
@@ -62,7 +63,7 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
     number of its first pixel among all.
     ny, nx : rows and columns of a box.
     weighting : FIXED (1), ERROR (1 / error²), or MODEL_OF_ERROR or MODEL_OF_GAIN (1, to be divided by a variance).
-    value, base, variance : (ny · nx, LANES), overwritten; 0 where a pixel is bad. variance (error²) only if errors are read.
+    value, base, variance : (ny · nx, LANES), overwritten; 0 where a pixel is bad. variance, error², only if errors are read.
     noise : (3, LANES) variance at zero, slope, floor; overwritten for MODEL_OF_ERROR by the line through error², data.
     """
     with_error = weighting in (ERROR, MODEL_OF_ERROR)
@@ -70,38 +71,49 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
     for lane in range(LANES):
         inside = inside and corners[0, lane] >= 0
         inside = inside and 0 <= corners[1, lane] <= data.shape[1] - ny and 0 <= corners[2, lane] <= data.shape[2] - nx
-    count, smallest, origin = spread(0.0), spread(np.inf), spread(0.0)
-    s, sd, sdd, sv, sdv = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
     for j in range(ny):
         _copy_rows(data, corners, inside, j, nx, value)
         if with_error:
             _copy_rows(error, corners, inside, j, nx, variance)
-        for k in range(j * nx, j * nx + nx):
+    count, smallest = spread(0.0), spread(_HUGE)
+    if not with_error:
+        for k in range(ny * nx):
             pixel = read(value, k)
             good = pixel - pixel == 0.0
-            weight = spread(1.0)
-            if with_error:
-                sigma = read(variance, k)
-                square = sigma * sigma
-                good = good & (square > 0.0) & (square < np.inf)
-                inverse = 1.0 / select(good, square, 1.0)
-                origin = select(count == 0.0, select(good, pixel, 0.0), origin)
-                # The relative scatter of a variance is what is alike for all pixels.
-                w = select(good, inverse * inverse, 0.0)
-                d = select(good, pixel - origin, 0.0)
-                wd, wv = w * d, select(good, inverse, 0.0)
-                s += w
-                sd += wd
-                sdd += wd * d
-                sv += wv
-                sdv += wv * d
-                smallest = select(good & (square < smallest), square, smallest)
-                write(variance, k, select(good, square, 0.0))
-                if weighting == ERROR:
-                    weight = inverse
-            count += select(good, 1.0, spread(0.0))
+            weight = select(good, 1.0, spread(0.0))
+            count += weight
             write(value, k, select(good, pixel, 0.0))
-            write(base, k, select(good, weight, 0.0))
+            write(base, k, weight)
+        return count
+    # Data are counted from some pixel, so that a high level costs no digits.
+    origin = spread(np.nan)
+    for k in range(ny * nx):
+        origin = select(origin - origin == 0.0, origin, read(value, k))
+        if not any_of(~(origin - origin == 0.0)):
+            break
+    s, sd, sdd, sv, sdv = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    for k in range(ny * nx):
+        pixel, sigma = read(value, k), read(variance, k)
+        square = sigma * sigma
+        good = ((pixel - pixel) + (square - square) == 0.0) & (square > 0.0)
+        # A bad pixel weighs nothing by its variance alone.
+        square = select(good, square, _HUGE)
+        inverse = 1.0 / square
+        pixel = select(good, pixel, 0.0)
+        one = select(good, 1.0, spread(0.0))
+        count += one
+        smallest = select(square < smallest, square, smallest)
+        write(value, k, pixel)
+        write(base, k, select(good, inverse, 0.0) if weighting == ERROR else one)
+        write(variance, k, square)
+        # The relative scatter of a variance is what is alike for all pixels.
+        d, w = pixel - origin, inverse * inverse
+        wd = w * d
+        s += w
+        sd += wd
+        sdd += wd * d
+        sv += inverse
+        sdv += inverse * d
     if weighting == MODEL_OF_ERROR:
         determinant = s * sdd - sd * sd
         slope = (s * sdv - sd * sv) / determinant
