@@ -13,10 +13,18 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-LANES = 8
+
+def _lanes() -> int:
+    """How many numbers stay in the registers of the processor that numba compiles for; its cache keeps such apart."""
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return 8 if "+avx512f" in features else 4
+
+
+LANES = _lanes()
 # A product and a sum may be one instruction; the same for all lanes.
 _FLAGS = ("contract", "nsz")
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
