@@ -11,7 +11,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils, config
 from numba.core.codegen import get_host_cpu_features
@@ -25,6 +24,7 @@ def _lanes() -> int:
 
 
 LANES = _lanes()
+ir = cgutils.ir  # the language of numba's compiler, by numba's own name: its package is numba's to choose
 # A product and a sum may be one instruction; the same for all lanes.
 _FLAGS = ("contract", "nsz")
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
