@@ -18,7 +18,7 @@ from tsogrid.kernels.large_circle import bound_circle, large_circle
 from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_range
 
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's nearer caches.
-_LIST_BYTES = 2**18
+_LIST_BYTES = 2**20
 _KEPT_BYTES = 2**25  # lists that fill more are made again when they are needed again
 _FARTHEST = 10**9  # pixels; no frame is larger
 

@@ -32,7 +32,7 @@ def _sum_lines(  # type: ignore[no-untyped-def]
     for row in range(rows):
         for its in range(whole.shape[1]):
             whole[INDEX(row), INDEX(its)] = 0.0
-    axis = box[4] - box[0]
+    axis, inverse = box[4] - box[0], 1.0 / columns
     for column in range(columns):
         reach[0, column] = reach[1, column] = axis
     low, high = np.int64(rows), np.int64(-1)  # first and last row that a circle so far has touched
@@ -60,14 +60,10 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(low, high + 1):
             for its in range(whole.shape[1]):
                 edge[INDEX(row), INDEX(its)] = whole[INDEX(row), INDEX(its)]
-        at_row, begins = low, low * columns
-        for m in range(first[k], first[k + 1]):  # along the arcs: from one to the next there are few rows
+        for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[INDEX(m)])
-            while at >= begins + columns:
-                at_row, begins = at_row + 1, begins + columns
-            while at < begins:
-                at_row, begins = at_row - 1, begins - columns
-            line = only if only >= 0 else np.int64(lines[box[2] + at - begins])
+            at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
+            line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
             if line >= 0:
                 edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
         total = variance = 0.0
