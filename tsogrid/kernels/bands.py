@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.lanes import EIGHT, Eight, emit, place_of
+from tsogrid.kernels.eights import EIGHT, Eight, emit, place_of
 
 # Loops over a multiple of this run in vector instructions to their end; scratch has room for the surplus,
 # which nobody reads.

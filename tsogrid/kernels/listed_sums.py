@@ -8,7 +8,7 @@ digits.
 import numpy as np
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.lanes import EIGHT, load_good, load_squares, prefetch
+from tsogrid.kernels.eights import EIGHT, load_good, load_squares, prefetch
 from tsogrid.kernels.statistics import INDEX
 
 

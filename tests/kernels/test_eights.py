@@ -5,7 +5,7 @@ import pytest
 from numba import types
 
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.lanes import EIGHT, emit, load_good, load_squares, prefetch
+from tsogrid.kernels.eights import EIGHT, emit, load_good, load_squares, prefetch
 
 
 @emit(None, None, types.float64, None, types.uintp)
