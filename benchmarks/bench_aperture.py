@@ -8,8 +8,9 @@ from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.aperture import circle_sums, frame_sums
 from tsogrid.kernels.line_sums import circle_line_sums
 
-# Rows and columns, and how many frames are measured at once.
-SHAPES = {(64, 64): 100, (256, 256): 20, (64, 2048): 20, (256, 2048): 4, (2048, 2048): 2}
+# Rows and columns, and how many frames are measured at once: one source in the blocks of a run, or a few frames where these
+# are large; and many sources.
+SHAPES = {(64, 64): (100, 100), (256, 256): (64, 20), (64, 2048): (64, 20), (256, 2048): (4, 4), (2048, 2048): (2, 2)}
 # Radii: ratios aimed at beside sep, moving and at rest, and beside photutils.
 TARGETS = {1: (None, None, None), 20: (5.0, 18.0, 30.0), 50: (6.0, None, None)}
 
@@ -34,7 +35,7 @@ def contest(shape: tuple[int, int], sources: int, count: int, moving: bool, quic
     import sep
     from photutils.aperture import CircularAperture
 
-    n = 2 if quick else SHAPES[shape]
+    n = 2 if quick else SHAPES[shape][sources > 1]
     data, error, x, y = frames(n, shape, sources)
     if not moving:
         x, y = np.repeat(x[:1], n, axis=0), np.repeat(y[:1], n, axis=0)

@@ -5,16 +5,17 @@ the largest circle is read once and summed along these lists. A bad pixel is one
 are not finite; it has no part in any sum, and the area is that of the good pixels alone.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsogrid.kernels.circles import Lists, circle_lists
+from tsogrid.kernels.circles import Lists, box_shape, circle_columns
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.listed_sums import mark_good, read_box, sum_circles, sum_clean
+from tsogrid.kernels.listed_sums import mark_box, read_box, sum_circles
 
-_VARIANCE_WEIGHTS = {"w2": False, "w": True}
+_VARIANCE_WEIGHTS = {"w2": 2, "w": 1}
 
 
 class CircleSums(NamedTuple):
@@ -28,23 +29,34 @@ class CircleSums(NamedTuple):
 
 @kernel
 def _circle_sums(  # type: ignore[no-untyped-def]
-    data, error, begin, which, pixel, weight, first, start, stop, run, box, linear, value, variance, good, out
+    data, error, begin, which, pixel, weight, first, end, _, run, box, area, order, power, boxes, found, sums, bad
 ):
     n = data.shape[0]
+    value, other, outward, outward_other = boxes[0], boxes[1], boxes[2], boxes[3]
     for item in range(which.size):
         p = which[item]
         source, frame = (begin + item) // n, (begin + item) % n
-        result = out[frame, source]
-        if box[p, 0] >= box[p, 1]:
-            for k in range(result.shape[0]):
-                for quantity in range(4):
-                    result[k, quantity] = 0.0
-            continue
-        if read_box(data, error, frame, box[p], value, variance):
-            sum_clean(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, linear, result)
-        else:
-            mark_good(data, frame, box[p], good)
-            sum_circles(pixel[p], weight[p], first[p], start[p], stop[p], run[p], value, variance, good, linear, result)
+        empty = box[p, 0] >= box[p, 1]
+        nothing = np.nan if box[p, 4] < 0 else 0.0
+        spoilt = False
+        if not empty:
+            following = min(item + 1, which.size - 1)
+            next_box, next_frame = box[which[following]], (begin + following) % n
+            spoilt = read_box(data, error, frame, box[p], next_frame, next_box, value, other, outward, outward_other)
+            sum_circles(pixel[p], weight[p], first[p], end[p], run[p], value, other, outward, outward_other, power, found)
+        for k in range(order.size):
+            sums[0, frame, source, order[k]] = nothing if empty else found[0, k]
+            sums[1, frame, source, order[k]] = np.nan if error.size == 0 else nothing if empty else found[1, k]
+            sums[2, frame, source, order[k]] = 0.0 if empty else area[p, k]
+            bad[frame, source, order[k]] = 0
+        if spoilt:
+            mark_box(data, frame, box[p], value, other, outward, outward_other)
+            zero = np.int64(0)
+            sum_circles(pixel[p], weight[p], first[p], end[p], run[p], value, other, outward, outward_other, zero, found)
+            for k in range(order.size):
+                if found[1, k] > 0.0:  # else the area is that of a frame without bad pixels, to the bit
+                    sums[2, frame, source, order[k]] = found[0, k]
+                    bad[frame, source, order[k]] = np.int32(found[1, k])
 
 
 @kernel
@@ -80,12 +92,12 @@ def _frame_sums(data, error, sums, variances, counts, out):  # type: ignore[no-u
 
 def check_frames(data: NDArray[Any], error: NDArray[Any] | None) -> NDArray[Any]:
     """Refuse what the compiled code cannot read; give back the error, or an empty array in its place."""
-    if data.ndim != 3 or data.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if data.ndim != 3 or data.dtype.char not in "fd" or not data.dtype.isnative:
         raise ValueError(f"data: expected (n, ny, nx) of native float32 or float64, got {data.shape} of {data.dtype}")
     if not data.flags.c_contiguous:
         raise ValueError("data: expected a C-contiguous array; pass numpy.ascontiguousarray(data)")
     if error is None:
-        return np.zeros((0, 0, 0), data.dtype)
+        return np.empty((0, 0, 0), data.dtype)
     if error.shape != data.shape or error.dtype != data.dtype or not error.flags.c_contiguous:
         raise ValueError(
             f"error: expected a C-contiguous array like data, {data.shape} of {data.dtype}, "
@@ -96,21 +108,15 @@ def check_frames(data: NDArray[Any], error: NDArray[Any] | None) -> NDArray[Any]
 
 def check_circles(
     data: NDArray[Any], x: ArrayLike, y: ArrayLike, radii: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     x = np.ascontiguousarray(x, np.float64)
     y = np.ascontiguousarray(y, np.float64)
     if x.ndim != 2 or x.shape != y.shape or x.shape[0] != data.shape[0]:
         raise ValueError(f"x, y: expected ({data.shape[0]}, sources) each, got {x.shape} and {y.shape}")
-    radii = np.asarray(radii, np.float64)
-    if radii.ndim != 1 or radii.size == 0 or not np.all(np.isfinite(radii) & (radii > 0)):
+    radii = np.array(radii, np.float64)  # a copy is contiguous
+    if radii.ndim != 1 or radii.size == 0 or not all(0.0 < radius < math.inf for radius in radii.tolist()):
         raise ValueError(f"radii: expected a list of positive numbers, got {radii}")
-    order = np.argsort(radii, kind="stable")
-    return x, y, radii[order], order
-
-
-def box_pixels(data: NDArray[Any], radii: NDArray[np.float64]) -> int:
-    size = 2.0 * np.ceil(radii[-1]) + 5.0
-    return int(min(size, data.shape[1]) * min(size, data.shape[2]))
+    return x, y, radii
 
 
 def circle_sums(
@@ -155,18 +161,15 @@ def circle_sums(
     if variance_weight not in _VARIANCE_WEIGHTS:
         raise ValueError(f"variance_weight: expected 'w2' or 'w', got {variance_weight!r}")
     errors = check_frames(data, error)
-    x, y, ascending, order = check_circles(data, x, y, radii)
-    value, variance, good = np.zeros((3, box_pixels(data, ascending)))
-    out = np.empty((*x.shape, ascending.size, 4))
-    linear = _VARIANCE_WEIGHTS[variance_weight]
-    for pixels, begin, which in lists or circle_lists(x, y, ascending, *data.shape[1:]):
-        _circle_sums(data, errors, begin, which, *pixels, linear, value, variance, good, out)
-    out[~(np.isfinite(x) & np.isfinite(y)), :, :2] = np.nan
-    if error is None:
-        out[..., 1] = np.nan
-    columns = np.empty((4, *x.shape, ascending.size))
-    columns[..., order] = np.moveaxis(out, -1, 0)
-    return CircleSums(columns[0], columns[1], columns[2], columns[3].astype(np.int32))
+    x, y, sizes = check_circles(data, x, y, radii)
+    rows, columns = box_shape(max(sizes.tolist()), *data.shape[1:])
+    boxes, found = np.empty((4, (rows + 1) * columns)), np.empty((2, sizes.size))
+    sums = np.empty((3, *x.shape, sizes.size))
+    bad = np.empty(sums.shape[1:], np.int32)
+    power = _VARIANCE_WEIGHTS[variance_weight]
+    for pixels, begin, which in lists or circle_columns(x, y, sizes, *data.shape[1:]):
+        _circle_sums(data, errors, begin, which, *pixels, power, boxes, found, sums, bad)
+    return CircleSums(sums[0], sums[1], sums[2], bad)
 
 
 def frame_sums(data: NDArray[Any], error: NDArray[Any] | None) -> CircleSums:

@@ -6,25 +6,37 @@ operations without a branch, which become vector instructions. The line that lie
 that every arc stays in one quadrant.
 """
 
-import math
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numba import types
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.overlap import clamp, half_chord
+from tsogrid.kernels.eights import EIGHT, Eight, emit, place_of
 
 # Loops over a multiple of this run in vector instructions to their end; scratch has room for the surplus,
 # which nobody reads.
-LANES = 8
-# A segment is half of sin θ (radius²) times θ / sin θ − 1 = Σ g_n sin²ⁿ(θ/2), from asin(z) / √(1 − z²): neither the chord's
-# length nor an angle is needed, and no square root.
-_SERIES = tuple(4.0**n * math.factorial(n) ** 2 / math.factorial(2 * n + 1) for n in range(1, 18))
-# From this radius on the square of that sine is at most 2/(4 r²) ≤ 1/128, where eight terms reach 1e-16 of a pixel; from a
-# radius of 2 on it is at most 1/8.
+LANES = EIGHT
+# A segment is half of sin θ (radius²) times θ / sin θ − 1 = Σ g_n tⁿ with t = sin²(θ/2), g_n = 4ⁿ n!² / (2n + 1)!, from
+# asin(z) / √(1 − z²): neither the chord's length nor an angle is needed, and no square root. The polynomials are half of
+# that sum over t, and meet it at the Chebyshev nodes of 0 … 1/8 and of 0 … 1/128 (worked out with 50 digits): off by
+# 5e-16 and 1e-14, which times t and the cross product that it comes with is under 1e-15 of a pixel.
+_LONG = (
+    0.3333333333333329,
+    0.26666666666735583,
+    0.22857142839004704,
+    0.2031746216414875,
+    0.18470323311629022,
+    0.17052420650143027,
+    0.15863033702678894,
+    0.155212174431306,
+    0.10684236231413764,
+    0.2530718500314959,
+)
+_SHORT = (0.3333333333333432, 0.2666666666035054, 0.2285714931990368, 0.20315147983664059, 0.18807403919852436)
+# t is at most 2 / (4 r²): 1/128 from this radius on, and 1/8 from a radius of 2 on.
 _LARGE = 8.0
-# A product and a sum may be one instruction: in vectors to the end of a loop, so always the same ones.
-_CONTRACT = {"contract"}
 
 
 @part
@@ -32,75 +44,171 @@ def padded(count):  # type: ignore[no-untyped-def]
     return (count + LANES - 1) & -LANES
 
 
-@partial(part, fastmath=_CONTRACT)
-def _long_series(t):  # type: ignore[no-untyped-def]
-    highest = _SERIES[12] + t * (_SERIES[13] + t * (_SERIES[14] + t * (_SERIES[15] + t * _SERIES[16])))
-    high = _SERIES[8] + t * (_SERIES[9] + t * (_SERIES[10] + t * (_SERIES[11] + t * highest)))
-    middle = _SERIES[4] + t * (_SERIES[5] + t * (_SERIES[6] + t * (_SERIES[7] + t * high)))
-    return t * (_SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * (_SERIES[3] + t * middle))))
+def _polynomial(t: Eight, factors: tuple[float, ...]) -> Eight:
+    """Evaluated in pairs, so that few products wait for each other."""
+    terms = [t * high + low for low, high in zip(factors[::2], factors[1::2], strict=False)]
+    if len(factors) % 2:
+        terms.append(t * 0.0 + factors[-1])
+    return terms[0] if len(terms) == 1 else _sum_of_powers(t * t, terms)
 
 
-@partial(part, fastmath=_CONTRACT)
-def _short_series(t):  # type: ignore[no-untyped-def]
-    high = _SERIES[4] + t * (_SERIES[5] + t * (_SERIES[6] + t * _SERIES[7]))
-    return t * (_SERIES[0] + t * (_SERIES[1] + t * (_SERIES[2] + t * (_SERIES[3] + t * high))))
+def _sum_of_powers(power: Eight, terms: list[Eight]) -> Eight:
+    if len(terms) == 1:
+        return terms[0]
+    pairs = [power * high + low for low, high in zip(terms[::2], terms[1::2], strict=False)]
+    return _sum_of_powers(power * power, pairs + terms[2 * len(pairs) :])
 
 
-@partial(part, forceinline=True, fastmath=_CONTRACT)  # a call would keep the loop from becoming vectors
-def _cut(lower, upper, near, far, whole, grid, least, radius, scale, many):  # type: ignore[no-untyped-def]
-    """The two pixels of a band that the edge crosses: the number of the first, and the overlaps of both.
+def _half_chord(radius: Eight, distance: Eight) -> Eight:
+    # the product keeps its digits near the circle's rim, where r² − d² would lose them
+    return ((radius - distance) * (radius + distance)).least(0.0).root()
 
-    The band lies between ``lower`` and ``upper`` from the axis, where the half chords are ``near`` and ``far``; ``whole`` is
-    the half chord up to which pixels are whole. Pixel k lies between k - 1 + grid and k + grid.
+
+@emit(None, types.uintp, types.float64, None, types.uintp)
+def _half_chords(builder, edges, at, radius, chords, place):  # type: ignore[no-untyped-def]
+    chords.store(place, _half_chord(radius, edges.load(at).exactly()))
+
+
+def _first_in_part(far: Eight, outer: Eight, across: Eight, radius: Eight) -> Eight:
+    """The first pixel from the axis, which lies at ``across`` in its own, whose farther corner is not in the circle."""
+    # Exactly: what is whole by rows is whole by columns.
+    square = radius * radius
+    edge = (far + 0.5 + across).floor()
+    inner, corner = edge - 0.5 - across, edge + 0.5 - across
+    below, above = inner * inner + outer * outer <= square, corner * corner + outer * outer <= square
+    return (edge + 1.0).where(above, edge).where(below, edge - 1.0)
+
+
+@emit(None, types.uintp, None, types.uintp, types.float64, types.float64, None, types.uintp, types.uintp)
+def _cross(builder, edges, at, chords, place, radius, across, cuts, cut, width):  # type: ignore[no-untyped-def]
+    low, high = edges.load(at).exactly(), edges.load(builder.add(at, place_of(1))).exactly()
+    far = chords.load(place).exactly().most(chords.load(builder.add(place, place_of(1))).exactly())
+    outer, across, radius = (-low).least(high), across.exactly(), radius.exactly()
+    cuts.store(cut, _first_in_part(far, outer, across, radius))
+    cuts.store(builder.add(cut, builder.mul(width, place_of(3))), _first_in_part(far, outer, -across, radius))
+
+
+@partial(part, forceinline=True)
+def cross_lines(edges, begin, count, radius, across, chords, cuts, row):  # type: ignore[no-untyped-def]
+    """Half chords at the edges of lines of pixels, and for both sides of each line the first pixel that is not whole.
+
+    ``edges`` are distances from the axis; ``count`` lines from ``begin`` on are looked at, and the surplus up to a multiple
+    of `LANES`. What is found is written into six rows of ``cuts`` from ``row`` on: of both sides the first pixel, here, and
+    overlaps with it and the next, by `cut_lines`.
     """
-    height = upper - lower
-    first = max(np.floor(whole - grid) + 1.0, least)
-    border = first + grid
+    width = cuts.shape[1]
+    for m in range(0, count + 1, LANES):
+        _half_chords(edges, np.uintp(begin + m), radius, chords, np.uintp(m))
+    for m in range(0, count, LANES):
+        cut = np.uintp(row * width + m)
+        _cross(edges, np.uintp(begin + m), chords, np.uintp(m), radius, across, cuts, cut, np.uintp(width))
+
+
+@emit(None, types.uintp, types.uintp, types.float64, types.float64, None, types.uintp)
+def _span(builder, cuts, at, width, axis, size, spans, place):  # type: ignore[no-untyped-def]
+    stop = (axis + cuts.load(at)).least(0.0).most(size)
+    first = (axis - cuts.load(builder.add(at, builder.mul(width, place_of(3)))) + 1.0).least(0.0).most(size)
+    spans.store_whole(place, first)
+    spans.store_whole(builder.add(place, width), stop)
+
+
+@partial(part, forceinline=True)
+def span_lines(cuts, first, count, axis, size, spans):  # type: ignore[no-untyped-def]
+    """Write what is covered whole of lines that `cross_lines` has looked at: the first pixel, and one past the last."""
+    for m in range(0, count, LANES):
+        _span(cuts, np.uintp(m), np.uintp(cuts.shape[1]), axis, size, spans, np.uintp(first + m))
+
+
+def _cut(
+    lower: Eight, upper: Eight, near: Eight, far: Eight, border: Eight, radius: Eight, scale: Eight, factors: Any
+) -> Any:
+    """The overlaps of two pixels of a band: the first that is not whole, which ends at ``border``, and the one beyond it.
+
+    The band lies between ``lower`` and ``upper`` from the axis, where the half chords are ``near`` and ``far``.
+    """
+    height, step, inner_border = upper - lower, near - far, border - 1.0
+    t = (step * step + height * height) * scale
+    segment = (near * upper - far * lower) * (t * _polynomial(t, factors))
+    total = height * 0.5 * ((near - inner_border) + (far - inner_border)) + segment
     # how far above the band's lower edge the circle meets the border between both pixels
-    reach = max(near - border, 0.0)
-    meets = clamp(half_chord(radius, border) - lower, height) if reach > 0.0 else 0.0
-    enter, leave = clamp(far - (border - 1.0), 1.0), clamp(near - (border - 1.0), 1.0)
-    step, drop = leave - enter, height - meets
-    t = (step * step + drop * drop) * scale
-    across = (border - 1.0 + leave) * drop + (lower + meets) * step
-    segment = 0.5 * across * (_long_series(t) if many else _short_series(t))
-    inner = enter * height + step * (height + meets) * 0.5 + segment
-    enter = max(far - border, 0.0)
+    reach = (near - border).least(0.0)
+    meets = (_half_chord(radius, border) - lower).least(0.0).most(height).where(reach > 0.0, 0.0)
+    enter = (far - border).least(0.0)
     step = reach - enter
     t = (step * step + meets * meets) * scale
-    segment = 0.5 * (near * meets + lower * step) * (_long_series(t) if many else _short_series(t))
-    return first, inner, enter * height + step * meets * 0.5 + segment
+    outer = meets * (step * 0.5 + enter) + (near * meets + lower * step) * (t * _polynomial(t, factors))
+    return total - outer, outer
 
 
-@partial(part, fastmath=_CONTRACT)
-def cut_lines(count, shift, center, radius, grid, other_grid, least, other_least, rim, other_rim, cuts):  # type: ignore[no-untyped-def]
-    """Cut lines of pixels (rows or columns) on both sides of the axis: right and left, or above and below."""
-    # No branches: this loop becomes vector instructions.
+def _cut_lines(factors: tuple[float, ...]) -> Any:
+    places = (types.uintp, types.uintp)
+    numbers = (types.float64, types.float64, types.float64)
+
+    @emit(None, types.uintp, None, types.uintp, None, *numbers, None, *places)
+    def cut(builder, edges, at, chords, place, bounds, radius, scale, across, cuts, start, width):  # type: ignore[no-untyped-def]
+        low, high = edges.load(at), edges.load(builder.add(at, place_of(1)))
+        one, other = chords.load(place), chords.load(builder.add(place, place_of(1)))
+        lower, upper = low.least(-high).least(0.0), (-low).least(high)
+        near, far = one.least(other), one.most(other)
+        for side in range(2):
+            least, rim, limit = (bounds.every(side + 2 * m) for m in range(3))
+            places = [builder.add(start, builder.mul(width, place_of(3 * side + m))) for m in range(3)]
+            first = cuts.load(places[0]).least(least)
+            border = first + (across * (2.0 * side - 1.0) + 0.5)
+            inner, outer = _cut(
+                lower.most(limit), upper.most(limit), near.least(rim), far.least(rim), border, radius, scale, factors
+            )
+            for place_there, numbers in zip(places, (first, inner, outer), strict=True):
+                cuts.store(place_there, numbers)
+
+    return cut
+
+
+_cut_of_small, _cut_of_large = _cut_lines(_LONG), _cut_lines(_SHORT)
+
+
+@partial(part, forceinline=True)
+def cut_lines(edges, begin, chords, skip, count, radius, across, bounds, cuts, row):  # type: ignore[no-untyped-def]
+    """Cut lines of pixels (rows or columns) on both sides of the axis: right and left, or above and below.
+
+    `cross_lines` has looked at these lines, from ``begin`` on; the first ``skip`` of them are left out. ``bounds`` are of
+    both sides the first pixel at which to begin, the distance of its edge from the axis, and the half chord there.
+    """
     scale = 1.0 / (4.0 * radius * radius)
-    many = radius < _LARGE
-    limit, other_limit = half_chord(radius, rim), half_chord(radius, other_rim)
-    first, inner, outer, other_first, other_inner, other_outer = cuts[0], cuts[1], cuts[2], cuts[3], cuts[4], cuts[5]
-    for m in range(count):
-        i = np.uintp(m)
-        low, high = m + shift - 0.5 - center, m + shift + 0.5 - center
-        lower, upper = max(low, -high, 0.0), max(-low, high)
-        near, far = half_chord(radius, lower), half_chord(radius, upper)
-        here = max(far, rim)
-        first[i], inner[i], outer[i] = _cut(
-            min(lower, limit), min(upper, limit), max(near, rim), here, here, grid, least, radius, scale, many
-        )
-        here = max(far, other_rim)
-        other_first[i], other_inner[i], other_outer[i] = _cut(
-            min(lower, other_limit),
-            min(upper, other_limit),
-            max(near, other_rim),
-            here,
-            here,
-            other_grid,
-            other_least,
-            radius,
-            scale,
-            many,
+    width = np.uintp(cuts.shape[1])
+    for m in range(skip, skip + count, LANES):
+        at, place, cut = np.uintp(begin + m), np.uintp(m), np.uintp(row * cuts.shape[1] + m)
+        if radius < _LARGE:
+            _cut_of_small(edges, at, chords, place, bounds, radius, scale, across, cuts, cut, width)
+        else:
+            _cut_of_large(edges, at, chords, place, bounds, radius, scale, across, cuts, cut, width)
+
+
+@emit(None, types.uintp, types.uintp, types.float64, types.float64, types.float64, None, None, types.uintp)
+def _list(builder, cuts, first, inner, place, along, stride, index, weight, offset):  # type: ignore[no-untyped-def]
+    index.store_whole(offset, place + along * along.count() + stride * cuts.load(first))
+    weight.store(offset, cuts.load(inner))
+
+
+@partial(part, forceinline=True)
+def list_lines(cuts, row, begin, count, place, along, stride, index, weight, offset):  # type: ignore[no-untyped-def]
+    """List the first pixel of each line, and what it covers of it, from ``offset`` on, and a surplus.
+
+    ``row`` is the row of cuts with the first pixels of one side, ``place`` the index of the first line's pixel on the axis,
+    ``along`` the way to the next line's, ``stride`` outward.
+    """
+    at = row * cuts.shape[1] + begin
+    for m in range(0, count, LANES):
+        _list(
+            cuts,
+            np.uintp(at + m),
+            np.uintp(at + cuts.shape[1] + m),
+            np.float64(place + m * along),
+            np.float64(along),
+            np.float64(stride),
+            index,
+            weight,
+            np.uintp(offset + m),
         )
 
 
@@ -111,19 +219,30 @@ def halve_axes(x, y, halves):  # type: ignore[no-untyped-def]
         center = y if m < 4 else x
         across = x if m < 4 else y
         halves[0, m] = 0.5 - center if m % 4 < 2 else 0.5 + center
-        halves[1, m] = 0.5 + abs(center)
-        halves[2, m] = 0.5 - across if m % 2 == 0 else 0.5 + across
-        halves[3, m] = 0.0
+        halves[1, m] = 0.5 - across if m % 2 == 0 else 0.5 + across
+        halves[2, m] = 0.0
 
 
-@partial(part, fastmath=_CONTRACT)
-def cut_halves(halves, count, radius):  # type: ignore[no-untyped-def]
-    """Cut the halves of the lines on the axis; rows are upper edges, those of the larger halves, grid, least, results."""
+def _cut_halves(factors: tuple[float, ...]) -> Any:
+    @emit(None, types.float64, types.float64)
+    def cut(builder, halves, radius, scale):  # type: ignore[no-untyped-def]
+        upper, grid, first = (halves.load(place_of(EIGHT * m)) for m in range(3))
+        lower = upper - upper
+        inner, outer = _cut(lower, upper, radius, _half_chord(radius, upper), first + grid, radius, scale, factors)
+        halves.store(place_of(3 * EIGHT), inner)
+        halves.store(place_of(4 * EIGHT), outer)
+
+    return cut
+
+
+_halves_of_small, _halves_of_large = _cut_halves(_LONG), _cut_halves(_SHORT)
+
+
+@partial(part, forceinline=True)
+def cut_halves(halves, radius):  # type: ignore[no-untyped-def]
+    """Cut the halves of the lines on the axis; rows are upper edges, grid, the first pixel in part, and results."""
     scale = 1.0 / (4.0 * radius * radius)
-    many = radius < _LARGE
-    upper, largest, grid, least = halves[0], halves[1], halves[2], halves[3]
-    first, inner, outer = halves[4], halves[5], halves[6]
-    for m in range(count):
-        i = np.uintp(m)
-        far, whole = half_chord(radius, upper[i]), half_chord(radius, largest[i])
-        first[i], inner[i], outer[i] = _cut(0.0, upper[i], radius, far, whole, grid[i], least[i], radius, scale, many)
+    if radius < _LARGE:
+        _halves_of_small(halves, radius, scale)
+    else:
+        _halves_of_large(halves, radius, scale)

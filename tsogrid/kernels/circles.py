@@ -5,20 +5,22 @@ once, whatever it is used for and whatever type the pixels have. As long as a so
 next its list is kept: the weights are the same numbers, only sooner.
 """
 
+import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.bands import LANES, halve_axes, padded
-from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.large_circle import large_circle
+from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.large_circle import bound_circle, large_circle
 from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_range
 
-# Lists are made at a time that fill about so many bytes: they should stay in the processor's cache.
+# Lists are made at a time that fill about so many bytes: they should stay in the processor's nearer caches.
 _LIST_BYTES = 2**20
 _KEPT_BYTES = 2**25  # lists that fill more are made again when they are needed again
+_FARTHEST = 10**9  # pixels; no frame is larger
 
 
 class CirclePixels(NamedTuple):
@@ -38,6 +40,31 @@ class CirclePixels(NamedTuple):
     stop: NDArray[np.uint32]
     run: NDArray[np.int64]
     box: NDArray[np.int64]
+
+
+class CircleColumns(NamedTuple):
+    """The pixels of all circles about each of some centres, the whole ones by columns.
+
+    ``pixel``, ``weight``, ``first`` and ``box`` are those of `CirclePixels`. A fifth number of the box is the row from
+    which columns are summed up and down: that of the centre, or the nearest in the box; −1 for a centre that is not finite.
+    ``end[p, m]`` with m from ``run[p, k]`` to ``run[p, k + 1]`` are the last pixels, seen from that row, of the columns'
+    pixels that circle k covers whole: what it covers of a column lies between. ``row[p, m]`` is the row
+    of the box in which it is. ``area[p, k]`` is the area of the circle in
+    the frame. Circles are listed in ascending order, circle k has the radius ``order[k]`` of those given.
+    """
+
+    pixel: NDArray[np.uint32]
+    weight: NDArray[np.float64]
+    first: NDArray[np.int64]
+    end: NDArray[np.uint32]
+    row: NDArray[np.uint32]
+    run: NDArray[np.int64]
+    box: NDArray[np.int64]
+    area: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+
+Lists = list[tuple[CircleColumns, int, NDArray[np.int64]]]
 
 
 def circle_lists(
@@ -63,48 +90,20 @@ def circle_lists(
     which : (count,) array of int
         For each of these positions, which list it has.
     """
-    columns, rows = x.T.ravel(), y.T.ravel()
-    if columns.size == 0:
-        return
-    moved = (columns[1:] != columns[:-1]) | (rows[1:] != rows[:-1])
-    centers = np.concatenate(([0], np.flatnonzero(moved) + 1))
-    ends = np.append(centers, columns.size)
-    # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
-    box_rows = np.minimum(2.0 * np.ceil(radii) + 5.0, ny)
-    box_columns = np.minimum(2.0 * np.ceil(radii) + 5.0, nx)
-    edges = np.minimum(12.0 * np.ceil(radii) + 32.0, 2.0 * box_rows * box_columns).astype(np.int64)
-    size, runs = int(edges.sum()) + LANES, int(2 * box_rows.sum())
-    many = int(min(max(_LIST_BYTES // (12 * size + 8 * runs), 1), centers.size))
-    pixels = CirclePixels(
-        pixel=np.empty((many, size), np.uint32),
-        weight=np.empty((many, size)),
-        first=np.empty((many, radii.size + 1), np.int64),
-        start=np.empty((many, runs), np.uint32),
-        stop=np.empty((many, runs), np.uint32),
-        run=np.empty((many, radii.size + 1), np.int64),
-        box=np.empty((many, 4), np.int64),
-    )
-    lines = int(max(box_rows.max(), box_columns.max())) + 1
-    scratch = (
-        np.zeros((2, lines + LANES)),
-        np.empty((6, lines + LANES)),
-        np.empty((6, lines + LANES)),
-        np.empty((7, 8)),
-        np.empty((2, lines + 1), np.int64),
-        np.empty((lines, 2), np.int64),
-    )
-    for begin in range(0, centers.size, many):
-        end = min(begin + many, centers.size)
-        listed = centers[begin:end]
-        _find_circles(columns[listed], rows[listed], radii, ny, nx, *pixels, *scratch)
-        yield pixels, int(listed[0]), np.repeat(np.arange(end - begin), np.diff(ends[begin : end + 1]))
+    for lists, begin, which in _some_at_a_time(x, y, radii, ny, nx, True):
+        pixel, weight, first, start, stop, run, box, _, _ = lists
+        yield CirclePixels(pixel, weight, first, start, stop, run, box), begin, which
 
 
-Lists = list[tuple[CirclePixels, int, NDArray[np.int64]]]
+def circle_columns(
+    x: NDArray[np.float64], y: NDArray[np.float64], radii: NDArray[np.float64], ny: int, nx: int
+) -> Iterator[tuple[CircleColumns, int, NDArray[np.int64]]]:
+    """As `circle_lists`, the whole pixels by columns and the radii in any order."""
+    return _some_at_a_time(x, y, radii, ny, nx, False)
 
 
 def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -> Lists | None:
-    """Lists of `circle_lists` for several kernels that sum over the same circles, all at once.
+    """Lists of `circle_columns` for several kernels that sum over the same circles, all at once.
 
     Parameters
     ----------
@@ -118,84 +117,170 @@ def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -
     Returns
     -------
     list, or None
-        What `circle_lists` yields; None if that would take much memory.
+        What `circle_columns` yields; None if that would take much memory.
     """
     x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
     made: Lists = []
     taken = 0
-    for pixels, first, which in circle_lists(x, y, np.sort(np.asarray(radii, np.float64)), ny, nx):
-        kept: list[Any] = [each[: which[-1] + 1].copy() for each in pixels]
-        made.append((CirclePixels(*kept), first, which))
+    for lists, begin, which in circle_columns(x, y, np.array(radii, np.float64), ny, nx):
+        count = which[-1] + 1
+        pixels, ends = lists.first[:count, -1].max(), lists.run[:count, -1].max()
+        kept = CircleColumns(
+            lists.pixel[:count, :pixels].copy(),
+            lists.weight[:count, :pixels].copy(),
+            lists.first[:count].copy(),
+            lists.end[:count, :ends].copy(),
+            lists.row[:count, :ends].copy(),
+            lists.run[:count].copy(),
+            lists.box[:count].copy(),
+            lists.area[:count].copy(),
+            lists.order,
+        )
+        made.append((kept, begin, which))
         taken += sum(each.nbytes for each in kept)
         if taken > _KEPT_BYTES:
             return None
     return made
 
 
+def box_shape(radius: float, ny: int, nx: int) -> tuple[int, int]:
+    """Rows and columns of the largest box around a circle."""
+    size = 2 * math.ceil(min(radius, _FARTHEST)) + 5
+    return min(size, ny), min(size, nx)
+
+
+def _some_at_a_time(
+    x: NDArray[np.float64], y: NDArray[np.float64], radii: NDArray[np.float64], ny: int, nx: int, by_row: bool
+) -> Iterator[tuple[CircleColumns, int, NDArray[np.int64]]]:
+    if x.size == 0:
+        return
+    # Few calls of numpy: a call for one frame takes microseconds.
+    count = radii.size
+    largest = min(max(radii.tolist()), _FARTHEST)
+    rows, columns = box_shape(largest, ny, nx)
+    # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
+    edges = min(12 * math.ceil(largest) + 32, 4 * (rows + columns))
+    size, runs = count * edges + LANES, count * 2 * max(rows, columns) + LANES
+    many = min(max(_LIST_BYTES // (12 * size + 8 * runs), 1), x.size)
+    lists = CircleColumns(
+        np.empty((many, size), np.uint32),
+        np.empty((many, size)),
+        np.empty((many, count + 1), np.int64),
+        np.empty((many, runs), np.uint32),
+        np.empty((many, runs), np.uint32),
+        np.empty((many, count + 1), np.int64),
+        np.empty((many, 5), np.int64),
+        np.empty((many, count)),
+        np.empty(count, np.int64),
+    )
+    which = np.empty(x.size, np.int64)
+    begin = 0
+    while begin < x.size:
+        found = _find_circles(x, y, radii, ny, nx, begin, by_row, *lists, which)
+        yield lists, begin, which[:found]
+        begin += found
+
+
+@part
+def _find_box(x, y, radius, ny, nx, box):  # type: ignore[no-untyped-def]
+    """Write the box around the largest circle, and where columns part; returns whether it has pixels."""
+    box[0] = box[1] = box[2] = box[3] = 0
+    box[4] = -1
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return False
+    box[4] = 0
+    nearest_x, nearest_y = nearest_pixel(x), nearest_pixel(y)
+    first_row, stop_row = touched_range(y - nearest_y, radius + 1.0, nearest_y, ny)
+    first_column, stop_column = touched_range(x - nearest_x, radius + 1.0, nearest_x, nx)
+    if first_row >= stop_row or first_column >= stop_column:
+        return False
+    box[0], box[1], box[2], box[3] = first_row, stop_row, first_column, stop_column
+    box[4] = np.int64(min(max(nearest_y, np.float64(first_row)), np.float64(stop_row)))
+    return True
+
+
+@part
+def _sort(radii, order):  # type: ignore[no-untyped-def]
+    """Write the order of the radii, ascending: a few numbers, in order as a rule."""
+    for k in range(radii.size):
+        place = k
+        while place > 0 and radii[order[place - 1]] > radii[k]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = k
+
+
 @kernel
 def _find_circles(  # type: ignore[no-untyped-def]
-    x_all,
-    y_all,
-    radii,
-    ny,
-    nx,
-    pixel,
-    weight,
-    first,
-    start,
-    stop,
-    run,
-    box,
-    edges,
-    row_cuts,
-    column_cuts,
-    halves,
-    spans,
-    covered,
+    x_all, y_all, radii, ny, nx, begin, by_row, pixel, weight, first, start, stop, run, box, area, order, which
 ):
-    """Fill one row of each array of `CirclePixels` for every centre; the last six arrays are scratch."""
-    largest = radii[-1]
-    for p in range(x_all.size):
-        x, y = x_all[p], y_all[p]
+    """Fill one row of each array for every centre, as long as there are rows; returns for how many positions they serve."""
+    n = x_all.shape[0]
+    _sort(radii, order)
+    largest = radii[order[-1]]
+    lines = min(2.0 * np.ceil(largest) + 6.0 + LANES, max(ny, nx) + 1.0)
+    lines = np.int64(lines)
+    edges, chords = np.empty((2, lines + 2 * LANES)), np.empty(lines + 2 * LANES)
+    cuts = np.empty((12, lines + 2 * LANES))
+    halves = np.empty((5, 8))
+    bounds, crossed = np.empty((radii.size, 2, 6)), np.empty((radii.size, 8), np.int64)
+    spans, covered = np.empty((2, lines + 2 * LANES), np.int64), np.empty((lines, 2), np.int64)
+    p = np.int64(-1)
+    for item in range(begin, x_all.size):
+        x, y = x_all[item % n, item // n], y_all[item % n, item // n]
+        before = max(item - 1, 0)
+        if p >= 0 and x == x_all[before % n, before // n] and y == y_all[before % n, before // n]:
+            which[item - begin] = p
+            continue
+        if p + 1 == pixel.shape[0]:
+            return item - begin
+        p += 1
+        which[item - begin] = p
         for k in range(radii.size + 1):
             first[p, k] = run[p, k] = 0
-        for k in range(4):
-            box[p, k] = 0
-        if not (np.isfinite(x) and np.isfinite(y)):
+        if not _find_box(x, y, largest, ny, nx, box[p]):
             continue
+        first_row, stop_row, first_column, stop_column = box[p, 0], box[p, 1], box[p, 2], box[p, 3]
+        # along columns, what is a row below is one of the frame's columns
+        steps = (stop_column - first_column, np.int64(1))
+        if not by_row:
+            x, y = y, x
+            first_row, stop_row, first_column, stop_column = first_column, stop_column, first_row, stop_row
+            steps = (steps[1], steps[0])
         nearest_x, nearest_y = nearest_pixel(x), nearest_pixel(y)
         x, y = x - nearest_x, y - nearest_y
-        first_row, stop_row = touched_range(y, largest + 1.0, nearest_y, ny)
-        first_column, stop_column = touched_range(x, largest + 1.0, nearest_x, nx)
-        if first_row >= stop_row or first_column >= stop_column:
-            continue
-        box[p, 0], box[p, 1], box[p, 2], box[p, 3] = first_row, stop_row, first_column, stop_column
         rows, columns = stop_row - first_row, stop_column - first_column
         axis_row, axis_column = nearest_y - first_row, nearest_x - first_column
-        for edge in range(padded(columns + 1)):
-            edges[0, edge] = (edge - axis_column) - 0.5 - x
-        for edge in range(padded(rows + 1)):
-            edges[1, edge] = (edge - axis_row) - 0.5 - y
+        for edge in range(padded(columns + 1 + LANES)):
+            edges[1, edge] = (edge - axis_column) - 0.5 - x
+        for edge in range(padded(rows + 1 + LANES)):
+            edges[0, edge] = (edge - axis_row) - 0.5 - y
         halve_axes(x, y, halves)
         for row in range(rows):
             covered[row, 0] = covered[row, 1] = 0
         index, weights, starts, stops = pixel[p], weight[p], start[p], stop[p]
+        for k in range(radii.size):
+            bound_circle(radii[order[k]], x, y, axis_row, axis_column, rows, columns, bounds[k], crossed[k])
         count = runs = np.int64(0)
         for k in range(radii.size):
-            touched = touched_range(y, radii[k], axis_row, rows) + touched_range(x, radii[k], axis_column, columns)
-            if radii[k] < SMALL:
-                count += small_circle(radii[k], rows, columns, edges, touched, index, weights, count)
+            radius = radii[order[k]]
+            if radius < SMALL:
+                touched = touched_range(y, radius, axis_row, rows) + touched_range(x, radius, axis_column, columns)
+                more, area[p, k] = small_circle(radius, steps, edges, touched, index, weights, count)
+                count += more
             else:
-                count, runs = large_circle(
-                    radii[k],
+                count, runs, area[p, k] = large_circle(
+                    radius,
                     x,
                     y,
                     axis_row,
                     axis_column,
                     (rows, columns),
-                    touched,
-                    row_cuts,
-                    column_cuts,
+                    edges,
+                    bounds[k],
+                    crossed[k],
+                    chords,
+                    cuts,
                     halves,
                     spans,
                     covered,
@@ -205,6 +290,9 @@ def _find_circles(  # type: ignore[no-untyped-def]
                     starts,
                     stops,
                     runs,
+                    by_row,
+                    steps,
                 )
             first[p, k + 1] = count
             run[p, k + 1] = runs
+    return x_all.size - begin

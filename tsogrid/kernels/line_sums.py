@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsogrid.kernels.aperture import box_pixels, check_circles, check_frames
-from tsogrid.kernels.circles import Lists, circle_lists
+from tsogrid.kernels.aperture import check_circles, check_frames
+from tsogrid.kernels.circles import Lists, box_shape, circle_columns
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.listed_sums import mark_good
 from tsogrid.kernels.statistics import INDEX
@@ -25,28 +25,33 @@ class LineSums(NamedTuple):
 
 @part
 def _sum_lines(  # type: ignore[no-untyped-def]
-    pixel, weight, first, start, stop, run, good, whole_box, lines, only, box, level, line_variance, whole, edge, out
+    pixel, weight, first, end, row_of, run, good, whole_box, lines, only, box, reach, level, line_variance, whole, edge, out
 ):
     rows, columns = box[1] - box[0], box[3] - box[2]
     top = box[0]
     for row in range(rows):
         for its in range(whole.shape[1]):
             whole[INDEX(row), INDEX(its)] = 0.0
+    axis, inverse = box[4] - box[0], 1.0 / columns
+    for column in range(columns):
+        reach[0, column] = reach[1, column] = axis
     low, high = np.int64(rows), np.int64(-1)  # first and last row that a circle so far has touched
     for k in range(out.shape[0]):
-        at_row, begins = np.int64(0), np.int64(0)
         for m in range(run[k], run[k + 1]):
-            begin, end = np.int64(start[INDEX(m)]), np.int64(stop[INDEX(m)])
-            while begin >= begins + columns:
-                at_row, begins = at_row + 1, begins + columns
+            at_row = np.int64(row_of[INDEX(m)])
+            column = np.int64(end[INDEX(m)]) - at_row * columns
             low, high = min(low, at_row), max(high, at_row)
-            if whole_box and only >= 0:
-                whole[INDEX(at_row), INDEX(only)] += end - begin
-                continue
-            for i in range(begin, end):
-                line = lines[box[2] + i - begins]
-                if line >= 0:
-                    whole[at_row, line] += 1.0 if whole_box else good[i]
+            # what the circle covers of the column beyond the one before
+            if at_row >= axis:
+                begin, stop = reach[1, column], at_row + 1
+                reach[1, column] = stop
+            else:
+                begin, stop = at_row, reach[0, column]
+                reach[0, column] = at_row
+            line = only if only >= 0 else np.int64(lines[box[2] + column])
+            if line >= 0:
+                for row in range(begin, stop):
+                    whole[INDEX(row), INDEX(line)] += 1.0 if whole_box else good[INDEX(row * columns + column)]
         least, most = rows * columns, np.int64(-1)
         for m in range(first[k], first[k + 1]):
             least, most = min(least, np.int64(pixel[INDEX(m)])), max(most, np.int64(pixel[INDEX(m)]))
@@ -55,14 +60,10 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(low, high + 1):
             for its in range(whole.shape[1]):
                 edge[INDEX(row), INDEX(its)] = whole[INDEX(row), INDEX(its)]
-        at_row, begins = low, low * columns
-        for m in range(first[k], first[k + 1]):  # along the arcs: from one to the next there are few rows
+        for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[INDEX(m)])
-            while at >= begins + columns:
-                at_row, begins = at_row + 1, begins + columns
-            while at < begins:
-                at_row, begins = at_row - 1, begins - columns
-            line = only if only >= 0 else np.int64(lines[box[2] + at - begins])
+            at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
+            line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
             if line >= 0:
                 edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
         total = variance = 0.0
@@ -97,16 +98,20 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
     pixel,
     weight,
     first,
-    start,
-    stop,
+    end,
+    row,
     run,
     box,
+    _area,
+    order,
     level,
     line_variance,
     lines,
     good,
+    reach,
     whole,
     edge,
+    found,
     out,
 ):
     n = line_variance.shape[0]
@@ -114,28 +119,32 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
         p = which[item]
         source, frame = (begin + item) // n, (begin + item) % n
         if box[p, 0] >= box[p, 1]:
-            for k in range(out.shape[2]):
-                out[frame, source, k, 0] = out[frame, source, k, 1] = 0.0
+            for k in range(order.size):
+                out[0, frame, source, k] = out[1, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
             continue
         whole_box = every or mark_good(data, frame, box[p], good)
         _sum_lines(
             pixel[p],
             weight[p],
             first[p],
-            start[p],
-            stop[p],
+            end[p],
+            row[p],
             run[p],
             good,
             whole_box,
             lines,
             _only_line(lines, box[p, 2], box[p, 3]),
             box[p],
+            reach,
             level[frame] if level.size > 0 else level[0],
             line_variance[frame],
             whole,
             edge,
-            out[frame, source],
+            found,
         )
+        for k in range(order.size):
+            out[0, frame, source, order[k]] = found[k, 0]
+            out[1, frame, source, order[k]] = found[k, 1]
 
 
 def circle_line_sums(
@@ -184,7 +193,7 @@ def circle_line_sums(
         If shapes or dtypes do not match, a radius is not positive, or `lines` names an amplifier beyond na.
     """
     check_frames(data, None)
-    x, y, ascending, order = check_circles(data, x, y, radii)
+    x, y, sizes = check_circles(data, x, y, radii)
     line_variance = np.ascontiguousarray(line_variance, np.float64)
     if line_variance.ndim != 3 or line_variance.shape[:2] != data.shape[:2]:
         raise ValueError(f"line_variance: expected {data.shape[:2]} + (amplifiers,), got {line_variance.shape}")
@@ -194,12 +203,12 @@ def circle_line_sums(
     lines = np.ascontiguousarray(lines, np.int32)
     if lines.shape != data.shape[2:] or np.any(lines >= line_variance.shape[2]):
         raise ValueError(f"lines: expected {data.shape[2]} numbers below {line_variance.shape[2]}, got {lines.shape}")
-    good = np.zeros(box_pixels(data, ascending))
+    rows, columns = box_shape(max(sizes.tolist()), *data.shape[1:])
+    good, reach = np.zeros(rows * columns), np.zeros((2, columns), np.int64)
     whole, edge = np.zeros((2, *line_variance.shape[1:]))
-    out = np.empty((*x.shape, ascending.size, 2))
-    for pixels, begin, which in lists or circle_lists(x, y, ascending, *data.shape[1:]):
-        _circle_line_sums(data, every, begin, which, *pixels, level, line_variance, lines, good, whole, edge, out)
-    out[~(np.isfinite(x) & np.isfinite(y))] = np.nan
-    result = np.empty((2, *x.shape, ascending.size))
-    result[..., order] = np.moveaxis(out, -1, 0)
-    return LineSums(*result)
+    found, out = np.empty((sizes.size, 2)), np.empty((2, *x.shape, sizes.size))
+    for pixels, begin, which in lists or circle_columns(x, y, sizes, *data.shape[1:]):
+        _circle_line_sums(
+            data, every, begin, which, *pixels, level, line_variance, lines, good, reach, whole, edge, found, out
+        )
+    return LineSums(out[0], out[1])

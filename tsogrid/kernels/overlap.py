@@ -99,14 +99,15 @@ def pixel_overlap(left, right, lower, upper, radius):  # type: ignore[no-untyped
 
 
 @part
-def small_circle(radius, rows, columns, edges, touched, index, weight, offset):  # type: ignore[no-untyped-def]
+def small_circle(radius, steps, edges, touched, index, weight, offset):  # type: ignore[no-untyped-def]
     first_row, stop_row, first_column, stop_column = touched
-    count = np.int64(0)
+    count, area = np.int64(0), 0.0
     for row in range(first_row, stop_row):
         for column in range(first_column, stop_column):
-            overlap = pixel_overlap(edges[0, column], edges[0, column + 1], edges[1, row], edges[1, row + 1], radius)
+            overlap = pixel_overlap(edges[1, column], edges[1, column + 1], edges[0, row], edges[0, row + 1], radius)
             if overlap > 0.0:
-                index[offset + count] = row * columns + column
+                index[offset + count] = row * steps[0] + column * steps[1]
                 weight[offset + count] = overlap
                 count += 1
-    return count
+                area += overlap
+    return count, area
