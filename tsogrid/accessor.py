@@ -34,6 +34,10 @@ from tsogrid.view.star_map import star_map
 from tsogrid.view.style import new_axes, new_picture
 
 
+if "tso" in vars(xr.Dataset):  # the stand-in that the package puts there, until one of these methods is asked for
+    del xr.Dataset.tso
+
+
 @xr.register_dataset_accessor("tso")
 class TsoAccessor:
     """Methods of a tsogrid result, reached as ``result.tso``."""

@@ -9,7 +9,7 @@ from tsogrid.kernels import compile as compiling
 
 def misses():
     """How often this process has looked for machine code that was not there."""
-    return [sum(kernel.stats.cache_misses.values()) for kernel in compiling._KERNELS], len(compiling._KERNELS)
+    return [sum(kernel.compiled.stats.cache_misses.values()) for kernel in compiling._KERNELS], len(compiling._KERNELS)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ from tsogrid.kernels import centroid
 data = np.ones((1, 9, 9))
 data[0, 4, 5] = 3
 found = centroid.center_of_mass(data, np.full((1, 1), 4.0), np.full((1, 1), 4.0), 5, 0.0)
-print(found.x[0, 0], sum(centroid._center_of_mass.stats.cache_hits.values()))
+print(found.x[0, 0], sum(centroid._center_of_mass.compiled.stats.cache_hits.values()))
 """
 
 
