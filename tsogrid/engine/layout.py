@@ -17,7 +17,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from tsogrid import schema
 from tsogrid.engine.plan import Plan
 
-LONGEST_CHUNK = 1 << 17  # frames in a chunk of a coordinate: it is written in pieces, and text as one object a label
+LONGEST_CHUNK = 1 << 17  # frames in a chunk of a coordinate, which is written in pieces
+TEXT_CHUNK = 1 << 15  # for text, since while it is written every label is an object of its own
 TIMINGS = ("cpu_seconds", "elapsed_seconds", "ended")  # of every block; ended in seconds since 1970
 # The default compressor gives a flipped bit back as another number, silently: every chunk ends in a checksum.
 CODECS = (ZstdCodec(level=1), Crc32cCodec())
@@ -46,7 +47,8 @@ def lay_out(target: Any, plan: Plan, passes: int, block: int, shard: int) -> Non
     template.attrs["identity"] = json.dumps(plan.identity(), sort_keys=True)
     encoding: dict[str, dict[str, Any]] = {}
     for name, coordinate in template.variables.items():
-        encoding[str(name)] = {"chunks": tuple(min(n, LONGEST_CHUNK) for n in coordinate.shape) or None}
+        most = TEXT_CHUNK if coordinate.dtype.kind == "O" else LONGEST_CHUNK
+        encoding[str(name)] = {"chunks": tuple(min(n, most) for n in coordinate.shape) or None}
     short = _without_frames(template)
     for variable in plan.variables():
         of_frame = tuple(plan.sizes[dim] for dim in variable.dims[1:])
@@ -69,9 +71,9 @@ def lay_out(target: Any, plan: Plan, passes: int, block: int, shard: int) -> Non
         progress = zarr.open_group(target, mode="r+").create_group("progress")
         shape = (passes, math.ceil(plan.n_frames / shard))
         progress.create_array("done", shape=shape, chunks=(1, 1), dtype="uint8", chunk_key_encoding=KEYS)
-        shape, chunks = (passes, math.ceil(plan.n_frames / block), len(TIMINGS)), (1, shard // block, len(TIMINGS))
+        blocks, chunks = (passes, math.ceil(plan.n_frames / block), len(TIMINGS)), (1, shard // block, len(TIMINGS))
         timings = progress.create_array(
-            "blocks", shape=shape, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
+            "blocks", shape=blocks, chunks=chunks, dtype="float64", fill_value=math.nan, chunk_key_encoding=KEYS
         )
         timings.attrs["columns"] = list(TIMINGS)
 
@@ -79,9 +81,9 @@ def lay_out(target: Any, plan: Plan, passes: int, block: int, shard: int) -> Non
 def _without_frames(template: xr.Dataset) -> xr.Dataset:
     """Give the coordinates of no frame at all: xarray lays them out without a copy of the long ones, or dask."""
     short = template.isel(time=slice(0, 0))
-    for name, coordinate in short.coords.items():
-        if coordinate.dtype.kind == "O" and "time" in coordinate.dims:  # of no label at all nobody could tell that it is text
-            short[name] = coordinate.copy(data=np.empty(coordinate.shape, create_vlen_dtype(str)))
+    for name, coordinate in list(short.variables.items()):
+        if coordinate.dtype.kind == "O" and "time" in coordinate.dims:  # no label would tell that it is text
+            short[name] = (coordinate.dims, np.empty(coordinate.shape, create_vlen_dtype(str)), coordinate.attrs)
     return short
 
 

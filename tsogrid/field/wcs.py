@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from tsogrid.errors import InputError
@@ -26,7 +25,8 @@ def celestial_wcs(header_text: str | None) -> Any | None:
     """
     if not header_text:
         return None
-    from astropy.wcs import WCS  # with its neighbours 8 MB, needed for sources on the sky
+    from astropy.io import fits  # 18 MB both, needed for sources on the sky
+    from astropy.wcs import WCS
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # what wcslib mends in a header is no news to the user

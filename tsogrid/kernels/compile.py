@@ -32,7 +32,8 @@ class _Compiled:
     """A function that numba compiles when it is first needed."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)
+        self.__module__, self.__name__, self.__qualname__ = function.__module__, function.__name__, function.__qualname__
+        self.__doc__ = function.__doc__
         self.function = function
         self._dispatcher: Any = None
 
@@ -58,7 +59,7 @@ class _Compiled:
         raise NotImplementedError
 
     def __reduce__(self) -> str:
-        return str(self.__qualname__)  # type: ignore[attr-defined]
+        return self.__qualname__
 
 
 class _Kernel(_Compiled):
