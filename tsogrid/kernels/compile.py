@@ -67,7 +67,7 @@ class _Kernel(_Compiled):
         return machine_code.kernel_dispatcher(self.function, SOURCES)
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.compiled(*arguments)
+        return (self._dispatcher or self.compiled)(*arguments)
 
 
 class _Part(_Compiled):
