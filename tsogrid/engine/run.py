@@ -134,19 +134,22 @@ def run(
 
             elsewhere = cluster.kind_elsewhere(config.cluster)
             client = None if elsewhere is None else connected(elsewhere)
-            measure = tried if client is None else partial(tried_on, client)
-            estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say, measure)
+            kind = elsewhere
+            if target is None or kind is None:
+                measure = tried if client is None else partial(tried_on, client)
+                estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say, measure)
+                kind = estimate.kind
             if performance_report is not None:
-                estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
+                kind = require_workers(config.cluster, kind)
             if target is None:
                 with path.told():
                     target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
             plan = plan.with_block(target.block).laid_out()
             give_back()
             if elsewhere is None:
-                client = connected(estimate.kind, len(plan.bounds))
+                client = connected(kind, len(plan.bounds))
             target = replace(target, token=claim(target.place))
-            with noted(target, estimate.kind) as course, reported(client, performance_report):
+            with noted(target, kind) as course, reported(client, performance_report):
                 known = measure_missing(plan, target, client, progress, course)
                 if known:
                     raise refusal(known, target.path)
