@@ -12,6 +12,7 @@ has a variable one: numba would compile it once for each (``np.int64(0)`` is no 
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -60,6 +61,35 @@ class _Compiled:
 
     def __reduce__(self) -> str:
         return self.__qualname__
+
+
+class _Instruction:
+    """An intrinsic of numba that stands in a module which loads numba."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    @property
+    def _numba_type_(self) -> Any:
+        from tsogrid.kernels import machine_code
+
+        return machine_code.type_of(getattr(import_module(self.module), self.name))
+
+
+def instruction(module: str, name: str) -> Any:
+    """Name an intrinsic of numba without loading its module, before compiled code is made of it.
+
+    Parameters
+    ----------
+    module, name : str
+        Where it stands.
+
+    Returns
+    -------
+    object
+        For use in compiled code.
+    """
+    return _Instruction(module, name)
 
 
 class _Kernel(_Compiled):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numba
 from numba.core import caching
+from numba.core.registry import cpu_target
 from numba.extending import overload
 
 _SETTINGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
@@ -56,6 +57,13 @@ def part_dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> An
 def choose_by_type(named: Callable[..., Any], choose: Callable[..., Any]) -> None:
     """Have compiled code that names a function use what `choose` gives for the types of the arguments."""
     overload(named)(choose)
+
+
+def type_of(intrinsic: Any) -> Any:
+    """Give the type under which compiled code calls an intrinsic."""
+    context = cpu_target.typing_context
+    context.refresh()
+    return context.resolve_value_type(intrinsic)
 
 
 class _ReadOnly:
