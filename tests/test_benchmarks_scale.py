@@ -15,8 +15,9 @@ def test_a_short_run_through_a_scheduler_of_its_own(tmp_path):
     assert (found["frames"], found["blocks"], found["block"]) == (120, 24, 5)
     assert found["files"] < 2000
     assert {*found["processes"]} == {"scheduler", "worker 0", "client"}
-    # The scheduler holds bytes and numbers: it loads neither numba nor xarray nor zarr.
+    # The scheduler holds bytes and numbers: it loads neither numba nor xarray nor zarr. The client measures nothing.
     assert found["processes"]["scheduler"]["peak_mb"] < BUDGET / 1e6
+    assert found["processes"]["client"]["peak_mb"] < BUDGET / 1e6
     assert len(in_lines(found)) == 7
 
 

@@ -37,10 +37,18 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'tsogrid' has no attribute {name!r}")
     if name in _WITH_ACCESSOR:
-        import_module("tsogrid.accessor")
+        _register()
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def _register() -> None:
+    """Give every Dataset its ``.tso``. What the methods need, a third of this package, is loaded when one is asked for."""
+    import xarray as xr
+
+    if not hasattr(xr.Dataset, "tso"):
+        xr.register_dataset_accessor("tso")(lambda result: import_module("tsogrid.accessor").TsoAccessor(result))
 
 
 def __dir__() -> list[str]:

@@ -33,6 +33,9 @@ from tsogrid.view.stamps import stamps
 from tsogrid.view.star_map import star_map
 from tsogrid.view.style import new_axes, new_picture
 
+if "tso" in vars(xr.Dataset):  # the stand-in that the package puts there, until one of these methods is asked for
+    del xr.Dataset.tso  # type: ignore[attr-defined]
+
 
 @xr.register_dataset_accessor("tso")
 class TsoAccessor:

@@ -17,7 +17,8 @@ from tsogrid.config import Config
 from tsogrid.engine import worker_watch
 from tsogrid.engine.cluster import connect, resolve_kind
 from tsogrid.engine.kubernetes import cluster_spec
-from tsogrid.engine.run import Silent
+from tsogrid.engine.run import Silent, prepared
+from tsogrid.engine.store import prepare
 from tsogrid.errors import ConfigError, RunError
 
 
@@ -90,6 +91,11 @@ def test_without_workers_a_run_says_so_and_stops(exposure, tmp_path, monkeypatch
         address = {"kind": "address", "address": cluster.scheduler_address, "worker_timeout": 1.5}
         with pytest.raises(RunError, match=r"no worker for 2 s at tcp://.*cluster\.worker_timeout"):
             tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr", cluster=address), progress=heard)
+        assert not (tmp_path / "a.zarr").exists()  # a worker's trial decides how it is laid out
+        config = config_for(exposure.files, tmp_path / "a.zarr", cluster=address)
+        prepare(tmp_path / "a.zarr", prepared(config)[1].with_block(4))
+        with pytest.raises(RunError, match="no worker for 2 s"):
+            tsogrid.run(config)
     assert any(line.startswith("no workers for 1 s; the run stops after 2 s") for line in heard.lines), heard.lines
     assert json.loads((tmp_path / "a.zarr" / "progress" / "run.json").read_text())["error"].startswith("RunError: no worker")
 

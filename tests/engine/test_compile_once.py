@@ -9,7 +9,7 @@ from tsogrid.kernels import compile as compiling
 
 def misses():
     """How often this process has looked for machine code that was not there."""
-    return [sum(kernel.stats.cache_misses.values()) for kernel in compiling._KERNELS], len(compiling._KERNELS)
+    return [sum(kernel.compiled.stats.cache_misses.values()) for kernel in compiling._KERNELS], len(compiling._KERNELS)
 
 
 @pytest.mark.slow
@@ -21,6 +21,6 @@ def test_workers_find_machine_code(exposure, tmp_path):
         Client(cluster) as client,
     ):
         tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr", output={"store": str(tmp_path / "a.zarr"), "block": 3}))
-        for found, count in client.run(misses).values():
-            assert count > 0
-            assert sum(found) == 0
+        everywhere = list(client.run(misses).values())
+        assert all(count > 0 for _, count in everywhere)
+        assert sum(sum(found) > 0 for found, _ in everywhere) <= 1  # the one that measured a few frames for trial

@@ -144,6 +144,7 @@ def summary(result: "xr.Dataset", path: str, progress: Counted) -> list[str]:
     return lines
 
 
+FRAMES_AT_ONCE = 100_000  # whose flags are read, where a series is long
 _MANY = {"source": "sources", "aperture": "apertures", "sky": "skies"}
 
 
@@ -157,9 +158,12 @@ def flagged(result: "xr.Dataset") -> str:
     parts = []
     with reading(str(result.encoding.get("source", "store"))):
         for name, bits in (("flags", SourceFlag), ("aperture_flags", ApertureFlag)):
-            values = result[name].to_numpy().reshape(result.sizes["time"], -1)
-            of_frame = np.bitwise_or.reduce(values, axis=1)
-            parts += [(int(np.count_nonzero(of_frame & int(bit))), str(bit.name).lower()) for bit in bits]
+            counts = np.zeros(len(bits), int)
+            for start in range(0, result.sizes["time"], FRAMES_AT_ONCE):
+                values = result[name][start : start + FRAMES_AT_ONCE].to_numpy()
+                of_frame = np.bitwise_or.reduce(values.reshape(len(values), -1), axis=1)
+                counts += [np.count_nonzero(of_frame & int(bit)) for bit in bits]
+            parts += [(int(count), str(bit.name).lower()) for count, bit in zip(counts, bits, strict=True)]
     found = ", ".join(f"{count} {name}" for count, name in parts if count)
     return f"{found} (frames)" if found else "nothing"
 

@@ -46,11 +46,30 @@ def resolve_kind(config: ClusterConfig, cpu_seconds: float) -> str:
     str
         A kind of the configuration but auto, or active.
     """
-    if config.kind not in ("none", "address") and active_client() is not None:
-        return ACTIVE
+    elsewhere = kind_elsewhere(config)
+    if elsewhere is not None:
+        return elsewhere
     if config.kind != "auto":
         return config.kind
     return "none" if cpu_seconds < SHORT_WORK or n_workers(config) == 1 else "local"
+
+
+def kind_elsewhere(config: ClusterConfig) -> str | None:
+    """Decide the kind of a cluster that is known before any cost is, and whose workers may run on other machines.
+
+    Parameters
+    ----------
+    config : ClusterConfig
+        As configured.
+
+    Returns
+    -------
+    str or None
+        As from `resolve_kind`; None where blocks are measured on this machine.
+    """
+    if config.kind not in ("none", "address") and active_client() is not None:
+        return ACTIVE
+    return config.kind if config.kind in ("address", "slurm", "pbs", "kubernetes") else None
 
 
 def active_client() -> Any | None:

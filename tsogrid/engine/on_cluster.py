@@ -28,10 +28,11 @@ from tsogrid.engine.shard_work import (
     tell_written,
 )
 from tsogrid.engine.store import Store, pending
+from tsogrid.engine.trial import tried
 from tsogrid.engine.worker_watch import Watch, restarts, watched
 from tsogrid.errors import InputError, RunError
 
-OPEN_BLOCKS = 512  # that a cluster has at least to do; a task takes some 10 kB of client and scheduler
+OPEN_BLOCKS = 128  # that a cluster has at least to do; a task takes some 10 kB of client and scheduler
 OPEN_A_WORKER = 8
 RECONNECT = 60.0  # seconds for a scheduler that was lost to be there again
 IDLE_ROUNDS = 4  # in which nothing was written, one after the other: then a run gives up
@@ -108,6 +109,44 @@ class _Workers:
         """Word the end of a task that several workers have died of."""
         before, self._restarts = self._restarts, restarts(self.client)
         return KilledError(error.allowed_failures + 1, self._restarts > before)
+
+
+def tried_on(client: Any, plan: Plan, say: Callable[[str], None]) -> float | None:
+    """Have a worker measure a few frames for trial: this machine may be another one, and need not load what measures.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    plan : Plan
+        What to measure.
+    say : callable
+        Told what the user should know.
+
+    Returns
+    -------
+    float or None
+        Seconds of CPU for a frame, as `tsogrid.engine.trial.tried` gives; None where workers die of it.
+
+    Raises
+    ------
+    RunError
+        There are no workers.
+    TsogridError
+        What the trial raises.
+    """
+    with watched(client, plan.config.cluster.worker_timeout, say) as watch:
+        try:
+            outcome = _Workers(client, plan, watch).alone(tried)
+        except _LostError:
+            outcome = KilledError(0)
+        watch.require()
+    if isinstance(outcome, KilledError):
+        say("workers died of the trial of a few frames: the run begins without one")
+        return None
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return float(outcome)
 
 
 def execute_on(

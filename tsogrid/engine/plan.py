@@ -131,6 +131,11 @@ class Plan:
         detector = None if self.detector is None else self.detector.only([window.region for window in self.windows])
         return replace(self, coordinates=xr.Dataset(), frames=self.frames if pixels else xr.Dataset(), detector=detector)
 
+    def laid_out(self) -> "Plan":
+        """Give the plan as it is needed when its store is laid out: times stand there, files are still to be named."""
+        kept = {name: self.coordinates[name].variable for name in ("file",) if name in self.coordinates.coords}
+        return replace(self, coordinates=xr.Dataset(coords=kept, attrs=self.coordinates.attrs))
+
     def read(self, window: Window, start: int, stop: int) -> Pixels:
         """Read the pixels of a window for frames start … stop − 1, and for those on both sides that they depend on."""
         first, last = self.span(start, stop)
@@ -248,9 +253,8 @@ class Plan:
             "sky": ("sky", _text([chain_label(chain) for chain in self.config.sky]), {"long_name": "sky"}),
         }
         result = xr.Dataset(coords=self.coordinates.coords).assign_coords(coordinates)
-        if "file" in result.coords:
-            names = [plan_identity.input_name(self.config, str(name)) for name in result["file"].to_numpy()]
-            result["file"] = result["file"].copy(data=_text(names))
+        if "file" in result.coords and self.config.output.file_names != "plain":
+            result["file"] = result["file"].copy(data=plan_identity.input_names(self.config, result["file"].to_numpy()))
         for name, coordinate in result.coords.items():
             if coordinate.dtype.kind == "U":  # fixed-width text has no place in the zarr 3 specification
                 result[name] = coordinate.astype(object)
@@ -342,7 +346,8 @@ def make_plan(
     from_header = not config.sources and config.center.position != "file"
     reach = math.inf if from_header else recipe.aperture_reach
     wcs = frames["wcs"].to_numpy() if "wcs" in frames.coords else None
-    files = [str(name) for name in frames["file"].to_numpy()] if "file" in frames.coords else []
+    by_file = "file" in frames.coords and (config.center.position == "file" or config.center.drift is not None)
+    files = [str(name) for name in frames["file"].to_numpy()] if by_file else []
     sources = find_sources(config, attributes, frames.sizes["time"], shape, reach, wcs, files)
     # Of a packed frame everything is unpacked for any window: one window is read, and overscans out of a whole frame.
     single_window = single_window or "packed" in frames["data"].attrs

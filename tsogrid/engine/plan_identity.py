@@ -55,6 +55,14 @@ def input_name(config: Config, name: str) -> str:
     return name if config.output.file_names == "plain" else hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
+def input_names(config: Config, names: np.ndarray) -> np.ndarray:
+    """What the store calls the file of each frame, (frames,) of text; a file has one name, however many frames."""
+    if config.output.file_names == "plain":
+        return names
+    known = {name: input_name(config, str(name)) for name in dict.fromkeys(names.tolist())}
+    return np.array([known[name] for name in names.tolist()], dtype=object)
+
+
 def _moves(plan: "Plan") -> bool:
     """Whether each frame has planned positions of its own: by a file, a drift or its world coordinates."""
     return plan.config.center.position == "file" or len(plan.sources.planned) > 1

@@ -5,7 +5,9 @@
 
 import json
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -21,6 +23,7 @@ from tsogrid.engine.given_note import outdated
 from tsogrid.engine.identity import check_identity
 from tsogrid.engine.lock import locked
 from tsogrid.engine.log import tell
+from tsogrid.engine.on_cluster import tried_on
 from tsogrid.engine.ownership import claim
 from tsogrid.engine.performance import reported, require_workers
 from tsogrid.engine.pipeline import Arrays
@@ -31,11 +34,12 @@ from tsogrid.engine.setting_aside import SetAside, joined, refusal
 from tsogrid.engine.shard_work import Listener
 from tsogrid.engine.status import Course, noted
 from tsogrid.engine.stopping import WhileHeld, giving_up
-from tsogrid.engine.trial import estimated
+from tsogrid.engine.trial import estimated, tried
 from tsogrid.errors import ConfigError, StoreError
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
 from tsogrid.io.frames import open_frames
+from tsogrid.io.freed import give_back
 
 Mode = Literal["run", "resume", "overwrite", "extend"]
 
@@ -101,7 +105,8 @@ def run(
         What was expected, what was found and what to do; what is measured already is safe.
     """
     progress = progress or Silent()
-    _, plan = prepared(config)
+    plan = prepared(config)[1]
+    give_back()  # of a long series, tens of megabytes
     path = store_place(config)
     for line in plan.detector.lines if plan.detector is not None else ():
         progress.say(f"calibration: {line}")
@@ -110,23 +115,42 @@ def run(
         with path.told():
             path.recover()
             found, kept = _existing(path, plan, mode, changed)
-        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say)
-        if performance_report is not None:
-            estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
-        with path.told():
-            target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
-            is_complete = not any(store.pending(target, index) for index in range(target.passes))
-        if is_complete:
+            # A store that goes on as it is needs no trial to be laid out: one that is complete needs no workers either.
+            target = None
+            if found is not None and _stays(found, kept, mode):
+                target = _laid_out(path, plan.with_block(found.block), found, kept, mode, progress)
+            is_complete = target is not None and not any(store.pending(target, index) for index in range(target.passes))
+        if target is not None and is_complete:
             progress.begin(target.passes * target.n_frames, target.passes * target.n_frames)
             progress.say(f"{target.path} is complete: nothing to do.")
             return store.open_result(path)
-        here = local_path(path)
-        with cluster.connect(config.cluster, estimate.kind, len(plan.with_block(target.block).bounds), here) as client:
-            for line in cluster.told_of(client, config.cluster) if client else []:
-                progress.say(line)
+        with ExitStack() as stack:
+
+            def connected(kind: str, blocks: int = 1_000_000) -> Any:
+                client = stack.enter_context(cluster.connect(config.cluster, kind, blocks, local_path(path)))
+                for line in cluster.told_of(client, config.cluster) if client else []:
+                    progress.say(line)
+                return client
+
+            elsewhere = cluster.kind_elsewhere(config.cluster)
+            client = None if elsewhere is None else connected(elsewhere)
+            kind = elsewhere
+            if target is None or kind is None:
+                measure = tried if client is None else partial(tried_on, client)
+                estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say, measure)
+                kind = estimate.kind
+            if performance_report is not None:
+                kind = require_workers(config.cluster, kind)
+            if target is None:
+                with path.told():
+                    target = _laid_out(path, plan.with_block(estimate.block), found, kept, mode, progress)
+            plan = plan.with_block(target.block).laid_out()
+            give_back()
+            if elsewhere is None:
+                client = connected(kind, len(plan.bounds))
             target = replace(target, token=claim(target.place))
-            with noted(target, estimate.kind) as course, reported(client, performance_report):
-                known = measure_missing(plan.with_block(target.block), target, client, progress, course)
+            with noted(target, kind) as course, reported(client, performance_report):
+                known = measure_missing(plan, target, client, progress, course)
                 if known:
                     raise refusal(known, target.path)
     return store.open_result(path)
@@ -178,6 +202,11 @@ def _existing(path: Place, plan: Plan, mode: Mode, changed: Collection[str]) -> 
     return found, None
 
 
+def _stays(found: store.Store, kept: Extension | None, mode: Mode) -> bool:
+    """Whether a run goes on with a store as it is laid out."""
+    return mode != "overwrite" and (kept is None or (kept.frames >= found.n_frames and not kept.added))
+
+
 def _laid_out(
     path: Place, plan: Plan, found: store.Store | None, kept: Extension | None, mode: Mode, progress: Progress
 ) -> store.Store:
@@ -188,7 +217,7 @@ def _laid_out(
     store.show_as(found, plan.config.plot.model_dump(exclude_none=True))
     for line in store.verify(found, plan):
         progress.say(f"damaged in the store, measured again: {line}")
-    if kept is not None and (kept.frames < found.n_frames or kept.added):
+    if kept is not None and not _stays(found, kept, mode):
         for note in kept.notes:
             progress.say(note)
         return extended(found, plan, kept.frames)

@@ -7,11 +7,13 @@ others. What was blamed for standing beside a guilty one is measured here as if 
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 
+from tsogrid.engine import plan_identity
 from tsogrid.engine.plan import Plan
 from tsogrid.errors import InputError, RunError
 
@@ -91,7 +93,7 @@ def read_frames(plan: Plan, first: int, last: int) -> None:
 def file_names(plan: Plan) -> np.ndarray:
     """Name the file of every frame, (frames,); without files, frames are told apart by their number."""
     if "file" in plan.coordinates.coords:
-        return np.asarray(plan.template()["file"].to_numpy(), str)
+        return plan_identity.input_names(plan.config, plan.coordinates["file"].to_numpy())
     return np.array([f"frame {frame}" for frame in range(plan.n_frames)])
 
 
@@ -113,8 +115,10 @@ class Care:
     hands: Hands
     known: list[SetAside]
 
-    def __post_init__(self) -> None:
-        self.files = file_names(self.plan)
+    @cached_property
+    def files(self) -> np.ndarray:
+        """The file of every frame; made when the first one is to be named."""
+        return file_names(self.plan)
 
     def find(self, start: int, stop: int, error: BaseException) -> bool:
         """Set aside what cannot be read of a block; whether there was something.

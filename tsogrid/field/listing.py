@@ -14,7 +14,6 @@ import xarray as xr
 from tsogrid.config import Catalogue, Config, Detect, Detection, Registration, Source
 from tsogrid.errors import ConfigError
 from tsogrid.field.catalogue import read_catalogue
-from tsogrid.field.proposal import detected_sources, find_on_frame
 from tsogrid.field.region_files import is_region_file, read_region_file
 
 ENOUGH = 6  # stars of the reference frame from which frames are registered without being asked for
@@ -57,6 +56,8 @@ def with_listed_sources(config: Config, frames: xr.Dataset) -> Config:
     for entry in config.sources:  # last: they leave out what is listed already
         if isinstance(entry, Detect):
             config = _with_reference(config, frames, entry.detect, listed)
+            from tsogrid.field.proposal import detected_sources  # with scipy 15 MB, needed where stars are looked for
+
             listed += detected_sources(frames, _on_reference(entry.detect, config), listed)
     twice = sorted(name for name, count in Counter(star.name for star in listed).items() if count > 1)
     if twice:
@@ -93,6 +94,8 @@ def _with_reference(config: Config, frames: xr.Dataset, settings: Detection, lis
     center = config.center
     if center.registration != "auto" or center.own_ways or config.calibrate.outliers or not are_single_images(frames):
         return config
+    from tsogrid.field.proposal import find_on_frame  # with scipy 15 MB, needed where stars are looked for
+
     found = find_on_frame(frames, settings)
     by_pixel = [source.name for source in listed if source.x is not None]
     if found.wcs or (~found.stars.artefact).sum() < ENOUGH:

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS, NoConvergence
 
 from tsogrid.errors import InputError
 
@@ -27,6 +25,9 @@ def celestial_wcs(header_text: str | None) -> Any | None:
     """
     if not header_text:
         return None
+    from astropy.io import fits  # 18 MB both, needed for sources on the sky
+    from astropy.wcs import WCS
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # what wcslib mends in a header is no news to the user
         try:
@@ -148,6 +149,8 @@ def wcs_pixels(wcs: Any, sky: np.ndarray) -> np.ndarray:
     ndarray, shape (n_sources, 2)
         x, y in 0-based pixels; NaN where there are none.
     """
+    from astropy.wcs import NoConvergence
+
     with np.errstate(invalid="ignore"):
         try:
             return np.stack(wcs.world_to_pixel_values(*_in_frame_of(wcs, sky)), axis=-1)

@@ -161,7 +161,7 @@ def _with_index(frames: xr.Dataset) -> xr.Dataset:
     order, index, index_attrs, raw, notes = choose_index(times.astype(np.float64), attrs)
     for note in notes:
         warnings.warn(note, TsogridWarning, stacklevel=4)
-    if not np.array_equal(order, np.arange(count)):
+    if not isinstance(order, slice):
         frames = frames.isel(time=order)
     frames = frames.assign_coords(time=xr.Variable("time", index, index_attrs))
     return frames if raw is None else frames.assign_coords(time_raw=xr.Variable("time", raw, attrs))

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from xarray.core import indexing
 
 from tsogrid.ephemeris import MJD_ZERO
+from tsogrid.io.lazy_coordinates import Shifted
 
 BJD_ATTRS = {
     "units": "d",
@@ -38,12 +40,15 @@ INTEGRATION_ATTRS = {"units": "1", "long_name": "number of the integration"}
 
 @dataclass
 class TimeAxis:
-    """The order of the frames and their coordinates, (frames,) each, already in that order."""
+    """The order of the frames and their coordinates, (frames,) each, already in that order.
 
-    order: np.ndarray
+    Frames that are in order have the slice of all as their order: what is indexed by it is not copied.
+    """
+
+    order: np.ndarray | slice
     index: np.ndarray
     attrs: dict[str, Any]
-    coords: dict[str, tuple[np.ndarray, dict[str, Any]]]
+    coords: dict[str, tuple[Any, dict[str, Any]]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,29 +68,27 @@ def time_axis(mjd_utc: np.ndarray, bjd_tdb: np.ndarray, origin: str = "", expect
     -------
     TimeAxis
     """
-    jd_utc = mjd_utc + MJD_ZERO
     is_barycentric = bool(np.isfinite(bjd_tdb).all()) and bjd_tdb.size > 0
-    times = bjd_tdb if is_barycentric else jd_utc
+    times = bjd_tdb if is_barycentric else mjd_utc + MJD_ZERO
     attrs = dict(BJD_ATTRS if is_barycentric else JD_ATTRS)
     if origin:
         attrs["source"] = origin
     order, index, index_attrs, raw, notes = choose_index(times, attrs, expected)
-    coords = {}
+    coords: dict[str, tuple[Any, dict[str, Any]]] = {}
     if raw is not None:
         coords["time_raw"] = (raw, attrs)
-    for name, values, its_attrs in (
-        ("mjd_utc", mjd_utc, MJD_ATTRS),
-        ("jd_utc", jd_utc, JD_ATTRS),
-        ("bjd_tdb", bjd_tdb, BJD_ATTRS),
-    ):
-        if np.isfinite(values).any():
-            coords[name] = (values[order], dict(its_attrs))
+    if np.isfinite(mjd_utc).any():
+        mjd_utc = mjd_utc[order]
+        coords["mjd_utc"] = (mjd_utc, dict(MJD_ATTRS))
+        coords["jd_utc"] = (indexing.LazilyIndexedArray(Shifted(mjd_utc, MJD_ZERO)), dict(JD_ATTRS))
+    if np.isfinite(bjd_tdb).any():
+        coords["bjd_tdb"] = (index if index_attrs.get("scale") == "tdb" else bjd_tdb[order], dict(BJD_ATTRS))
     return TimeAxis(order, index, index_attrs, coords, notes)
 
 
 def choose_index(
     times: np.ndarray, attrs: dict[str, Any], expected: bool = True
-) -> tuple[np.ndarray, np.ndarray, dict[str, Any], np.ndarray | None, list[str]]:
+) -> tuple[np.ndarray | slice, np.ndarray, dict[str, Any], np.ndarray | None, list[str]]:
     """Choose between times and frame numbers as the index.
 
     Parameters
@@ -99,8 +102,8 @@ def choose_index(
 
     Returns
     -------
-    order : (frames,) int
-        Frames in the order of the series.
+    order : (frames,) int, or slice
+        Frames in the order of the series; the slice of all where they are in order.
     index : (frames,)
         Its index: the times, or the frame numbers from 0 on.
     index_attrs : dict
@@ -114,11 +117,13 @@ def choose_index(
     missing = int((~np.isfinite(times)).sum())
     if missing == times.size:
         notes = ["no frame has a time in its header: the index is the frame number"] if expected else []
-        return numbers, numbers, dict(NUMBER_ATTRS), None, notes
+        return slice(None), numbers, dict(NUMBER_ATTRS), None, notes
     if missing:
         # Frames without a time have a place only in the order in which they were given.
         note = f"{missing} of {times.size} frames have no time: the index is the frame number, the times are in time_raw"
-        return numbers, numbers, dict(NUMBER_ATTRS), times.copy(), [note]
+        return slice(None), numbers, dict(NUMBER_ATTRS), times.copy(), [note]
+    if (times[1:] > times[:-1]).all():
+        return slice(None), times, dict(attrs), None, []
     order = np.argsort(times, kind="stable")
     ordered = times[order]
     repeated = int((np.diff(ordered) == 0).sum())

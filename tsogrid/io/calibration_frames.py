@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from tsogrid.config import InputConfig, Master, Storage
 from tsogrid.errors import ConfigError, InputError
@@ -181,6 +180,8 @@ def save_image(path: Path, data: np.ndarray, error: np.ndarray | None, cards: di
     ConfigError
         The folder cannot be written.
     """
+    from astropy.io import fits  # 10 MB, seldom needed
+
     primary = fits.PrimaryHDU(data)
     primary.header.update(cards)
     for line in history:

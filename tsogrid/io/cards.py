@@ -8,8 +8,6 @@ are left to astropy.
 import re
 from typing import Any
 
-from astropy.io import fits
-
 CARD = 80
 _PLAIN = re.compile(
     rb"\s*(?:(?P<logical>[TF])|(?P<integer>[-+]?\d+)|(?P<real>[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?)"
@@ -108,6 +106,8 @@ def first_number(headers: Any, *keywords: str) -> float | int | None:
 
 
 def _odd_value(image: bytes, default: Any) -> Any:
+    from astropy.io import fits  # 10 MB, seldom needed
+
     try:
         found = fits.Card.fromstring(image).value
     except (ValueError, KeyError, fits.VerifyError):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from tsogrid.config import Storage
 from tsogrid.errors import InputError
@@ -166,6 +165,8 @@ class FitsFile:
         dtype = _row_dtype(unit.header)
         if dtype is not None:
             return np.frombuffer(data, dtype, count=int(unit.header["NAXIS2"]))
+        from astropy.io import fits  # 10 MB, seldom needed
+
         padding = b"\0" * (-len(data) % BLOCK)
         return np.asarray(fits.BinTableHDU.fromstring(unit.header.raw + data + padding).data)
 

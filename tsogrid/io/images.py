@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from tsogrid.errors import ConfigError, InputError
 
@@ -12,6 +11,8 @@ PSF_WIDTH = 21  # detector pixels of a PSF image that are used; its wings move n
 
 
 def _first_image(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    from astropy.io import fits  # 10 MB, seldom needed
+
     try:
         with fits.open(path) as hdus:
             for hdu in hdus:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from xarray.core import indexing
 
@@ -19,7 +20,9 @@ from tsogrid.io.axis import INTEGRATION_ATTRS, TimeAxis, time_axis
 from tsogrid.io.cards import Cards, first_number
 from tsogrid.io.fits import FitsFile, Image
 from tsogrid.io.instruments import ATTRIBUTES, identity
-from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, WordArray, make_runs
+from tsogrid.io.lazy import FrameArray, RootSumArray, Runs, WordArray
+from tsogrid.io.lazy_coordinates import OfFiles
+from tsogrid.io.placing import integrations, joined, runs_of
 from tsogrid.io.remote_names import base_name, is_remote, shown
 
 DIMS = ("time", "y", "x")
@@ -180,16 +183,13 @@ def assemble(
     InputError
         A file has no ERR where it is asked for, or gain and read noise differ.
     """
-    file = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
-    row = np.concatenate([part.row_numbers for part in parts])
     axis = time_axis(
-        np.concatenate([part.mjd_utc for part in parts]),
-        np.concatenate([part.bjd_tdb for part in parts]),
+        joined(parts, "mjd_utc"),
+        joined(parts, "bjd_tdb"),
         origin="; ".join(dict.fromkeys(part.origin for part in parts if part.origin)),
     )
-    file, row = file[axis.order], row[axis.order]
-    runs = make_runs(file, row)
-    shape = (row.size, *parts[0].images["SCI"].shape[1:])
+    runs = runs_of(parts, axis.order)
+    shape = (axis.index.size, *parts[0].images["SCI"].shape[1:])
     dtype = np.result_type(*{_dtype(part.images["SCI"]) for part in parts})
     variables = {"data": xr.Variable(DIMS, _lazy(_array(parts, "SCI", runs, shape, dtype, config.storage)))}
     packed = [
@@ -213,13 +213,14 @@ def assemble(
             "flag_masks": list(parts[0].quality_bits.values()),
             "flag_meanings": " ".join(parts[0].quality_bits),
         }
+
+    def of_files(labels: np.ndarray) -> Any:
+        return _lazy(OfFiles(labels, runs, shape[0]))
+
     names = np.array([part.name for part in parts], dtype=object)
-    extra: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "integration": (
-            np.concatenate([part.integration for part in parts])[axis.order].astype(np.int64),
-            INTEGRATION_ATTRS,
-        ),
-        "file": (names[file], {"long_name": "file"}),
+    extra: dict[str, tuple[Any, dict[str, Any]]] = {
+        "integration": (integrations(parts, axis.order, runs), INTEGRATION_ATTRS),
+        "file": (of_files(names), {"long_name": "file"}),
     }
     for name in ("altitude", "airmass"):
         values = [found for part in parts if (found := getattr(part, name)) is not None]
@@ -227,13 +228,14 @@ def assemble(
             extra[name] = np.concatenate(values)[axis.order], dict(schema.TIME_COORDINATES[name])
     texts = np.array([part.wcs or "" for part in parts], dtype=object)
     if len(set(texts)) > 1:
-        extra["wcs"] = (texts[file], {"long_name": "FITS cards of the celestial world coordinates of each frame"})
+        extra["wcs"] = (of_files(texts), {"long_name": "FITS cards of the celestial world coordinates of each frame"})
     if len({part.filter for part in parts}) > 1:
-        extra["filter"] = (np.array([part.filter for part in parts], dtype=object)[file], {"long_name": "filter"})
+        filters = np.array([part.filter for part in parts], dtype=object)
+        extra["filter"] = (of_files(filters), {"long_name": "filter"})
     exposure = np.array([part.exposure for part in parts])
     if len(set(exposure[np.isfinite(exposure)])) > 1:
-        extra["exposure"] = (exposure[file], {"units": "s", "long_name": "exposure time"})
-    in_series = [parts[i] for i in dict.fromkeys(file.tolist())]
+        extra["exposure"] = (of_files(exposure), {"units": "s", "long_name": "exposure time"})
+    in_series = [parts[i] for i in dict.fromkeys(runs.file.tolist())]
     attrs = describe(in_series[0].path)
     attrs |= _numbers(parts, config)
     seconds, more = _integration_time(parts, config)
@@ -248,13 +250,14 @@ def assemble(
     return frames, [*notes, *axis.notes]
 
 
-def coordinates(axis: TimeAxis, extra: dict[str, tuple[np.ndarray, dict[str, Any]]]) -> dict[str, xr.Variable]:
+def coordinates(axis: TimeAxis, extra: dict[str, tuple[Any, dict[str, Any]]]) -> dict[str, xr.Variable]:
     """Make the coordinates of the frames."""
-    every = {"time": (axis.index, axis.attrs), **axis.coords, **extra}
+    axis.index.flags.writeable = False  # it may be a coordinate as well: the index then is no copy of it
+    every: dict[str, Any] = {"time": (pd.Index(axis.index, copy=False), axis.attrs), **axis.coords, **extra}
     return {name: xr.Variable("time", values, attrs) for name, (values, attrs) in every.items()}
 
 
-def _lazy(array: FrameArray | RootSumArray | WordArray) -> Any:
+def _lazy(array: FrameArray | RootSumArray | WordArray | OfFiles) -> Any:
     return indexing.LazilyIndexedArray(array)
 
 

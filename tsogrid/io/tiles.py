@@ -7,7 +7,6 @@ import io
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from tsogrid.config import Storage
 from tsogrid.errors import InputError
@@ -47,6 +46,8 @@ class TileReader:
         InputError
             The file has gone, or is damaged.
         """
+        from astropy.io import fits  # 10 MB, seldom needed
+
         count, height, width = out.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
         source = self._whole() if is_remote(self.path) else self.path

@@ -1,10 +1,8 @@
-"""How kernels are compiled: to machine code, without the GIL, cached on disk.
+"""How kernels are compiled: to machine code, without the GIL, cached on disk, when the first of them is called.
 
-Every per-frame function is compiled by numba with IEEE rules (``fastmath`` would make ``isnan`` false) and the numpy error
-model (a division by zero is inf or NaN, not an exception). The compiled code is kept in numba's cache, so that the second
-process starts in a fraction of a second. Where no cache folder can be written, machine code is taken from one that can only
-be read (`NUMBA_CACHE_DIR`, or beside the package, as in an image that was filled when it was built), else made in memory; a
-cache that cannot be written or read after all costs time, and ends no run.
+numba and LLVM take half a second and 60 MB to load. A process that plans and watches while others measure (the client of a
+cluster) needs the modules of the kernels for their types and their checks, and never calls one: so a kernel is only noted
+where it is defined, and what numba makes of it (`tsogrid.kernels.machine_code`) is made at its first call.
 
 The first compilation is what a user waits for, and most of it is numba's own work on each function and each combination of
 argument types. So only the functions that Python calls get the code that unpacks Python objects and a place in the cache
@@ -12,18 +10,110 @@ argument types. So only the functions that Python calls get the code that unpack
 has a variable one: numba would compile it once for each (``np.int64(0)`` is no literal).
 """
 
-import os
-import pickle
+import functools
 from collections.abc import Callable
-from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-import numba
-from numba.core import caching
-from numba.core.registry import CPUDispatcher
 
-_KERNELS: list[Any] = []  # every kernel, to ask for its cache
+def _stamp() -> tuple[tuple[str, int, int], ...]:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+SOURCES = _stamp()  # of all kernels as they were loaded: an edit of any makes machine code stale
+_KERNELS: list["_Kernel"] = []  # every kernel, to ask for its cache
+_BY_TYPE: list[tuple[Callable[..., Any], Callable[..., Any]]] = []  # functions that numba has yet to be told of
+_MAKING = Lock()
+
+
+class _Compiled:
+    """A function that numba compiles when it is first needed."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__module__, self.__name__, self.__qualname__ = function.__module__, function.__name__, function.__qualname__
+        self.__doc__ = function.__doc__
+        self.function = function
+        self._dispatcher: Any = None
+
+    @property
+    def compiled(self) -> Any:
+        """The dispatcher of numba."""
+        if self._dispatcher is None:
+            from tsogrid.kernels import machine_code  # numba is loaded here
+
+            with _MAKING:
+                while _BY_TYPE:
+                    machine_code.choose_by_type(*_BY_TYPE.pop())
+                if self._dispatcher is None:
+                    self._dispatcher = self.made(machine_code)
+        return self._dispatcher
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What compiled code that names this function takes it for: numba asks for it."""
+        return self.compiled._numba_type_
+
+    def made(self, machine_code: Any) -> Any:
+        raise NotImplementedError
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+
+class _Instruction:
+    """An intrinsic of numba that stands in a module which loads numba."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    @property
+    def _numba_type_(self) -> Any:
+        from tsogrid.kernels import machine_code
+
+        return machine_code.type_of(getattr(import_module(self.module), self.name))
+
+
+def instruction(module: str, name: str) -> Any:
+    """Name an intrinsic of numba without loading its module, before compiled code is made of it.
+
+    Parameters
+    ----------
+    module, name : str
+        Where it stands.
+
+    Returns
+    -------
+    object
+        For use in compiled code.
+    """
+    return _Instruction(module, name)
+
+
+class _Kernel(_Compiled):
+    def made(self, machine_code: Any) -> Any:
+        return machine_code.kernel_dispatcher(self.function, SOURCES)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return (self._dispatcher or self.compiled)(*arguments)
+
+
+class _Part(_Compiled):
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(function)
+        self.options = options
+
+    def made(self, machine_code: Any) -> Any:
+        return machine_code.part_dispatcher(self.function, self.options)
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise _only_inside(self.function)
+
+
+def _only_inside(function: Callable[..., Any]) -> TypeError:
+    return TypeError(f"{function.__name__} is a part of kernels; call it from a function compiled by kernel")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,69 +127,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     Returns
     -------
     callable
-        The compiled dispatcher; machine code is made at the first call of each argument type.
+        What compiles it; machine code is made at the first call of each argument type.
     """
-    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    compiled = numba.njit(cache=False, **settings)(function)
-    with suppress(RuntimeError):  # numba finds no folder to keep its cache in, nor one to read from
-        compiled._cache = _KernelCache(function)
-    _trust_only_these_sources(compiled)
-    _KERNELS.append(compiled)
-    return compiled
-
-
-class _ReadOnly:
-    """A folder of machine code that can be read, but not written."""
-
-    def ensure_cache_path(self: Any) -> None:
-        if not os.access(self.get_cache_path(), os.R_OK | os.X_OK):
-            raise OSError
-
-
-_FOLDERS = list(caching.CompileResultCacheImpl._locator_classes)  # the first is the user's, the second beside the package
-
-
-class _KernelCacheImpl(caching.CompileResultCacheImpl):
-    # Last, where nothing can be written: machine code that is stale there could not be replaced.
-    _locator_classes = _FOLDERS + [type(f"ReadOnly{each.__name__}", (_ReadOnly, each), {}) for each in _FOLDERS[:2]]
-
-
-class _KernelCache(caching.FunctionCache):
-    """numba's cache, which ends no run: a full disk or a damaged file only means that kernels are compiled again."""
-
-    _impl_class = _KernelCacheImpl
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-            self.disable()
-
-
-def _trust_only_these_sources(kernel: Any) -> None:
-    """Make the cache look at the sources of all kernels.
-
-    On its own it looks at the kernel's file alone, and would go on to use machine code that holds an older version of a
-    part from another file: wrong numbers without a word.
-    """
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    index = getattr(kernel._cache, "_cache_file", None)
-    if index is not None:
-        index._source_stamp = stamp
-
-
-class _Part(CPUDispatcher):
-    """A dispatcher whose machine code Python cannot call: without this, trying to would end the process."""
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        raise TypeError(f"{self.__name__} is a part of kernels; call it from a function compiled by kernel")
+    made = _Kernel(function)
+    _KERNELS.append(made)
+    return made
 
 
 def part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -115,12 +147,32 @@ def part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     Returns
     -------
     callable
-        The compiled dispatcher, for use in compiled code; calling it from Python raises TypeError.
+        What compiles it, for use in compiled code; calling it from Python raises TypeError.
     """
-    settings = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    dispatcher = numba.njit(**settings, **options)(function)
-    dispatcher.__class__ = _Part
-    return dispatcher
+    return _Part(function, options)
+
+
+def by_type(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a part of functions between which the types of the arguments choose.
+
+    Parameters
+    ----------
+    choose : callable
+        Takes the types of the arguments, as numba has them, and gives the function in numba's subset of Python, with
+        arguments of the same names.
+
+    Returns
+    -------
+    callable
+        For use in compiled code; calling it from Python raises TypeError.
+    """
+
+    @functools.wraps(choose)
+    def named(*arguments: Any) -> Any:
+        raise _only_inside(choose)
+
+    _BY_TYPE.append((named, choose))
+    return named
 
 
 def has_machine_code(*modules: str) -> bool:
@@ -136,7 +188,8 @@ def has_machine_code(*modules: str) -> bool:
     bool
         True also where there is no cache: then no other process can help.
     """
-    folders = {(kernel.__module__.rpartition(".")[2], kernel.stats.cache_path) for kernel in _KERNELS}
+    kernels = [each for each in _KERNELS if each.__module__.rpartition(".")[2] in modules]
+    folders = {(each.__module__.rpartition(".")[2], each.compiled.stats.cache_path) for each in kernels}
     return all(
         any(folder is None or any(Path(folder).glob(f"{module}.*.nbi")) for name, folder in folders if name == module)
         for module in modules

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
 from tsogrid.kernels.centroid import box_edge_level
@@ -168,6 +167,8 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
     ValueError
         If the weights are unknown or need errors that are missing.
     """
+    from scipy.special import erf  # 15 MB, seldom needed
+
     m, width = values.shape
     weighting = _weighting(weights, error is not None, math.nan)
     found = np.full((len(GaussianFit._fields) - 1, m, 1), np.nan)

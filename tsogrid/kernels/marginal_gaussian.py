@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf
 
 from tsogrid.kernels.box import box_start, check_positions, odd_width
 from tsogrid.kernels.compile import kernel, part
@@ -124,6 +123,8 @@ def marginal_gaussian_fit(
 
 def _joined(along_x: GaussianFit, along_y: GaussianFit, corners: NDArray[np.int64]) -> list[NDArray[np.generic]]:
     """One set of parameters from the fits along x and y."""
+    from scipy.special import erf  # 15 MB, seldom needed
+
     good = along_x.converged & along_y.converged
     level, level_err, height, height_err = [], [], [], []
     for fit, other, (_, first, last, _), (_, other_first, other_last, _) in (

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 from tsogrid.errors import ConfigError
 from tsogrid.kernels.amplifier import LEAST_PIXELS, row_amplifier
@@ -247,6 +246,8 @@ def measured_noise(pixels: Floats, good: NDArray[np.bool_], overhead: float, tim
         From the median sizes of differences between the means of neighbouring runs of 1, 4, 16 … pixels in a row, and
         between those of rows 1, 2, 4 … apart: their squares are sums of the variances with known factors.
     """
+    from scipy.optimize import nnls  # 30 MB, seldom needed
+
     ny, width = pixels.shape
     scales = np.array([timescale]) if timescale else _ladder(STEP, ny * (width + overhead))
     memories = [1e-3, *_ladder(STEP, ny)]  # of the rows' own levels, in rows: jumps, and what remembers rows before

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc
 
 from tsogrid.flags import RegistrationFlag
 from tsogrid.kernels.pattern_match import BRIGHTNESS, NEAR, Pattern, best_match
@@ -299,6 +298,8 @@ def _judged(
     hypotheses: int,
 ) -> tuple[Transform, RegistrationFlag | None]:
     """Complete a transform by what speaks for it, and say why it is not to be believed; None if it is."""
+    from scipy.special import bdtrc  # 15 MB, seldom needed
+
     matched = len(fit.frame)
     ny, nx = shape
     there_ny, there_nx = reference_shape

@@ -11,11 +11,9 @@ All functions work on the first ``n`` entries of 1-D scratch arrays: int32 keys 
 float64. A key array has room for `SAMPLE` more entries, where the first guess of a rank is made.
 """
 
-import numba
 import numpy as np
-from numba.extending import overload
 
-from tsogrid.kernels.compile import part
+from tsogrid.kernels.compile import by_type, part
 
 SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
@@ -32,36 +30,18 @@ def as_bits(pixels: np.ndarray) -> np.ndarray:
     return pixels.reshape(-1).view(INTEGERS[pixels.dtype])
 
 
+@by_type
 def value_of(key):  # type: ignore[no-untyped-def]
-    """Float that an ordered key stands for (inside kernels only)."""
-    raise NotImplementedError("value_of is for compiled code")
-
-
-def key_of(value, keys):  # type: ignore[no-untyped-def]
-    """Ordered key, of the type of ``keys``, of a float64 rounded to the pixels' precision (inside kernels only)."""
-    raise NotImplementedError("key_of is for compiled code")
-
-
-def bad_key(keys):  # type: ignore[no-untyped-def]
-    """Key of a bad pixel, the largest integer of the type (inside kernels only)."""
-    raise NotImplementedError("bad_key is for compiled code")
-
-
-def infinity_key(keys):  # type: ignore[no-untyped-def]
-    """Key of +inf; the keys of finite values lie strictly between its negative and itself (inside kernels only)."""
-    raise NotImplementedError("infinity_key is for compiled code")
-
-
-@overload(value_of)
-def _value_of(key):  # type: ignore[no-untyped-def]
-    if key == numba.types.int32:
+    """Float that an ordered key stands for."""
+    if key.bitwidth == 32:
         return lambda key: np.int32(key ^ 0x7FFFFFFF if key < 0 else key).view(np.float32)
     return lambda key: np.int64(key ^ 0x7FFFFFFFFFFFFFFF if key < 0 else key).view(np.float64)
 
 
-@overload(key_of)
-def _key_of(value, keys):  # type: ignore[no-untyped-def]
-    if keys.dtype == numba.types.int32:
+@by_type
+def key_of(value, keys):  # type: ignore[no-untyped-def]
+    """Ordered key, of the type of ``keys``, of a float64 rounded to the pixels' precision."""
+    if keys.dtype.bitwidth == 32:
 
         def single(value, keys):  # type: ignore[no-untyped-def]
             bits = np.float32(value).view(np.int32)
@@ -76,16 +56,18 @@ def _key_of(value, keys):  # type: ignore[no-untyped-def]
     return double
 
 
-@overload(bad_key)
-def _bad_key(keys):  # type: ignore[no-untyped-def]
-    if keys.dtype == numba.types.int32:
+@by_type
+def bad_key(keys):  # type: ignore[no-untyped-def]
+    """Key of a bad pixel, the largest integer of the type."""
+    if keys.dtype.bitwidth == 32:
         return lambda keys: np.int32(0x7FFFFFFF)
     return lambda keys: np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-@overload(infinity_key)
-def _infinity_key(keys):  # type: ignore[no-untyped-def]
-    if keys.dtype == numba.types.int32:
+@by_type
+def infinity_key(keys):  # type: ignore[no-untyped-def]
+    """Key of +inf; the keys of finite values lie strictly between its negative and itself."""
+    if keys.dtype.bitwidth == 32:
         return lambda keys: np.int32(0x7F800000)
     return lambda keys: np.int64(0x7FF0000000000000)
 
