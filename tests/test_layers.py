@@ -74,6 +74,8 @@ SERVES = {
     "engine.kubernetes": "engine.cluster",
     "engine.security": "engine.cluster",
     "engine.submission": "engine.cluster",
+    "engine.after_death": "engine.run",
+    "engine.child": "engine.run",
     "engine.errand": "engine.run",
     "engine.execute": "engine.run",
     "engine.manifests": "engine.run",

@@ -14,6 +14,7 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
+from tsogrid.engine.after_death import child_where_due, planned, trial_in
 from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import execute
 from tsogrid.engine.extension import Extension, extended, extension
@@ -101,16 +102,16 @@ def run(
         What was expected, what was found and what to do; what is measured already is safe.
     """
     progress = progress or Silent()
-    _, plan = prepared(config)
     path = store_place(config)
-    for line in plan.detector.lines if plan.detector is not None else ():
-        progress.say(f"calibration: {line}")
-    with locked(path) as held:
+    with locked(path) as held, child_where_due(path, held, progress.say) as child:
         progress = WhileHeld(progress, held)
+        plan = planned(plan_of, config, child)
+        for line in plan.detector.lines if plan.detector is not None else ():
+            progress.say(f"calibration: {line}")
         with path.told():
             path.recover()
             found, kept = _existing(path, plan, mode, changed)
-        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say)
+        estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say, trial_in(child))
         if performance_report is not None:
             estimate = replace(estimate, kind=require_workers(config.cluster, estimate.kind))
         with path.told():
@@ -126,10 +127,15 @@ def run(
                 progress.say(line)
             target = replace(target, token=claim(target.place))
             with noted(target, estimate.kind) as course, reported(client, performance_report):
-                known = measure_missing(plan.with_block(target.block), target, client, progress, course)
+                known = measure_missing(plan.with_block(target.block), target, client or child, progress, course)
                 if known:
                     raise refusal(known, target.path)
     return store.open_result(path)
+
+
+def plan_of(config: Config) -> Plan:
+    """Plan the measurement of a configuration's frames."""
+    return prepared(config)[1]
 
 
 def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:

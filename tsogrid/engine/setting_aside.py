@@ -19,7 +19,7 @@ MOST_NAMED = 20  # files in a message
 
 
 class KilledError(Exception):
-    """Workers died of a task, one after the other.
+    """Workers, or other processes, died of a task, one after the other.
 
     Parameters
     ----------
@@ -27,12 +27,17 @@ class KilledError(Exception):
         How many.
     of_memory : bool
         Whether dask ended them since they went over their memory limit.
+    who : str
+        What they were.
+    how : str
+        How they died, where that is known.
     """
 
-    def __init__(self, count: int, of_memory: bool = False) -> None:
+    def __init__(self, count: int, of_memory: bool = False, who: str = "workers", how: str = "") -> None:
         why = ", over their memory limit" if of_memory else ""
-        super().__init__(f"{count} workers died that read it, one after the other, with nothing else going on{why}")
-        self.of_memory = of_memory
+        died = f"died ({how})" if how else "died"
+        super().__init__(f"{count} {who} {died} that read it, one after the other, with nothing else going on{why}")
+        self.count, self.of_memory, self.how = count, of_memory, how
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,7 @@ class Care:
         before = len(self.known)
         if isinstance(error, KilledError):
             for first, last in self._by_file(start, stop):
-                name = str(self.files[first])
-                guilty = next((each for each in self.known if each.killed and each.file == name), None)
-                if guilty is not None:
-                    self.condemn(first, last, guilty.reason, True)
-                else:
+                if not self._is_known(first, last):
                     self._judge(first, last, self.hands.alone(read_frames, first, last))
         else:
             frames = [frame for frame in range(*self.plan.span(start, stop)) if frame not in frames_of(self.known)]
@@ -141,6 +142,20 @@ class Care:
             for frame, outcome in zip(frames, outcomes, strict=True):
                 self._judge(frame, frame + 1, outcome)
         return len(self.known) > before
+
+    def foresee(self, start: int, stop: int) -> None:
+        """Set aside what a block would read of files that have killed before."""
+        if any(each.killed for each in self.known):
+            for first, last in self._by_file(start, stop):
+                self._is_known(first, last)
+
+    def _is_known(self, first: int, last: int) -> bool:
+        """Whether a file has killed before; its frames first … last − 1 are set aside then."""
+        name = str(self.files[first])
+        guilty = next((each for each in self.known if each.killed and each.file == name), None)
+        if guilty is not None:
+            self.condemn(first, last, guilty.reason, True)
+        return guilty is not None
 
     def _judge(self, first: int, last: int, outcome: Outcome) -> None:
         if isinstance(outcome, InputError | KilledError):

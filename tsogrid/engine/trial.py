@@ -18,6 +18,7 @@ from tsogrid.errors import InputError
 FIRST_TRIAL = 4  # frames that are measured for trial
 TRIAL_SECONDS = 0.1  # of CPU that a longer trial takes at most
 TRIAL_PLACES = 5  # in the series, where the first frames cannot be read
+GUESS = 0.01  # seconds of CPU for a frame, where a trial cannot be made
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,27 @@ def _nobody(said: str) -> None:
     pass
 
 
-def estimated(plan: Plan, config: Config, found: Store | None = None, say: Callable[[str], None] = _nobody) -> Estimate:
+def tried(plan: Plan, say: Callable[[str], None] = _nobody) -> float:
+    """Measure a few frames for trial: the CPU time of one in seconds; see `estimated`."""
+    _refuse_empty(plan)
+    compile_kernels(plan, say)
+    seconds, first = _tried(plan, min(FIRST_TRIAL, plan.n_frames))
+    # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
+    room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
+    more = min(plan.n_frames - first, LONGEST_BLOCK, room, round(TRIAL_SECONDS / max(seconds, 1e-6)))
+    if more > 2 * FIRST_TRIAL:
+        with suppress(InputError):  # of a file among them, which the run sets aside
+            seconds = _seconds_per_frame(plan, first, first + more)
+    return seconds
+
+
+def estimated(
+    plan: Plan,
+    config: Config,
+    found: Store | None = None,
+    say: Callable[[str], None] = _nobody,
+    measure: Callable[..., float | None] = tried,
+) -> Estimate:
     """Measure a few frames, so that compiling is done, broken input is found and costs are known before work begins.
 
     Parameters
@@ -49,6 +70,8 @@ def estimated(plan: Plan, config: Config, found: Store | None = None, say: Calla
         A store that goes on: its block size stays.
     say : callable
         Told of the wait while kernels are compiled.
+    measure : callable
+        Who measures: `tried`, here or elsewhere. It may give None where that cannot be done: what a frame costs is guessed.
 
     Returns
     -------
@@ -59,15 +82,8 @@ def estimated(plan: Plan, config: Config, found: Store | None = None, say: Calla
     InputError
         No frame has a finite pixel, or none that was tried can be read.
     """
-    _refuse_empty(plan)
-    compile_kernels(plan, say)
-    seconds, first = _tried(plan, min(FIRST_TRIAL, plan.n_frames))
-    # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
-    room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
-    more = min(plan.n_frames - first, LONGEST_BLOCK, room, round(TRIAL_SECONDS / max(seconds, 1e-6)))
-    if more > 2 * FIRST_TRIAL:
-        with suppress(InputError):  # of a file among them, which the run sets aside
-            seconds = _seconds_per_frame(plan, first, first + more)
+    measured = measure(plan, say)
+    seconds = GUESS if measured is None else measured
     total = seconds * plan.n_frames
     kind = cluster.resolve_kind(config.cluster, total)
     workers = cluster.n_workers(config.cluster, kind) if kind != "none" else 1

@@ -1,8 +1,9 @@
 """A cluster that does not work: seen, said within a minute, and not waited for without end.
 
 A scheduler without workers keeps its tasks for ever, and so does one whose workers are all paused since their memory is
-full; so somebody has to look: a thread beside the run counts the workers that work. It also says which of them are not
-heard of, as when a node hangs or a network is cut: dask gives up such a worker after a while, and its blocks go elsewhere.
+full, or stand still; so somebody has to look: a thread beside the run counts the workers that work. It also says which of
+them are not heard of, as when a node hangs or a network is cut: dask gives up such a worker after a while, and its blocks go
+elsewhere. And it says that nothing ends, though workers are there: a disk that does not answer holds the work and not them.
 """
 
 import logging
@@ -18,6 +19,7 @@ from tsogrid.errors import RunError
 
 PAUSE = 2.0  # seconds between two looks
 SAY_AFTER = 30.0  # seconds without workers, or without a word from one
+SAY_STILL = 300.0  # seconds in which no task has ended, though workers are there
 MOST_RESTARTS = 12  # of workers over their memory limit while no task has ended
 OVER_MEMORY = "worker-restart-memory"  # dask's topic of events
 
@@ -96,13 +98,15 @@ class _Looker:
         self.ended, self.restarts = 0, restarts(client)  # when a task has last ended
         self.looked = time.monotonic()
         self.heard: dict[str, tuple[float | None, float, bool]] = {}  # last word, when by this clock, whether said
+        self.still = 0, self.looked, False  # tasks that had ended, since when, whether said
 
     def look(self, stop: threading.Event) -> None:
         known, since, said = -1, time.monotonic(), False
         while not stop.wait(min(PAUSE, self.timeout / 4)):
-            count, paused = self._count()
+            count, paused, silent = self._count()
             if stop.is_set():
                 return
+            self._look_for_ends(count)
             if self._restart_for_ever():
                 self._call_off(
                     f"workers went over their memory limit {MOST_RESTARTS} times and nothing was measured. Give each more: "
@@ -119,16 +123,22 @@ class _Looker:
                 continue
             missing = time.monotonic() - since
             what = f"all {paused} workers are paused, their memory is full" if paused else "no workers"
+            what = f"none of {paused + silent} workers is heard of" if silent else what
             if missing > min(SAY_AFTER, self.timeout / 2) and not said:
                 limit = f"the run stops after {self.timeout:.0f} s without any (cluster.worker_timeout)"
                 self.say(f"{what} for {missing:.0f} s; {limit}")
                 said = True
             if missing > self.timeout:
-                self._call_off(self._missing(paused))
+                self._call_off(self._missing(paused, silent))
                 return
 
-    def _missing(self, paused: int) -> str:
+    def _missing(self, paused: int, silent: int) -> str:
         died = restarts(self.client) - self.restarts
+        if silent:
+            return (
+                f"no worker that works for {self.timeout:.0f} s at {self.client.scheduler.address}: of {paused + silent} that "
+                "are there none is heard of. They hang, or their network is cut: end them and start others"
+            )
         if died > 0 and not paused:
             return (
                 f"no worker for {self.timeout:.0f} s at {self.client.scheduler.address}: they went over their memory limit "
@@ -155,15 +165,28 @@ class _Looker:
         with suppress(Exception):  # the scheduler may be gone: then its futures are lost already
             self.client.cancel(self.watch.waiting)
 
-    def _count(self) -> tuple[int, int]:
-        """Workers that work, and that are paused; a scheduler that does not answer has none."""
+    def _look_for_ends(self, count: int) -> None:
+        """Say once that no task ends."""
+        now = time.monotonic()
+        if self.watch.ended != self.still[0] or not count:
+            self.still = self.watch.ended, now, False
+        elif now - self.still[1] > SAY_STILL and not self.still[2]:
+            self.say(
+                f"nothing has ended for {(now - self.still[1]) / 60:.0f} min, though {count} workers are there: blocks that "
+                "take very long, or a disk or server that does not answer; the run waits"
+            )
+            self.still = self.watch.ended, self.still[1], True
+
+    def _count(self) -> tuple[int, int, int]:
+        """Workers that work, that are paused, and that are not heard of; a scheduler that does not answer has none."""
         try:
             workers = self.client.scheduler_info(n_workers=-1)["workers"]  # by default some versions of dask tell of five
         except Exception:  # of the connection, of many types
-            return 0, 0
+            return 0, 0, 0
         self._listen(workers)
-        paused = sum(each.get("status") == "paused" for each in workers.values())
-        return len(workers) - paused, paused
+        heard = [each for address, each in workers.items() if not self.heard[address][2]]
+        paused = sum(each.get("status") == "paused" for each in heard)
+        return len(heard) - paused, paused, len(workers) - len(heard)
 
     def _listen(self, workers: dict[str, Any]) -> None:
         """Say which workers are not heard of, each once; by the clock of this process, whatever the scheduler's says."""
