@@ -136,8 +136,8 @@ class _Looker:
         died = restarts(self.client) - self.restarts
         if silent:
             return (
-                f"no worker that works for {self.timeout:.0f} s at {self.client.scheduler.address}: of {paused + silent} that "
-                "are there none is heard of. They hang, or their network is cut: end them and start others"
+                f"no worker that works for {self.timeout:.0f} s at {self.client.scheduler.address}: of {paused + silent} "
+                "that are there none is heard of. They hang, or their network is cut: end them and start others"
             )
         if died > 0 and not paused:
             return (
