@@ -21,6 +21,8 @@ PAUSE = 2.0  # seconds between two looks
 SAY_AFTER = 30.0  # seconds without workers, or without a word from one
 SAY_STILL = 300.0  # seconds in which no task has ended, though workers are there
 MOST_RESTARTS = 12  # of workers over their memory limit while no task has ended
+LEAST_LEAVING = 12  # workers that leave while no task has ended, before the work is called off,
+LEAVING_EACH = 3  # and for each that was there at a time
 OVER_MEMORY = "worker-restart-memory"  # dask's topic of events
 
 
@@ -98,6 +100,8 @@ class _Looker:
         self.ended, self.restarts = 0, restarts(client)  # when a task has last ended
         self.looked = time.monotonic()
         self.heard: dict[str, tuple[float | None, float, bool]] = {}  # last word, when by this clock, whether said
+        self.left: set[str] = set()  # workers that have left since a task has ended
+        self.ended_before, self.most = 0, 0  # tasks; workers at a time
         self.still = 0, self.looked, False  # tasks that had ended, since when, whether said
 
     def look(self, stop: threading.Event) -> None:
@@ -111,6 +115,13 @@ class _Looker:
                 self._call_off(
                     f"workers went over their memory limit {MOST_RESTARTS} times and nothing was measured. Give each more: "
                     "cluster.memory, fewer workers, or --memory-limit of dask worker"
+                )
+                return
+            if self._leave_for_nothing():
+                self._call_off(
+                    f"{len(self.left)} workers came and left again, and nothing was measured meanwhile. Look at their logs; jobs "
+                    "need more time than a worker takes to begin and one block to be measured: give a longer cluster.walltime, or "
+                    "a smaller --block"
                 )
                 return
             if count != known:
@@ -159,6 +170,13 @@ class _Looker:
             self.ended, self.restarts = self.watch.ended, now
         return now - self.restarts >= MOST_RESTARTS
 
+    def _leave_for_nothing(self) -> bool:
+        """Whether workers come and leave again and again, as jobs do whose time is too short, and nothing comes of it."""
+        if self.watch.ended != self.ended_before:
+            self.ended_before = self.watch.ended
+            self.left.clear()
+        return len(self.left) >= max(LEAST_LEAVING, LEAVING_EACH * self.most)
+
     def _call_off(self, mend: str) -> None:
         self.watch.reason = f"{mend}; what is measured is safe, the same command goes on."
         tell("workers", self.watch.reason, logging.ERROR, count=0)
@@ -194,7 +212,9 @@ class _Looker:
         if now - self.looked > SAY_AFTER / 3:
             self.heard.clear()  # the scheduler itself was not heard of
         self.looked = now
+        self.most = max(self.most, len(workers))
         for address in self.heard.keys() - workers.keys():
+            self.left.add(address)
             del self.heard[address]
         for address, worker in workers.items():
             last, since, said = self.heard.get(address, (None, now, False))
