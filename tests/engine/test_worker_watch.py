@@ -1,4 +1,4 @@
-"""The watch over a cluster, with a scheduler that is played: workers that are silent, that come and go, and that end nothing."""
+"""The watch over a cluster, with a scheduler that is played: workers that are silent, come and go, and end nothing."""
 
 import re
 import time
@@ -11,6 +11,7 @@ from tsogrid.engine.worker_watch import watched
 from tsogrid.errors import RunError
 
 LIMIT = 60.0  # seconds for anything that is waited for
+EVERY = 2.0  # seconds between two looks, by a clock that is played as well
 
 
 class Played:
@@ -32,11 +33,11 @@ class Played:
         self.cancelled = True
 
 
-def course(monkeypatch, workers, until, timeout=0.2, **settings):
+def course(monkeypatch, workers, until, timeout=60.0):
     """Watch until something holds of the watch and of what was said; both."""
-    for name, value in {"PAUSE": 0.005, "SAY_AFTER": 0.1, **settings}.items():
-        monkeypatch.setattr(worker_watch, name, value)
     said, client = [], Played(workers)
+    monkeypatch.setattr(worker_watch, "PAUSE", 0.002)
+    monkeypatch.setattr(worker_watch, "time", SimpleNamespace(monotonic=lambda: EVERY * client.looks))
     with watched(client, timeout, said.append) as watch:
         deadline = time.monotonic() + LIMIT
         while not until(watch, said) and time.monotonic() < deadline:
@@ -52,22 +53,22 @@ def called_off(watch, said):
 def test_a_worker_that_is_silent_does_not_count(monkeypatch):
     watch, said = course(monkeypatch, lambda look: {"tcp://a": False}, called_off)
     assert "worker tcp://a is not heard of" in said
-    assert "none of 1 workers is heard of" in said
+    assert "none of 1 workers is heard of for 32 s; the run stops after 60 s without any" in said
     with pytest.raises(RunError, match=r"of 1 that are there none is heard of\. They hang"):
         watch.require()
 
 
 def test_one_that_speaks_is_enough(monkeypatch):
     workers = {"tcp://a": False, "tcp://b": True}
-    watch, said = course(monkeypatch, lambda look: workers, lambda watch, said: len(said) > 1, timeout=0.2, SAY_STILL=0.6)
+    watch, said = course(monkeypatch, lambda look: workers, lambda watch, said: len(said) > 1)
     assert watch.reason is None
     lines = said.splitlines()
     assert lines[0].startswith("worker tcp://a is not heard of")
-    assert re.match(r"nothing has ended for \d min, though 1 workers are there", lines[1])
+    assert re.match(r"nothing has ended for 5 min, though 1 workers are there", lines[1])
 
 
 def test_workers_that_come_and_go_for_nothing(monkeypatch):
-    watch, _ = course(monkeypatch, lambda look: {f"tcp://{look // 3}": True}, called_off, timeout=60.0)
+    watch, _ = course(monkeypatch, lambda look: {f"tcp://{look // 3}": True}, called_off)
     assert re.match(r"12 workers came and left again, and nothing was measured.*cluster\.walltime", watch.reason)
 
 
@@ -83,6 +84,6 @@ def test_workers_that_come_and_go_and_measure(monkeypatch):
         seen.append(watch)
         return watch.ended > 100
 
-    watch, said = course(monkeypatch, workers, until, timeout=60.0)
+    watch, said = course(monkeypatch, workers, until)
     assert watch.reason is None
     assert not said

@@ -119,9 +119,9 @@ class _Looker:
                 return
             if self._leave_for_nothing():
                 self._call_off(
-                    f"{len(self.left)} workers came and left again, and nothing was measured meanwhile. Look at their logs; jobs "
-                    "need more time than a worker takes to begin and one block to be measured: give a longer cluster.walltime, or "
-                    "a smaller --block"
+                    f"{len(self.left)} workers came and left again, and nothing was measured meanwhile. Look at their logs. "
+                    "Jobs need more time than a worker takes to begin and a block to be measured: give a longer "
+                    "cluster.walltime, or begin anew with a smaller --block and --overwrite"
                 )
                 return
             if count != known:
