@@ -1,9 +1,9 @@
 """Random kills: a run is hurt at a moment drawn at random, goes on, and must end in the bytes of an undisturbed one.
 
 ``python -m tests.deaths.random_kills --rounds 50 --seed 1 --cluster local`` draws a victim and a moment for every round: a
-worker, all of them, the nanny (of ``local`` it lives in the client), the scheduler, the client, by SIGKILL, SIGTERM, SIGINT or
-SIGSTOP, and often a second victim soon after, also in the run that goes on. What a round needs again (a scheduler, a worker, the
-same command) is started again. Shards that were marked when it was hurt must not be measured again.
+worker, all of them, the nanny (of ``local`` it lives in the client), the scheduler, the client, by SIGKILL, SIGTERM,
+SIGINT or SIGSTOP, and often a second victim soon after, also in the run that goes on. What a round needs again (a
+scheduler, a worker, the same command) is started again. Shards that were marked when it was hurt must not be measured again.
 """
 
 import argparse

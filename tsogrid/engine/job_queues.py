@@ -24,8 +24,8 @@ from tsogrid.config.cluster import DEFAULT_WORKERS, PATH_CHARACTERS, walltime_se
 from tsogrid.engine.security import of_jobs
 from tsogrid.errors import ConfigError, RunError, TsogridWarning
 
-# Seconds before the walltime at which a worker begins to leave: a fifth of it, but within these. The workers leave half that time
-# sooner or later, and Python itself may take half a minute to begin, which no clock in the job's script has seen.
+# Seconds before the walltime at which a worker begins to leave: a fifth of it, but within these. Workers leave half that
+# time sooner or later, and Python itself may take half a minute to begin, which no clock in the job's script has seen.
 LEAVING = 60.0, 300.0
 LEAST_WALLTIME = 120.0  # seconds below which a job would spend its time on beginning and leaving
 SHORT_WALLTIME = 600.0  # seconds below which it spends much of it so
