@@ -72,6 +72,7 @@ SERVES = {
     "engine.verification": "engine.store",
     "engine.job_queues": "engine.cluster",
     "engine.kubernetes": "engine.cluster",
+    "engine.queued_jobs": "engine.cluster",
     "engine.security": "engine.cluster",
     "engine.submission": "engine.cluster",
     "engine.after_death": "engine.run",
