@@ -217,9 +217,11 @@ def status(path: str | Path, storage: Storage | None = None) -> Status:
 
 
 def killers(place: Place) -> list[str]:
-    """Name the files that the last run at a place has set aside since they killed who read them."""
-    store = existing(place)
-    aside = [] if store is None else _course(store).get("set_aside", [])
+    """Name the files that the last run has set aside since they killed who read them; none where a place does not tell."""
+    aside: list[dict[str, Any]] = []
+    with suppress(StoreError, *place.failures):  # the run itself words what is wrong there
+        store = existing(place)
+        aside = [] if store is None else _course(store).get("set_aside", [])
     return list(dict.fromkeys(str(item["file"]) for item in aside if item.get("killed")))
 
 
