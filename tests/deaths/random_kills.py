@@ -1,9 +1,9 @@
 """Random kills: a run is hurt at a moment drawn at random, goes on, and must end in the bytes of an undisturbed one.
 
 ``python -m tests.deaths.random_kills --rounds 50 --seed 1 --cluster local`` draws a victim and a moment for every round: a
-worker, all of them, the nanny, the scheduler, the client, by SIGKILL, SIGTERM, SIGINT or SIGSTOP. What a round needs again
-(a scheduler, a worker, the same command) is started again. Shards that were marked when it was hurt must not be measured
-again.
+worker, all of them, the nanny (of ``local`` it lives in the client), the scheduler, the client, by SIGKILL, SIGTERM,
+SIGINT or SIGSTOP, and often a second victim soon after, also in the run that goes on. What a round needs again (a
+scheduler, a worker, the same command) is started again. Shards that were marked when it was hurt must not be measured again.
 """
 
 import argparse
@@ -26,7 +26,9 @@ from tests.deaths.processes import Client, cluster_of, environment
 from tsogrid.simulate import simulate_exposure
 
 MOST_COMMANDS = 6  # that a round may take to end
-PAUSES = (2.0, 8.0)  # seconds for which a worker stands still
+PAUSES = (2.0, 8.0)  # seconds for which somebody stands still
+TWICE = 0.4  # of the rounds have a second victim,
+SOON = (0.0, 6.0)  # so many seconds after the first
 
 
 def configuration(folder, frames):
@@ -87,6 +89,14 @@ def _of(processes, chance):
     return [chance.choice(processes)] if processes else []
 
 
+def _paused(processes, seconds):
+    for each in processes:
+        _kill(each, signal.SIGSTOP)
+    time.sleep(seconds)
+    for each in processes:
+        _kill(each, signal.SIGCONT)
+
+
 class Rounds:
     """Rounds of one kind of cluster."""
 
@@ -124,8 +134,11 @@ class Rounds:
 
     def victims(self):
         """Name those that this kind of cluster has."""
-        of_all = ["worker", "all workers", "still", "client", "client, SIGTERM", "client, SIGINT"]
-        return of_all if self.cluster is None else [*of_all, "nanny", "all nannies", "scheduler"]
+        of_all = ["worker", "all workers", "worker, SIGTERM", "still", "all still", "client still"]
+        of_all += ["client", "client, SIGTERM", "client, SIGINT"]
+        if self.cluster is None:
+            return of_all
+        return [*of_all, "nanny", "nanny, SIGTERM", "nanny still", "all nannies", "scheduler", "scheduler still"]
 
     def _workers(self, client):
         return client.workers if self.cluster is None else self.cluster.processes
@@ -133,29 +146,26 @@ class Rounds:
     def hurt(self, victim, client):
         """Do it."""
         workers = self._workers(client)
-        if victim == "worker":
-            for each in _of(workers, self.chance):
-                _kill(each)
-        elif victim == "all workers":
-            for each in workers:
-                _kill(each)
-        elif victim == "still":
-            chosen = _of(workers, self.chance)
-            for each in chosen:
-                _kill(each, signal.SIGSTOP)
-            time.sleep(self.chance.uniform(*PAUSES))
-            for each in chosen:
-                _kill(each, signal.SIGCONT)
-        elif victim.startswith("client"):
-            number = signal.Signals[victim.partition(", ")[2] or "SIGKILL"]
-            _kill(client.process, number)
-        elif victim == "nanny":
-            _kill(self.chance.choice(self.cluster.nannies))
-        elif victim == "all nannies":
-            for each in self.cluster.nannies:
-                _kill(each)
-        elif victim == "scheduler":
-            _kill(self.cluster.scheduler)
+        nannies = [] if self.cluster is None else self.cluster.nannies
+        scheduler = [] if self.cluster is None else [self.cluster.scheduler]
+        of_name = {
+            "worker": _of(workers, self.chance),
+            "all workers": workers,
+            "still": _of(workers, self.chance),
+            "all still": workers,
+            "client": [client.process],
+            "client still": [client.process],
+            "nanny": _of(nannies, self.chance),
+            "nanny still": _of(nannies, self.chance),
+            "all nannies": nannies,
+            "scheduler": scheduler,
+            "scheduler still": scheduler,
+        }
+        name, _, number = victim.partition(", ")
+        if name.endswith("still"):
+            _paused(of_name[name], self.chance.uniform(*PAUSES))
+        for each in () if name.endswith("still") else of_name[name]:
+            _kill(each, signal.Signals[number or "SIGKILL"])
 
     def mend(self):
         """Start again what a scheduler of somebody's has lost, as its owner would."""
@@ -170,19 +180,29 @@ class Rounds:
     def round(self, number, victim=None):
         """One round."""
         store = self.folder / f"round-{number}.zarr"
-        victim = victim or self.chance.choice(self.victims())
-        moment = self.chance.uniform(0.0, self.span)
+        victims = [victim or self.chance.choice(self.victims())]
+        if victim is None and self.chance.random() < TWICE:
+            victims.append(self.chance.choice(self.victims()))
+        moment, soon = self.chance.uniform(0.0, self.span), self.chance.uniform(*SOON)
         began = time.monotonic()
         client, commands = self._client(store), 1
         time.sleep(moment)
         before = measured_at(store)
-        self.hurt(victim, client)
+        self.hurt(victims[0], client)
+        for second in victims[1:]:
+            time.sleep(soon)
+            if client.process.poll() is not None:
+                self.mend()
+                client, commands = self._client(store), commands + 1
+                time.sleep(soon)  # the second victim is of the run that goes on
+            self.hurt(second, client)
         self.mend()
         status = client.end()
         while status != 0 and commands < MOST_COMMANDS:
             self.mend()
             client, commands = self._client(store), commands + 1
             status = client.end()
+        victim = " + ".join(victims)
         after = measured_at(store)
         marked = 0 if before is None else int(np.isfinite(before).sum())
         again = 0 if before is None else int((np.isfinite(before) & (before != after)).sum())
@@ -210,9 +230,9 @@ def main(arguments=None):
         for number in range(given.rounds):
             told = rounds.round(number)
             fine = not told.wrong and not told.again
-            tally[told.victim] += 1
+            tally.update(told.victim.split(" + "))
             bad += not fine
-            where = f"{number + 1:3d} {told.victim:16s} at {told.moment:5.1f} s, {told.marked:3d} blocks on disk"
+            where = f"{number + 1:3d} {told.victim:32s} at {told.moment:5.1f} s, {told.marked:3d} blocks on disk"
             what = f"{told.again} of them again; {told.commands} commands, {told.seconds:5.1f} s"
             print(f"{where}, {what}: {'the same bytes' if fine else told.wrong[:5]}", flush=True)
     print(f"{given.rounds - bad} of {given.rounds} rounds ended in the same bytes: {dict(tally)}")

@@ -11,6 +11,7 @@ from tsogrid.config import Config
 from tsogrid.engine import job_queues
 from tsogrid.engine.cluster import connect, n_workers
 from tsogrid.engine.security import of_jobs
+from tsogrid.engine.submission import client_script
 from tsogrid.errors import ConfigError, RunError, TsogridWarning
 
 pytest.importorskip("dask_jobqueue")
@@ -54,7 +55,7 @@ def test_a_slurm_job(tmp_path):
     ):
         assert words[words.index(option) + 1] == value
     assert "--no-dashboard" in words
-    assert "--lifetime=95100s" in words  # five minutes before 26.5 hours
+    assert "--lifetime=$((95100-SECONDS))s" in words  # five minutes before 26.5 hours
     assert '"$TMPDIR/dask"' in body[3]  # filled in on the node, and still one word there
 
 
@@ -72,7 +73,22 @@ def test_lines_that_a_site_refuses_are_left_out(tmp_path):
 
 def test_workers_leave_before_a_short_walltime_too(tmp_path):
     script = job_queues.worker_script(cluster(walltime="00:05:00"), tmp_path)
-    assert "--lifetime=240s --lifetime-stagger=30s" in script
+    assert "--lifetime=$((240-SECONDS))s --lifetime-stagger=30s" in script
+    script = job_queues.worker_script(cluster(walltime="00:02:00"), tmp_path)
+    assert "--lifetime=$((60-SECONDS))s --lifetime-stagger=30s" in script
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs"])
+def test_a_walltime_that_is_too_short_is_refused_before_anything_is_handed_in(tmp_path, kind):
+    short = cluster(kind, walltime="00:01:00")
+    message = r"cluster\.walltime: expected 00:02:00 or more, found 00:01:00"
+    with pytest.raises(ConfigError, match=message), connect(short, kind, store=tmp_path / "a.zarr"):
+        pass
+    with pytest.raises(ConfigError, match=message):
+        client_script(short, ["run", "night.yaml"], tmp_path, "night", tmp_path)
+    with pytest.warns(TsogridWarning, match=r"cluster\.walltime: 00:09:00 is short"):
+        client_script(cluster(kind, walltime="00:09:00"), ["run", "night.yaml"], tmp_path, "night", tmp_path)
+    client_script(cluster(kind, walltime="00:10:00"), ["run", "night.yaml"], tmp_path, "night", tmp_path)
 
 
 HOSTILE = [

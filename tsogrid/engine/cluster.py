@@ -28,6 +28,9 @@ from tsogrid.errors import RunError
 SHORT_WORK = 3.0  # seconds of CPU below which starting workers costs more than it gains
 CONNECT_TIMEOUT = 30.0
 WORKER_TTL = "90s"  # without a word from a worker, after which it is given up and started anew
+# Of local workers, which their nannies start anew. Sooner, dask looks whether one that died is back, and takes its nanny
+# away for good where it has just died again.
+LOST_TIMEOUT = "1d"
 ACTIVE = "active"  # the kind of a client that was there before
 
 
@@ -132,7 +135,7 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
     workers = max(1, min(n_workers(settings), n_blocks))
     adaptive = settings.adaptive
     with ExitStack() as stack:
-        stack.enter_context(watchful())
+        stack.enter_context(watchful({"distributed.deploy.lost-worker-timeout": LOST_TIMEOUT}))
         with _interrupts_held():
             try:
                 local = Local(
@@ -157,7 +160,7 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
 
 
 @contextmanager
-def watchful() -> Iterator[None]:
+def watchful(more: dict[str, str] | None = None) -> Iterator[None]:
     """Have a scheduler of our own notice sooner than by default what hangs, and outlive a cut of the network."""
     import dask
 
@@ -165,6 +168,7 @@ def watchful() -> Iterator[None]:
         "distributed.scheduler.worker-ttl": WORKER_TTL,
         "distributed.scheduler.allowed-failures": 2,
         "distributed.comm.timeouts.tcp": TCP_TIMEOUT,
+        **(more or {}),
     }
     with dask.config.set(settings):
         yield

@@ -7,9 +7,10 @@ file that cannot be read is set aside, and all others are finished.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tsogrid.engine.child import Child
 from tsogrid.engine.on_cluster import execute_on
 from tsogrid.engine.plan import Plan
-from tsogrid.engine.setting_aside import Care, Outcome, SetAside, frames_of
+from tsogrid.engine.setting_aside import Care, KilledError, Outcome, SetAside, frames_of
 from tsogrid.engine.shard_work import (
     Block,
     Given,
@@ -50,8 +51,8 @@ def execute(
         Which shards.
     given : callable
         (start, stop) → positions from earlier passes, or None.
-    client : distributed.Client or None
-        None: in this process.
+    client : distributed.Client, Child or None
+        None: in this process; a Child: in it.
     listener : Listener
         Who is told of what happens.
     known : sequence of SetAside
@@ -68,7 +69,7 @@ def execute(
         A block could not be measured or a shard not written; the other shards are finished first. Or there were no workers.
     """
     found = list(known)
-    run = _execute_here if client is None else execute_on
+    run = _execute_here if client is None or isinstance(client, Child) else execute_on
     failures = run(plan, store, index, shards, given, client, listener, found)
     if not failures:
         return found
@@ -93,6 +94,8 @@ class _Here:
         except TsogridError as error:
             return error
 
+    once = alone
+
     def together(self, function: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> list[Outcome]:
         return [self.alone(function, *arguments) for arguments in each]
 
@@ -103,27 +106,32 @@ def _execute_here(
     index: int,
     shards: list[int],
     given: Given,
-    client: None,
+    child: Child | None,
     listener: Listener,
     known: list[SetAside],
 ) -> list[BaseException]:
     failures: list[BaseException] = []
-    care = Care(plan, _Here(plan), known)
+    hands = _Here(plan) if child is None else child.of(plan)
+    care = Care(plan, hands, known)
     for shard in shards:
         done: dict[Block, Measured] = {}
         suspects: dict[Block, BaseException] = {}
-        aside = frames_of(known)
         try:
             for start, stop in store.blocks(shard):
-                try:
-                    done[start, stop] = measure_and_time(plan, start, stop, index, given(start, stop), aside)
-                except InputError as error:
-                    suspects[start, stop] = error
+                care.foresee(start, stop)
+                aside = frames_of(known)
+                outcome = hands.once(measure_and_time, start, stop, index, given(start, stop), aside)
+                if isinstance(outcome, InputError | KilledError):
+                    suspects[start, stop] = outcome
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+                else:
+                    done[start, stop] = outcome
                 listener.advance(stop - start)
             if suspects:
                 rescue(care, store, index, shard, suspects, done, given)
             else:
-                write_blocks(store, index, shard, list(done.values()), mark_of(plan, store, shard, aside))
+                write_blocks(store, index, shard, list(done.values()), mark_of(plan, store, shard, frames_of(known)))
             tell_written(store, index, shard)
         except TsogridError as error:
             failures.append(error)

@@ -99,8 +99,8 @@ class FileLock:
         self.store, self.me = place, me()
         self.path = lock_path(place.path.resolve())  # a link stays a link, and its store has one lock
 
-    def acquire(self) -> None:
-        """Take the lock.
+    def acquire(self) -> bool:
+        """Take the lock; whether it was a dead run's.
 
         Raises
         ------
@@ -108,10 +108,11 @@ class FileLock:
             Another run has it, or the folder cannot be written.
         """
         try:
+            after_death = False
             for _ in range(3):
                 if self._create():
-                    return
-                self._take_over()
+                    return after_death
+                after_death = self._take_over()
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
@@ -144,8 +145,8 @@ class FileLock:
             return False
         return True
 
-    def _take_over(self) -> None:
-        """Remove a stale lock, or say who holds it.
+    def _take_over(self) -> bool:
+        """Remove a stale lock, or say who holds it; whether there was one to remove.
 
         The lock is moved aside before it is judged again, so that of two runs that find it stale only one removes it, and a
         lock that was made in the meantime is put back. Meanwhile a third one waits, where the file system knows how.
@@ -164,6 +165,8 @@ class FileLock:
                 raise StoreError(
                     f"{self.store}: another run is writing this store ({who}). Wait for it, or stop it, and run again."
                 )
+            return True
+        return False
 
     def _judged(self, path: Path) -> tuple[bool, str]:
         """Whether a lock file's owner is gone, and who it is."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,9 +22,13 @@ from typing import Any
 from tsogrid.config import PbsCluster, QueueCluster, SlurmCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS, PATH_CHARACTERS, walltime_seconds
 from tsogrid.engine.security import of_jobs
-from tsogrid.errors import ConfigError, RunError
+from tsogrid.errors import ConfigError, RunError, TsogridWarning
 
-LEAVING = 300.0  # seconds before the walltime at which a worker begins to leave, at most a fifth of it
+# Seconds before the walltime at which a worker begins to leave: a fifth of it, but within these. Workers leave half that
+# time sooner or later, and Python itself may take half a minute to begin, which no clock in the job's script has seen.
+LEAVING = 60.0, 300.0
+LEAST_WALLTIME = 120.0  # seconds below which a job would spend its time on beginning and leaving
+SHORT_WALLTIME = 600.0  # seconds below which it spends much of it so
 TCP_TIMEOUT = "120s"  # for which a connection may be silent: dask's 30 s are as long as many a cut of the network
 SUBMIT = {"slurm": "sbatch", "pbs": "qsub"}
 
@@ -71,8 +76,10 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
     dict
         Keyword arguments of SLURMCluster and PBSCluster.
     """
-    leaving = min(LEAVING, walltime_seconds(config.walltime) / 5)
-    lifetime = [f"--lifetime={walltime_seconds(config.walltime) - leaving:.0f}s", f"--lifetime-stagger={leaving / 2:.0f}s"]
+    walltime = walltime_seconds(config.walltime)
+    leaving = min(max(LEAVING[0], walltime / 5), LEAVING[1])
+    # SECONDS: since the job's script began, whose lines before this one may take long.
+    lifetime = [f"--lifetime=$(({walltime - leaving:.0f}-SECONDS))s", f"--lifetime-stagger={leaving / 2:.0f}s"]
     return {
         "queue": config.queue,
         "account": config.account,
@@ -95,6 +102,34 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
         },
         "silence_logs": "critical",
     }
+
+
+def check_walltime(config: QueueCluster) -> None:
+    """Refuse a walltime in which hardly a block would be measured, and warn of a short one.
+
+    Parameters
+    ----------
+    config : SlurmCluster or PbsCluster
+        As configured.
+
+    Raises
+    ------
+    ConfigError
+        It is below `LEAST_WALLTIME`.
+    """
+    walltime = walltime_seconds(config.walltime)
+    costs = "a worker takes up to half a minute to begin, and leaves a minute or so before its job's end"
+    if walltime < LEAST_WALLTIME:
+        raise ConfigError(
+            f"cluster.walltime: expected 00:02:00 or more, found {config.walltime}: {costs}, so jobs would come and go and "
+            "measure nothing. An hour or two serve well."
+        )
+    if walltime < SHORT_WALLTIME:
+        warnings.warn(
+            f"cluster.walltime: {config.walltime} is short: {costs}. Ten minutes or more lose less.",
+            TsogridWarning,
+            stacklevel=3,
+        )
 
 
 def walltime_text(config: QueueCluster, walltime: str | None = None) -> str:
@@ -185,6 +220,7 @@ def job_cluster(config: QueueCluster, folder: Path) -> Iterator[Any]:
     ConfigError, RunError
         On entering: a package or command is missing, or the batch system refuses the job.
     """
+    check_walltime(config)
     made = _cluster_class(config)
     require_command(config.kind)
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,10 +29,12 @@ class Held:
     ----------
     store : str
         What is locked.
+    after_death : bool
+        Whether the lock was a dead run's.
     """
 
-    def __init__(self, store: str) -> None:
-        self.store, self.lost = store, ""
+    def __init__(self, store: str, after_death: bool = False) -> None:
+        self.store, self.lost, self.after_death = store, "", after_death
 
     def check(self) -> None:
         """Refuse to go on once another run has the lock.
@@ -88,8 +90,8 @@ def locked(store: Path | Place) -> Iterator[Held]:
         Another run holds the lock, or it cannot be written.
     """
     place = place_of(store)
-    lock, held, stop = _LOCKS[type(place)](place), Held(str(place)), threading.Event()
-    lock.acquire()
+    lock, stop = _LOCKS[type(place)](place), threading.Event()
+    held = Held(str(place), after_death=lock.acquire())
     beat = threading.Thread(target=_keep_fresh, args=(lock, held, stop), daemon=True, name="tsogrid-lock")
     beat.start()
     try:

@@ -55,8 +55,8 @@ class ObjectLock:
         self._beats = 0
         self._conditions = True
 
-    def acquire(self) -> None:
-        """Take the lock.
+    def acquire(self) -> bool:
+        """Take the lock; whether it was a dead run's.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class ObjectLock:
                         "again."
                     )
                 if self._put(found.mark if found else None) and self._is_sure():
-                    return
+                    return found is not None
         raise StoreError(f"{self.store}: another run took the lock at the same moment. Run again.")
 
     def _is_sure(self) -> bool:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from tsogrid.config import Config
 from tsogrid.engine import cluster, store
+from tsogrid.engine.after_death import child_where_due, planned, trial_in
 from tsogrid.engine.diagnostics import require_frames
 from tsogrid.engine.execute import execute
 from tsogrid.engine.extension import Extension, extended, extension
@@ -34,7 +35,7 @@ from tsogrid.engine.setting_aside import SetAside, joined, refusal
 from tsogrid.engine.shard_work import Listener
 from tsogrid.engine.status import Course, noted
 from tsogrid.engine.stopping import WhileHeld, giving_up
-from tsogrid.engine.trial import estimated, tried
+from tsogrid.engine.trial import estimated
 from tsogrid.errors import ConfigError, StoreError
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.selection import frames_containing
@@ -105,13 +106,13 @@ def run(
         What was expected, what was found and what to do; what is measured already is safe.
     """
     progress = progress or Silent()
-    plan = prepared(config)[1]
-    give_back()  # of a long series, tens of megabytes
     path = store_place(config)
-    for line in plan.detector.lines if plan.detector is not None else ():
-        progress.say(f"calibration: {line}")
-    with locked(path) as held:
+    with locked(path) as held, child_where_due(path, held, progress.say) as child:
         progress = WhileHeld(progress, held)
+        plan = planned(plan_of, config, child)
+        give_back()  # of a long series, tens of megabytes
+        for line in plan.detector.lines if plan.detector is not None else ():
+            progress.say(f"calibration: {line}")
         with path.told():
             path.recover()
             found, kept = _existing(path, plan, mode, changed)
@@ -136,7 +137,7 @@ def run(
             client = None if elsewhere is None else connected(elsewhere)
             kind = elsewhere
             if target is None or kind is None:
-                measure = tried if client is None else partial(tried_on, client)
+                measure = trial_in(child) if client is None else partial(tried_on, client)
                 estimate = estimated(plan, config, None if mode == "overwrite" else found, progress.say, measure)
                 kind = estimate.kind
             if performance_report is not None:
@@ -150,10 +151,15 @@ def run(
                 client = connected(kind, len(plan.bounds))
             target = replace(target, token=claim(target.place))
             with noted(target, kind) as course, reported(client, performance_report):
-                known = measure_missing(plan, target, client, progress, course)
+                known = measure_missing(plan, target, client or child, progress, course)
                 if known:
                     raise refusal(known, target.path)
     return store.open_result(path)
+
+
+def plan_of(config: Config) -> Plan:
+    """Plan the measurement of a configuration's frames."""
+    return prepared(config)[1]
 
 
 def prepared(config: Config, keep: bool = True) -> tuple[xr.Dataset, Plan]:

@@ -21,7 +21,7 @@ MOST_NAMED = 20  # files in a message
 
 
 class KilledError(Exception):
-    """Workers died of a task, one after the other.
+    """Workers, or other processes, died of a task, one after the other.
 
     Parameters
     ----------
@@ -29,12 +29,17 @@ class KilledError(Exception):
         How many.
     of_memory : bool
         Whether dask ended them since they went over their memory limit.
+    who : str
+        What they were.
+    how : str
+        How they died, where that is known.
     """
 
-    def __init__(self, count: int, of_memory: bool = False) -> None:
+    def __init__(self, count: int, of_memory: bool = False, who: str = "workers", how: str = "") -> None:
         why = ", over their memory limit" if of_memory else ""
-        super().__init__(f"{count} workers died that read it, one after the other, with nothing else going on{why}")
-        self.of_memory = of_memory
+        died = f"died ({how})" if how else "died"
+        super().__init__(f"{count} {who} {died} that read it, one after the other, with nothing else going on{why}")
+        self.count, self.of_memory, self.how = count, of_memory, how
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class SetAside:
         What happened, in words.
     killed : bool
         Whether it killed workers.
+    of_memory : bool
+        Whether dask ended them since they went over their memory limit.
     """
 
     file: str
@@ -58,6 +65,7 @@ class SetAside:
     last: int
     reason: str
     killed: bool = False
+    of_memory: bool = False
 
     def __str__(self) -> str:
         frames = f"frame {self.first}" if self.first == self.last else f"frames {self.first} … {self.last}"
@@ -133,12 +141,8 @@ class Care:
         before = len(self.known)
         if isinstance(error, KilledError):
             for first, last in self._by_file(start, stop):
-                name = str(self.files[first])
-                guilty = next((each for each in self.known if each.killed and each.file == name), None)
-                if guilty is not None:
-                    self.condemn(first, last, guilty.reason, True)
-                else:
-                    self._judge(first, last, self.hands.alone(read_frames, first, last))
+                if not self._is_known(first, last):
+                    self._read(first, last)
         else:
             frames = [frame for frame in range(*self.plan.span(start, stop)) if frame not in frames_of(self.known)]
             outcomes = self.hands.together(read_frames, [(frame, frame + 1) for frame in frames])
@@ -146,15 +150,47 @@ class Care:
                 self._judge(frame, frame + 1, outcome)
         return len(self.known) > before
 
+    def foresee(self, start: int, stop: int) -> None:
+        """Set aside what a block would read of files that have killed before."""
+        if any(each.killed for each in self.known):
+            for first, last in self._by_file(start, stop):
+                self._is_known(first, last)
+
+    def _read(self, first: int, last: int) -> None:
+        """Read frames first … last − 1 of one file, for trial; one by one where together they need too much memory."""
+        outcome = self.hands.alone(read_frames, first, last)
+        if not isinstance(outcome, KilledError) or not outcome.of_memory:
+            self._judge(first, last, outcome)
+        elif last - first > 1:
+            for frame in range(first, last):
+                if not self._is_known(frame, frame + 1):
+                    self._read(frame, frame + 1)
+        elif greedy := next((each for each in self.known if each.of_memory), None):
+            raise RunError(
+                f"workers went over their memory limit when they read one frame of {greedy.file} alone, and then of "
+                f"{self.files[first]}. Give each more (cluster.memory, fewer workers, or --memory-limit of dask worker). "
+                "What is measured is safe, the same command goes on."
+            )
+        else:
+            self.condemn(first, last, str(outcome), True, of_memory=True)
+
+    def _is_known(self, first: int, last: int) -> bool:
+        """Whether a file has killed before; its frames first … last − 1 are set aside then."""
+        name = str(self.files[first])
+        guilty = next((each for each in self.known if each.killed and each.file == name), None)
+        if guilty is not None:
+            self.condemn(first, last, guilty.reason, True)
+        return guilty is not None
+
     def _judge(self, first: int, last: int, outcome: Outcome) -> None:
         if isinstance(outcome, InputError | KilledError):
             self.condemn(first, last, str(outcome), isinstance(outcome, KilledError))
         elif isinstance(outcome, BaseException):
             raise outcome
 
-    def condemn(self, first: int, last: int, reason: str, killed: bool) -> None:
+    def condemn(self, first: int, last: int, reason: str, killed: bool, of_memory: bool = False) -> None:
         """Set frames first … last − 1 of one file aside."""
-        self.known.append(SetAside(str(self.files[first]), first, last - 1, reason, killed))
+        self.known.append(SetAside(str(self.files[first]), first, last - 1, reason, killed, of_memory))
 
     def _by_file(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Cut the frames that a block reads, and that are not set aside, into runs of one file: first and last + 1."""

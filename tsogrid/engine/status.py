@@ -22,8 +22,8 @@ import tsogrid
 from tsogrid.config import Storage
 from tsogrid.engine.lock import holder
 from tsogrid.engine.marks import SOME_ASIDE
-from tsogrid.engine.place import place_of
-from tsogrid.engine.store import Store, required
+from tsogrid.engine.place import Place, place_of
+from tsogrid.engine.store import Store, existing, required
 from tsogrid.errors import StoreError
 
 NOTES = "progress/run.json"
@@ -214,6 +214,15 @@ def status(path: str | Path, storage: Storage | None = None) -> Status:
         failed=[item for item in course.get("failed", []) if not done[item["pass"], item["shard"]]],
         set_aside=[item for item in course.get("set_aside", []) if aside[:, item["first"] // store.shard].any()],
     )
+
+
+def killers(place: Place) -> list[str]:
+    """Name the files that the last run has set aside since they killed who read them; none where a place does not tell."""
+    aside: list[dict[str, Any]] = []
+    with suppress(StoreError, *place.failures):  # the run itself words what is wrong there
+        store = existing(place)
+        aside = [] if store is None else _course(store).get("set_aside", [])
+    return list(dict.fromkeys(str(item["file"]) for item in aside if item.get("killed")))
 
 
 def _course(store: Store) -> dict[str, Any]:

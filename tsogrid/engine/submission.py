@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsogrid.config import PbsCluster, QueueCluster, SlurmCluster
-from tsogrid.engine.job_queues import require_command, walltime_text
+from tsogrid.engine.job_queues import check_walltime, require_command, walltime_text
 from tsogrid.errors import RunError
 
 
@@ -56,7 +56,13 @@ def client_script(config: QueueCluster, arguments: Sequence[str], folder: Path, 
     Returns
     -------
     str
+
+    Raises
+    ------
+    ConfigError
+        The workers' walltime is too short.
     """
+    check_walltime(config)
     head = _HEADS[type(config)](config, folder, _name(name))
     mark = "#SBATCH" if config.kind == "slurm" else "#PBS"
     command = [config.python or sys.executable, "-m", "tsogrid.cli.main", *arguments]

@@ -1,0 +1,60 @@
+"""Workers that stand still for good, and workers whose memory is too small for a block: the run ends in the same numbers."""
+
+import signal
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+import tsogrid
+from tests.deaths.processes import Client, cluster_of, environment
+from tests.deaths.random_kills import configuration, differences
+from tsogrid.simulate import simulate_exposure
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_the_only_worker_stands_still(tmp_path, goes_on):
+    config = configuration(tmp_path / "frames", 120)
+    assert Client(config, tmp_path / "whole.zarr", "--cluster", "none").end() == 0
+    # After this time dask's scheduler gives a silent worker up, and its nanny starts another.
+    told = environment(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="120s" if goes_on else "20s")
+    with cluster_of(tmp_path, count=1, env=told) as cluster:
+        client = Client(config, tmp_path / "a.zarr", "--cluster", cluster.address)
+        assert client.until(2), client.said
+        (worker,) = cluster.processes
+        worker.suspend()
+        try:
+            if goes_on:
+                time.sleep(40)
+                worker.resume()
+            assert client.end() == 0, client.said
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                worker.send_signal(signal.SIGCONT)
+    assert "is not heard of" in client.said
+    assert ("is heard of again" in client.said) == goes_on
+    assert not differences(tmp_path / "a.zarr", tmp_path / "whole.zarr")
+
+
+def test_a_block_that_is_too_large_for_its_worker(tmp_path):
+    """A block's pixels are twice what the worker may have beside itself: it is measured in pieces, to the same bits."""
+    made = simulate_exposure(tmp_path / "frames", name="night", integrations=200, segments=2, shape=(512, 512), seed=7)
+    config = {
+        "input": {"files": list(map(str, made.files))},
+        "sources": [{"name": "a", "x": 60, "y": 60}, {"name": "b", "x": 450, "y": 450}],
+        "center": {"search_box": 15, "fit_box": 11},
+        "apertures": [{"radius": "2:12:1"}],
+        "sky": [{"method": "rowamp", "amplifiers": [[0, 512]]}],
+        "output": {"block": 100},
+    }
+    assert Client(config, tmp_path / "whole.zarr", "--cluster", "none", "--block", "8").end() == 0
+    config["cluster"] = {"kind": "local", "workers": 1, "memory": "560MB", "worker_timeout": 120}
+    client = Client(config, tmp_path / "a.zarr")
+    assert client.end() == 0, client.said
+    assert "killed workers or could not be read: they are tried one by one" in client.said
+    found, whole = (tsogrid.open_result(tmp_path / f"{name}.zarr").load() for name in ("a", "whole"))
+    for name in whole.data_vars:
+        assert found[name].to_numpy().tobytes() == whole[name].to_numpy().tobytes(), name
