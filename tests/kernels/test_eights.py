@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from numba import types
 
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.eights import EIGHT, emit, load_good, load_squares, prefetch
+from tsogrid.kernels.eights import ARRAY, EIGHT, NUMBER, PLACE, emit, load_good, load_squares, prefetch
 
 
-@emit(None, None, types.float64, None, types.uintp)
+@emit(ARRAY, ARRAY, NUMBER, ARRAY, PLACE)
 def _arithmetic(builder, one, two, number, out, place):
     a, b = one.load(place), two.load(place)
     results = (

@@ -6,14 +6,18 @@ operations without a branch, which become vector instructions. The line that lie
 that every arc stays in one quadrant.
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import types
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.eights import EIGHT, Eight, emit, place_of
+from tsogrid.kernels.eights import ARRAY, EIGHT, NUMBER, PLACE, emit, place_of
+
+if TYPE_CHECKING:
+    from tsogrid.kernels.eight_instructions import Eight
 
 # Loops over a multiple of this run in vector instructions to their end; scratch has room for the surplus,
 # which nobody reads.
@@ -64,7 +68,7 @@ def _half_chord(radius: Eight, distance: Eight) -> Eight:
     return ((radius - distance) * (radius + distance)).least(0.0).root()
 
 
-@emit(None, types.uintp, types.float64, None, types.uintp)
+@emit(ARRAY, PLACE, NUMBER, ARRAY, PLACE)
 def _half_chords(builder, edges, at, radius, chords, place):  # type: ignore[no-untyped-def]
     chords.store(place, _half_chord(radius, edges.load(at).exactly()))
 
@@ -79,7 +83,7 @@ def _first_in_part(far: Eight, outer: Eight, across: Eight, radius: Eight) -> Ei
     return (edge + 1.0).where(above, edge).where(below, edge - 1.0)
 
 
-@emit(None, types.uintp, None, types.uintp, types.float64, types.float64, None, types.uintp, types.uintp)
+@emit(ARRAY, PLACE, ARRAY, PLACE, NUMBER, NUMBER, ARRAY, PLACE, PLACE)
 def _cross(builder, edges, at, chords, place, radius, across, cuts, cut, width):  # type: ignore[no-untyped-def]
     low, high = edges.load(at).exactly(), edges.load(builder.add(at, place_of(1))).exactly()
     far = chords.load(place).exactly().most(chords.load(builder.add(place, place_of(1))).exactly())
@@ -104,7 +108,7 @@ def cross_lines(edges, begin, count, radius, across, chords, cuts, row):  # type
         _cross(edges, np.uintp(begin + m), chords, np.uintp(m), radius, across, cuts, cut, np.uintp(width))
 
 
-@emit(None, types.uintp, types.uintp, types.float64, types.float64, None, types.uintp)
+@emit(ARRAY, PLACE, PLACE, NUMBER, NUMBER, ARRAY, PLACE)
 def _span(builder, cuts, at, width, axis, size, spans, place):  # type: ignore[no-untyped-def]
     stop = (axis + cuts.load(at)).least(0.0).most(size)
     first = (axis - cuts.load(builder.add(at, builder.mul(width, place_of(3)))) + 1.0).least(0.0).most(size)
@@ -141,10 +145,10 @@ def _cut(
 
 
 def _cut_lines(factors: tuple[float, ...]) -> Any:
-    places = (types.uintp, types.uintp)
-    numbers = (types.float64, types.float64, types.float64)
+    places = (PLACE, PLACE)
+    numbers = (NUMBER, NUMBER, NUMBER)
 
-    @emit(None, types.uintp, None, types.uintp, None, *numbers, None, *places)
+    @emit(ARRAY, PLACE, ARRAY, PLACE, ARRAY, *numbers, ARRAY, *places)
     def cut(builder, edges, at, chords, place, bounds, radius, scale, across, cuts, start, width):  # type: ignore[no-untyped-def]
         low, high = edges.load(at), edges.load(builder.add(at, place_of(1)))
         one, other = chords.load(place), chords.load(builder.add(place, place_of(1)))
@@ -184,7 +188,7 @@ def cut_lines(edges, begin, chords, skip, count, radius, across, bounds, cuts, r
             _cut_of_large(edges, at, chords, place, bounds, radius, scale, across, cuts, cut, width)
 
 
-@emit(None, types.uintp, types.uintp, types.float64, types.float64, types.float64, None, None, types.uintp)
+@emit(ARRAY, PLACE, PLACE, NUMBER, NUMBER, NUMBER, ARRAY, ARRAY, PLACE)
 def _list(builder, cuts, first, inner, place, along, stride, index, weight, offset):  # type: ignore[no-untyped-def]
     index.store_whole(offset, place + along * along.count() + stride * cuts.load(first))
     weight.store(offset, cuts.load(inner))
@@ -224,7 +228,7 @@ def halve_axes(x, y, halves):  # type: ignore[no-untyped-def]
 
 
 def _cut_halves(factors: tuple[float, ...]) -> Any:
-    @emit(None, types.float64, types.float64)
+    @emit(ARRAY, NUMBER, NUMBER)
     def cut(builder, halves, radius, scale):  # type: ignore[no-untyped-def]
         upper, grid, first = (halves.load(place_of(EIGHT * m)) for m in range(3))
         lower = upper - upper

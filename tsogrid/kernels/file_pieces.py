@@ -4,13 +4,12 @@ A row of a stamp is some hundred bytes: the system reads it from its cache soone
 is asked for here is `pread` of the C library, piece by piece.
 """
 
-import numba
-from numba.core import types
+import numpy as np
 from numpy.typing import NDArray
 
-from tsogrid.kernels.compile import kernel
+from tsogrid.kernels.compile import instruction, kernel
 
-_pread = types.ExternalFunction("pread", types.intp(types.int32, types.uintp, types.uintp, types.int64))
+_pread = instruction("tsogrid.kernels.system_calls", "pread")
 
 
 @kernel
@@ -19,7 +18,7 @@ def _read_pieces(descriptor, buffer, offset, strides, counts, length):  # type: 
     for i in range(counts[0]):
         for j in range(counts[1]):
             place = offset + i * strides[0] + j * strides[1]
-            if _pread(numba.int32(descriptor), numba.uintp(address), numba.uintp(length), numba.int64(place)) != length:
+            if _pread(np.int32(descriptor), np.uintp(address), np.uintp(length), np.int64(place)) != length:
                 return False
             address += length
     return True

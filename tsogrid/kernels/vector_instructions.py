@@ -9,8 +9,8 @@ Each lane follows the same sequence of IEEE operations, so that its bits do not 
 import operator
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
+from numba.core.cgutils import ir  # the language of numba's compiler: its package is numba's to choose
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
