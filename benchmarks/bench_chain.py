@@ -31,7 +31,7 @@ from tsogrid.kernels.centroid import gaussian_template
 RADII = np.linspace(3, 20, 20)
 INNER, OUTER, MASK, BOX = 23.0, 30.0, 22.0, 25
 # Rows and columns: amplifiers, frames, ratios aimed at beside typical and expert.
-SHAPES = {(64, 64): (1, 64, None, None), (256, 256): (1, 64, 80.0, 18.0), (256, 2048): (4, 16, 80.0, 30.0)}
+SHAPES = {(64, 64): (1, 64, None, None), (256, 256): (1, 64, 80.0, 18.0), (256, 2048): (4, 64, 80.0, 30.0)}
 
 
 class Night:
