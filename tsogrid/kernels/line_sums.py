@@ -4,6 +4,7 @@ A line is a row of one amplifier, all of whose pixels have the same level. How m
 found from the lists of `tsogrid.kernels.circles`; levels count with it, and the variance of a level with its square.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ class LineSums(NamedTuple):
     variance: NDArray[np.float64]
 
 
-@part
+@partial(part, forceinline=True)
 def _sum_lines(  # type: ignore[no-untyped-def]
     pixel, weight, first, end, row_of, run, good, whole_box, lines, only, box, reach, level, line_variance, whole, edge, out
 ):
@@ -60,7 +61,10 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(low, high + 1):
             for its in range(whole.shape[1]):
                 edge[INDEX(row), INDEX(its)] = whole[INDEX(row), INDEX(its)]
-        for m in range(first[k], first[k + 1]):
+        simple = whole_box and only >= 0
+        for m in range(first[k], first[k + 1] if simple else first[k]):
+            edge[INDEX((pixel[INDEX(m)] + 0.5) * inverse), INDEX(only)] += weight[INDEX(m)]
+        for m in range(first[k + 1] if simple else first[k], first[k + 1]):
             at = np.int64(pixel[INDEX(m)])
             at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
             line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
