@@ -77,6 +77,13 @@ class Night:
         }
         return prepared(tsogrid.Config.from_mapping(content))[1]
 
+    def scan(self) -> None:
+        """Read the whole file once and swap its bytes, in pieces that stay in the cache: nobody measures sooner."""
+        stored, native = np.empty(1 << 16, ">f4"), np.empty(1 << 16, np.float32)
+        with open(self.path, "rb", buffering=0) as file:
+            while file.readinto(stored.data.cast("B")):
+                np.copyto(native, stored)
+
     def typical(self, frames: int) -> np.ndarray:
         """By the usual programs."""
         found = []
@@ -148,6 +155,7 @@ def contests(quick: bool = False) -> list[Contest]:
                     "typical": Runner(lambda night=night, few=few: night.typical(few), few, 3e-3, target=typical),  # type: ignore[misc]
                     "expert": Runner(lambda night=night, n=n: night.expert(n), n, 3e-3, target=expert),  # type: ignore[misc]
                 },
+                {"reading every pixel": Runner(night.scan, n)},
             )
         )
     return made
