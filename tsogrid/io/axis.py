@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from xarray.core import indexing
 
 from tsogrid.ephemeris import MJD_ZERO
 from tsogrid.io.lazy_coordinates import Shifted
@@ -80,7 +79,7 @@ def time_axis(mjd_utc: np.ndarray, bjd_tdb: np.ndarray, origin: str = "", expect
     if np.isfinite(mjd_utc).any():
         mjd_utc = mjd_utc[order]
         coords["mjd_utc"] = (mjd_utc, dict(MJD_ATTRS))
-        coords["jd_utc"] = (indexing.LazilyIndexedArray(Shifted(mjd_utc, MJD_ZERO)), dict(JD_ATTRS))
+        coords["jd_utc"] = (Shifted(mjd_utc, MJD_ZERO).where_long(), dict(JD_ATTRS))
     if np.isfinite(bjd_tdb).any():
         coords["bjd_tdb"] = (index if index_attrs.get("scale") == "tdb" else bjd_tdb[order], dict(BJD_ATTRS))
     return TimeAxis(order, index, index_attrs, coords, notes)

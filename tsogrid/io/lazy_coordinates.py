@@ -12,6 +12,8 @@ from xarray.core import indexing
 
 from tsogrid.io.lazy import Runs
 
+SHORT = 100_000  # frames of a series whose coordinates are made at once, and shown when it is printed
+
 
 class _Coordinate(BackendArray):
     """A lazy array, (frames,); `of` gives its values."""
@@ -29,6 +31,10 @@ class _Coordinate(BackendArray):
     def of(self, frames: Any) -> Any:
         """Give the values of a frame, a slice or an array of frames."""
         raise NotImplementedError
+
+    def where_long(self) -> Any:
+        """The values of a short series, or itself as xarray takes lazy arrays."""
+        return self._read((slice(None),)) if self.shape[0] <= SHORT else indexing.LazilyIndexedArray(self)
 
 
 class OfFiles(_Coordinate):

@@ -6,7 +6,6 @@ A long series lies in few files, most of whose rows count up: then nothing here 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from xarray.core import indexing
 
 from tsogrid.io.freed import give_back
 from tsogrid.io.lazy import Runs, make_runs
@@ -79,5 +78,5 @@ def integrations(parts: list["FileFrames"], order: np.ndarray | slice, runs: Run
     """
     first = [int(part.integration[0]) - int(part.row_numbers[0]) for part in parts]
     if all(np.array_equal(part.integration, one + part.row_numbers) for one, part in zip(first, parts, strict=True)):
-        return indexing.LazilyIndexedArray(Counted(np.array(first, np.int64), runs, sum(part.rows for part in parts)))
+        return Counted(np.array(first, np.int64), runs, sum(part.rows for part in parts)).where_long()
     return np.concatenate([part.integration for part in parts])[order].astype(np.int64)

@@ -215,7 +215,7 @@ def assemble(
         }
 
     def of_files(labels: np.ndarray) -> Any:
-        return _lazy(OfFiles(labels, runs, shape[0]))
+        return OfFiles(labels, runs, shape[0]).where_long()
 
     names = np.array([part.name for part in parts], dtype=object)
     extra: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -257,7 +257,7 @@ def coordinates(axis: TimeAxis, extra: dict[str, tuple[Any, dict[str, Any]]]) ->
     return {name: xr.Variable("time", values, attrs) for name, (values, attrs) in every.items()}
 
 
-def _lazy(array: FrameArray | RootSumArray | WordArray | OfFiles) -> Any:
+def _lazy(array: FrameArray | RootSumArray | WordArray) -> Any:
     return indexing.LazilyIndexedArray(array)
 
 
