@@ -1,4 +1,4 @@
-"""Eight lines at once: medians against sorting, vectors against numpy, and lines that do not know their neighbours."""
+"""Eight lines at once: medians against sorting, and lines that do not know their neighbours."""
 
 import numpy as np
 import pytest
@@ -11,18 +11,7 @@ from tsogrid.kernels.colrow_variance import column_row_circle_variance, column_r
 from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.shapes import ShapeWeights, dense_weights
-from tsogrid.kernels.vectors import (
-    as_single,
-    fill,
-    lane,
-    load,
-    smallest_of,
-    store,
-    store_turned,
-    total_of,
-    truths,
-    with_lane,
-)
+from tsogrid.kernels.vectors import as_single, load, store
 
 
 @kernel
@@ -30,25 +19,6 @@ def _medians(sizes, singles, points, guess, rounded, together, chosen, found):
     rows = sizes.size // 8
     number, start = load(points, np.uintp(0)), as_single(load(guess, np.uintp(0)))
     store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, together, chosen))
-
-
-@kernel
-def _turned(values, turned, sums):
-    store_turned(
-        turned,
-        np.uintp(0),
-        load(values, np.uintp(0)),
-        load(values, np.uintp(8)),
-        load(values, np.uintp(16)),
-        load(values, np.uintp(24)),
-        load(values, np.uintp(32)),
-        load(values, np.uintp(40)),
-        load(values, np.uintp(48)),
-        load(values, np.uintp(56)),
-    )
-    first = load(values, np.uintp(0))
-    sums[0], sums[1], sums[2] = total_of(first), smallest_of(first), lane(with_lane(first, np.uintp(5), 7.5), np.uintp(5))
-    return truths(first < fill(0.0))
 
 
 def medians(sizes, guess, rounded, together):
@@ -91,16 +61,6 @@ def test_medians_are_those_of_sorted_values(seed, rows, holes, kind, guess, roun
         if its.size:
             low, high = np.sort(its)[[(its.size - 1) // 2, its.size // 2]]
             assert found[line] == (0.5 * low + 0.5 * high if its.size % 2 == 0 else low)
-
-
-def test_a_square_is_turned_and_eight_are_summed():
-    values = np.random.default_rng(0).normal(size=(8, 8))
-    turned, sums = np.empty((8, 8)), np.empty(3)
-    negative = _turned(values.ravel(), turned.reshape(-1), sums)
-    np.testing.assert_array_equal(turned, values.T)
-    assert sums[0] == pytest.approx(values[0].sum(), rel=1e-14)
-    assert (sums[1], sums[2]) == (values[0].min(), 7.5)
-    assert negative == sum(1 << k for k in range(8) if values[0, k] < 0)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 5), st.integers(3, 40), st.integers(1, 30))

@@ -31,7 +31,8 @@ from tsogrid.kernels.statistics import (
 )
 from tsogrid.kernels.vectors import (
     WIDTH,
-    absolute,
+    all_of,
+    any_of,
     as_double,
     as_single,
     counted,
@@ -44,7 +45,6 @@ from tsogrid.kernels.vectors import (
     store,
     store_turned,
     total_of,
-    truths,
     where,
 )
 
@@ -162,18 +162,18 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 @part
 def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
     """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such."""
-    packed, good = part_of(work, VALUES), fill(0.0) <= fill(0.0)
+    packed, good = part_of(work, VALUES), fill(0.0) <= 0.0
     for j in range(h):
         row = load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1))
         good = good & (row == row)
         store(work, INDEX(packed + WIDTH * j), row)
-    return truths(good) == 255
+    return all_of(good)
 
 
 @part
 def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
     """Copy eight rows, turned to columns; as `_gather_columns`."""
-    one, packed, good = np.uint8(1), part_of(work, VALUES), fill(0.0) <= fill(0.0)
+    one, packed, good = np.uint8(1), part_of(work, VALUES), fill(0.0) <= 0.0
     for i in range(0, w, WIDTH):
         pixel = row * pitch + i
         a = load_marked(values, marks, INDEX(pixel), one)
@@ -185,8 +185,8 @@ def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped
         g = load_marked(values, marks, INDEX(pixel + 6 * pitch), one)
         h = load_marked(values, marks, INDEX(pixel + 7 * pitch), one)
         good = good & (a == a) & (b == b) & (c == c) & (d == d) & (e == e) & (f == f) & (g == g) & (h == h)
-        store_turned(work, INDEX(packed + WIDTH * i), a, b, c, d, e, f, g, h)
-    return truths(good) == 255
+        store_turned(work, INDEX(packed + WIDTH * i), (a, b, c, d, e, f, g, h))
+    return all_of(good)
 
 
 @part
@@ -194,9 +194,9 @@ def _scatter(values, marks, singles, rows, fitted, rounded, chosen):  # type: ig
     """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; overwrites them."""
     points, total = no_count(), fill(0.0)
     for k in range(rows):
-        size = absolute(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))
+        size = abs(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))
         points = counted(points, size == size)
-        total = total + where(size == size, size, fill(0.0))
+        total = total + where(size == size, size, 0.0)
         store(values, INDEX(WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
     count = total_of(as_double(points))
@@ -250,10 +250,10 @@ def _column_row(  # type: ignore[no-untyped-def]
                 else:
                     whole = _gather_columns(values, marks, h, pitch, line, work)
                 rows, points, first, last = pack_rows(work, w if along_rows[d] else h, whole)
-                alive = points > fill(least[d] - 0.5)
-                if truths(alive) == 0:
+                alive = points > least[d] - 0.5
+                if not any_of(alive):
                     continue
-                lines = (points, fill(0.5) * (first + last), fill(0.5) * (last - first), alive, whole)
+                lines = (points, 0.5 * (first + last), 0.5 * (last - first), alive, whole)
                 guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, chosen)
                 if along_rows[d]:
                     _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)

@@ -190,11 +190,11 @@ def _polynomials(marks, bit, basis, inverse, at, line, groups, along, order):  #
         place = place + stride
     points = as_double(count)
     if along:
-        points, first, last = fill(total_of(points)), fill(smallest_of(first)), fill(-smallest_of(fill(0.0) - last))
-    alive = points > fill(order + 0.5)
+        points, first, last = fill(total_of(points)), fill(smallest_of(first)), fill(-smallest_of(0.0 - last))
+    alive = points > order + 0.5
     lines = number_of(alive)
-    freedom = total_of(where(alive, points - fill(order + 1.0), fill(0.0)))
-    middle = where(alive, fill(0.5) * (first + last), fill(0.0))
+    freedom = total_of(where(alive, points - (order + 1.0), 0.0))
+    middle = where(alive, 0.5 * (first + last), 0.0)
     shift, ratio, norm = fill(0.0), fill(0.0), fill(1.0)
     for k in range(order + 1):
         square, moment, u = fill(0.0), fill(0.0), begin - middle
@@ -206,14 +206,14 @@ def _polynomials(marks, bit, basis, inverse, at, line, groups, along, order):  #
             if k > 1:
                 p = p - ratio * load(basis, INDEX(own - 2 * at[1] + c * step))
             store(basis, INDEX(own + c * step), p)
-            p = where(load_bits(marks, INDEX(start + c * step), bit), p, fill(0.0))
+            p = where(load_bits(marks, INDEX(start + c * step), bit), p, 0.0)
             square = fused(p, p, square)
             moment = fused(u * p, p, moment)
             u = u + stride
         if along:
             square, moment = fill(total_of(square)), fill(total_of(moment))
-        store(inverse, INDEX(at[2] + k * at[3] + WIDTH * line), where(alive, fill(1.0) / square, fill(0.0)))
-        shift, ratio, norm = where(alive, moment / square, fill(0.0)), where(alive, square / norm, fill(0.0)), square
+        store(inverse, INDEX(at[2] + k * at[3] + WIDTH * line), where(alive, 1.0 / square, 0.0))
+        shift, ratio, norm = where(alive, moment / square, 0.0), where(alive, square / norm, 0.0), square
     return (lines // WIDTH, freedom / WIDTH) if along else (lines, freedom)
 
 
@@ -253,7 +253,7 @@ def _take_off_adjoint(  # type: ignore[no-untyped-def]
             change = fused(second, load(basis, INDEX(own + c * step)), first)
             for k in range(2, order + 1):
                 change = fused(load(factors, INDEX(WIDTH * k)), load(basis, INDEX(at[0] + k * at[1] + pixel)), change)
-            change = where(load_bits(marks, INDEX(pixel), bit), change, fill(0.0))
+            change = where(load_bits(marks, INDEX(pixel), bit), change, 0.0)
             if not last:
                 store(rest, INDEX(pixel), load(rest, INDEX(pixel)) - change)
                 continue

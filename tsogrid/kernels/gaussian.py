@@ -16,7 +16,7 @@ from tsogrid.kernels.centroid import box_edge_level
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.gaussian_solver import invert, solve, solver_work
 from tsogrid.kernels.gaussian_start import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, refit_noise, start_values
-from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
+from tsogrid.kernels.vectors import LANES, any_of, read, spread, where, write
 
 
 class GaussianFit(NamedTuple):
@@ -357,7 +357,7 @@ def _fit(  # type: ignore[no-untyped-def]
             if not any_of(good):
                 break
             good = good & invert(work[0], free, n, work[6], work[5], covariance)
-        write(flags, 0, select(good, 1.0, spread(0.0)))
+        write(flags, 0, where(good, 1.0, spread(0.0)))
         scale = read(scales, 0)
         for k in range(7 * n):
             write(covariance, k, read(covariance, k) * scale)

@@ -10,7 +10,7 @@ squares of the residuals twice, with the weights of the pass before and with its
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import fill_profiles
-from tsogrid.kernels.lanes import read, select, spread, write
+from tsogrid.kernels.vectors import read, spread, where, write
 
 PARAMETERS = 7  # at most
 TRIANGLE = PARAMETERS * (PARAMETERS + 1) // 2  # element (k, m ≤ k) of a symmetric matrix is vector k(k + 1)/2 + m
@@ -39,7 +39,7 @@ def _add_row(  # type: ignore[no-untyped-def]
         w = read(base, first + i)
         if reweight:
             variance = constant + slope * model
-            w = w / select(variance > floor, variance, floor)
+            w = w / where(variance > floor, variance, floor)
             write(weight, first + i, w)
         wp, wd, ws, wr = w * p, w * d, w * s, w * residual
         w_1 += w

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.lanes import power_of_two, select, write
+from tsogrid.kernels.vectors import power_of_two, where, write
 
 _LOG2_E = 1.4426950408889634
 _LN_2_HIGH = 6.93147180369123816490e-01  # 33 bits, so that n times it is exact
@@ -33,7 +33,7 @@ def vector(function: Callable[..., Any]) -> Callable[..., Any]:
 @vector
 def exponential(x):  # type: ignore[no-untyped-def]
     """exp(x) of a number or of lanes, x ≤ 700; below −700 as there, which is 1e-304."""
-    x = select(x > _LOWEST_EXPONENT, x, _LOWEST_EXPONENT)
+    x = where(x > _LOWEST_EXPONENT, x, _LOWEST_EXPONENT)
     rounded = x * _LOG2_E + _ROUNDER
     n = rounded - _ROUNDER
     r = (x - n * _LN_2_HIGH) - n * _LN_2_LOW
@@ -80,7 +80,7 @@ def _at_edge(u):  # type: ignore[no-untyped-def]
     p = p * z - 0.8833944531683997
     p = p * z + 1.0740069070883396
     value = 1.0 - e * p * inverse
-    return e, select(u >= 0.0, value, -value)
+    return e, where(u >= 0.0, value, -value)
 
 
 @vector

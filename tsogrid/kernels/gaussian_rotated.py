@@ -9,7 +9,7 @@ import math
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_models import SCRATCH, add
 from tsogrid.kernels.gaussian_profile import exponential
-from tsogrid.kernels.lanes import read, select, spread, write
+from tsogrid.kernels.vectors import read, spread, where, write
 
 _NODE = math.sqrt(0.15)
 _MIDDLE, _SIDE = 8 / 18, 5 / 18  # weights of the points
@@ -34,8 +34,8 @@ def _moments(u, v, a, b, c, corners):  # type: ignore[no-untyped-def]
     along, across = a * u + b * v, b * u + c * v
     e = exponential(-0.5 * (along * u + across * v))
     turn_u, turn_v = _NODE * along, _NODE * across
-    turn_u, turn_v = select(turn_u < _FAR, turn_u, _FAR), select(turn_v < _FAR, turn_v, _FAR)
-    turn_u, turn_v = select(turn_u > -_FAR, turn_u, -_FAR), select(turn_v > -_FAR, turn_v, -_FAR)
+    turn_u, turn_v = where(turn_u < _FAR, turn_u, _FAR), where(turn_v < _FAR, turn_v, _FAR)
+    turn_u, turn_v = where(turn_u > -_FAR, turn_u, -_FAR), where(turn_v > -_FAR, turn_v, -_FAR)
     right, above = exponential(-turn_u), exponential(-turn_v)
     inverse = 1.0 / (right * above)
     left, below = inverse * above * side_u, inverse * right * side_v
@@ -186,7 +186,7 @@ def rotated_equations(  # type: ignore[no-untyped-def]
             w = read(base, j * nx + i)
             if reweight:
                 variance = constant + slope * model
-                w = w / select(variance > floor, variance, floor)
+                w = w / where(variance > floor, variance, floor)
                 write(weight, j * nx + i, w)
             residual = read(value, j * nx + i) - model
             wr = w * residual

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_models import PARAMETERS, SCRATCH, TRIANGLE, upright_equations
 from tsogrid.kernels.gaussian_rotated import rotated_equations
-from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write
+from tsogrid.kernels.vectors import LANES, any_of, read, spread, where, write
 
 # The last step, still taken, is at most this fraction of the error; the next one would be smaller by far.
 _STEP_IN_ERRORS = 1e-3
@@ -55,7 +55,7 @@ def _factorise(normal, free, damping, n, factor):  # type: ignore[no-untyped-def
             else:
                 positive = value > 1e-14 * diagonal
                 good = good & positive
-                write(factor, row + i, 1.0 / math.sqrt(select(positive, value, 1.0)))
+                write(factor, row + i, 1.0 / math.sqrt(where(positive, value, 1.0)))
     return good
 
 
@@ -130,7 +130,7 @@ def _largest(step, first, count):  # type: ignore[no-untyped-def]
     largest = abs(read(step, first))
     for k in range(first + 1, first + count):
         size = abs(read(step, k))
-        largest = select(size > largest, size, largest)
+        largest = where(size > largest, size, largest)
     return largest
 
 
@@ -142,13 +142,13 @@ def _change(step, parameters, rotated):  # type: ignore[no-untyped-def]
         a, b, c = read(parameters, 4), read(parameters, 5), read(parameters, 6)
         # Bounds: the inverse covariance is at most a + c, and its inverse at most that over the determinant.
         move, grow = _largest(step, 2, 2) * math.sqrt(a + c), 0.5 * _largest(step, 4, 3) * (a + c) / (a * c - b * b)
-        change = select(move > change, move, change)
-        return select(grow > change, grow, change)
+        change = where(move > change, move, change)
+        return where(grow > change, grow, change)
     for k in range(2, 4):
         inverse = 1.0 / read(parameters, k + 2)
         move, grow = abs(read(step, k)) * inverse, abs(read(step, k + 2)) * inverse
-        change = select(move > change, move, change)
-        change = select(grow > change, grow, change)
+        change = where(move > change, move, change)
+        change = where(grow > change, grow, change)
     return change
 
 
@@ -156,7 +156,7 @@ def _change(step, parameters, rotated):  # type: ignore[no-untyped-def]
 def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
     """Copy the first vectors of an array, only where the mask is true."""
     for k in range(n):
-        write(target, k, select(mask, read(source, k), read(target, k)))
+        write(target, k, where(mask, read(source, k), read(target, k)))
 
 
 @part
@@ -209,10 +209,10 @@ def solve(  # type: ignore[no-untyped-def]
         for k in range(n):
             change = read(step, k)
             gain += change * read(gradient, k)
-            write(trial, k, read(parameters, k) + select(running, change, 0.0))
+            write(trial, k, read(parameters, k) + where(running, change, 0.0))
         bad = running & ~(solved & (gain == gain) & _allowed(trial, rotated, limits, width))
         if any_of(bad):
-            damping = select(bad, select(damping > 1e-3, 10.0 * damping, 0.01), damping)
+            damping = where(bad, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
             running = running & (damping < _LAST_DAMPING)
             continue
         scale = square / (count - unknown) if scale_errors else spread(1.0)
@@ -222,7 +222,7 @@ def solve(  # type: ignore[no-untyped-def]
         last = (size <= _STEP_IN_ERRORS) | (following <= next_step) | _is_rounding(step, free, n, parameters, rotated)
         last = running & (damping <= 0.01) & last
         _keep(last, parameters, trial, n)
-        write(scales, 0, select(last, scale, read(scales, 0)))
+        write(scales, 0, where(last, scale, read(scales, 0)))
         found, running = found | last, running & ~last
         if not any_of(running):
             break
@@ -235,9 +235,9 @@ def solve(  # type: ignore[no-untyped-def]
         _keep(better, parameters, trial, n)
         _keep(better, normal, other_normal, n * (n + 1) // 2)
         _keep(better, gradient, other_gradient, n)
-        square = select(better, new_square, square)
-        damping = select(better, select(damping > 1e-6, 0.1 * damping, 1e-7), damping)
-        damping = select(worse, select(damping > 1e-3, 10.0 * damping, 0.01), damping)
+        square = where(better, new_square, square)
+        damping = where(better, where(damping > 1e-6, 0.1 * damping, 1e-7), damping)
+        damping = where(worse, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
         running = running & (damping < _LAST_DAMPING)
         if reweight:
             if any_of(worse):

@@ -12,7 +12,7 @@ import numpy as np
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import fill_profiles
 from tsogrid.kernels.gaussian_rotated import rotated_profile
-from tsogrid.kernels.lanes import LANES, any_of, read, select, spread, write, write_square
+from tsogrid.kernels.vectors import LANES, any_of, load_lines, read, spread, store_turned, where, write
 
 FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
@@ -39,8 +39,9 @@ def _copy_rows(frames, corners, inside, j, nx, target):  # type: ignore[no-untyp
     if inside and nx >= LANES:
         across = j * frames.shape[2]
         for i in range(0, nx - LANES, LANES):
-            write_square(target, first + i, frames, corners[3], across + i)
-        write_square(target, first + nx - LANES, frames, corners[3], across + nx - LANES)  # some of them once more
+            store_turned(target, LANES * (first + i), load_lines(frames, corners[3], across + i))
+        last = nx - LANES  # some of them once more
+        store_turned(target, LANES * (first + last), load_lines(frames, corners[3], across + last))
         return
     for lane in range(LANES):
         frame, row, left = corners[0, lane], corners[1, lane] + j, corners[2, lane]
@@ -80,15 +81,15 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
         for k in range(ny * nx):
             pixel = read(value, k)
             good = pixel - pixel == 0.0
-            weight = select(good, 1.0, spread(0.0))
+            weight = where(good, 1.0, spread(0.0))
             count += weight
-            write(value, k, select(good, pixel, 0.0))
+            write(value, k, where(good, pixel, 0.0))
             write(base, k, weight)
         return count
     # Data are counted from some pixel, so that a high level costs no digits.
     origin = spread(np.nan)
     for k in range(ny * nx):
-        origin = select(origin - origin == 0.0, origin, read(value, k))
+        origin = where(origin - origin == 0.0, origin, read(value, k))
         if not any_of(~(origin - origin == 0.0)):
             break
     s, sd, sdd, sv, sdv = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
@@ -97,14 +98,14 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
         square = sigma * sigma
         good = ((pixel - pixel) + (square - square) == 0.0) & (square > 0.0)
         # A bad pixel weighs nothing by its variance alone.
-        square = select(good, square, _HUGE)
+        square = where(good, square, _HUGE)
         inverse = 1.0 / square
-        pixel = select(good, pixel, 0.0)
-        one = select(good, 1.0, spread(0.0))
+        pixel = where(good, pixel, 0.0)
+        one = where(good, 1.0, spread(0.0))
         count += one
-        smallest = select(square < smallest, square, smallest)
+        smallest = where(square < smallest, square, smallest)
         write(value, k, pixel)
-        write(base, k, select(good, inverse, 0.0) if weighting == ERROR else one)
+        write(base, k, where(good, inverse, 0.0) if weighting == ERROR else one)
         write(variance, k, square)
         # The relative scatter of a variance is what is alike for all pixels.
         d, w = pixel - origin, inverse * inverse
@@ -117,7 +118,7 @@ def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, n
     if weighting == MODEL_OF_ERROR:
         determinant = s * sdd - sd * sd
         slope = (s * sdv - sd * sv) / determinant
-        slope = select((determinant > 1e-10 * s * sdd) & (slope > 0.0), slope, 0.0)
+        slope = where((determinant > 1e-10 * s * sdd) & (slope > 0.0), slope, 0.0)
         write(noise, 0, (sv - slope * sd) / s - slope * origin)
         write(noise, 1, slope)
         write(noise, 2, _FLOOR * smallest)
@@ -146,7 +147,7 @@ def refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise
         for i in range(nx):
             good = read(base, j * nx + i)
             expected = constant + slope * (level + height * read(column, 3 * i))
-            w = good / select(expected > floor, expected, floor)
+            w = good / where(expected > floor, expected, floor)
             wv = w * read(variance, j * nx + i)
             s += w * w
             su += w
@@ -155,10 +156,10 @@ def refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise
             suv += wv
     determinant = s * suu - su * su
     ratio = (s * suv - su * sv) / determinant
-    ratio = select(ratio > 0.0, ratio, 0.0)
+    ratio = where(ratio > 0.0, ratio, 0.0)
     known = determinant > 1e-10 * s * suu
-    write(noise, 0, select(known, (sv - ratio * su) / s + ratio * constant, constant))
-    write(noise, 1, select(known, ratio * slope, slope))
+    write(noise, 0, where(known, (sv - ratio * su) / s + ratio * constant, constant))
+    write(noise, 1, where(known, ratio * slope, slope))
 
 
 @part
@@ -176,14 +177,14 @@ def _smooth(value, base, ny, nx, smooth):  # type: ignore[no-untyped-def]
                 following = (
                     read(value, j * nx + i) + with_below * read(value, below + i) + with_above * read(value, above + i)
                 )
-                count += select(read(base, j * nx + i) > 0.0, 1.0, spread(0.0))
-                count += select(read(base, below + i) > 0.0, with_below, spread(0.0))
-                count += select(read(base, above + i) > 0.0, with_above, spread(0.0))
+                count += where(read(base, j * nx + i) > 0.0, 1.0, spread(0.0))
+                count += where(read(base, below + i) > 0.0, with_below, spread(0.0))
+                count += where(read(base, above + i) > 0.0, with_above, spread(0.0))
             if i > 0:
                 good = last_count + this_count + count
-                mean = select(good > 0.0, (last + this + following) / good, -np.inf)
+                mean = where(good > 0.0, (last + this + following) / good, -np.inf)
                 write(smooth, j * nx + i - 1, mean)
-                peak = select(mean > peak, mean, peak)
+                peak = where(mean > peak, mean, peak)
             last, this = this, following
             last_count, this_count = this_count, count
     return peak
@@ -197,7 +198,7 @@ def _moments(smooth, ny, nx, threshold):  # type: ignore[no-untyped-def]
         row, row_x, row_xx = spread(0.0), spread(0.0), spread(0.0)
         for i in range(nx):
             light = read(smooth, j * nx + i)
-            light = select(light > threshold, light - threshold, 0.0)
+            light = where(light > threshold, light - threshold, 0.0)
             row += light
             row_x += light * i
             row_xx += light * (i * i)
@@ -212,7 +213,7 @@ def _moments(smooth, ny, nx, threshold):  # type: ignore[no-untyped-def]
 
 @part
 def _at_least(value, smallest):  # type: ignore[no-untyped-def]
-    return select(value > smallest, value, smallest)
+    return where(value > smallest, value, smallest)
 
 
 @part
@@ -232,7 +233,7 @@ def start_values(value, base, ny, nx, level, rotated, smooth, parameters):  # ty
     # The largest pixel is not the peak between pixels, which the volume knows.
     higher = total / ((2 * math.pi * _VOLUME) * math.sqrt(smooth_x * smooth_y) * (peak - level))
     excess = (higher - 1.0) / (1.0 + _VOLUME_SLOPE - _CUT_SLOPE)
-    excess = select(excess > 0.0, select(excess < 0.2, excess, 0.2), 0.0)
+    excess = where(excess > 0.0, where(excess < 0.2, excess, 0.2), 0.0)
     smooth_x = _at_least(smooth_x * (1.0 - _CUT_SLOPE * excess), smallest)
     smooth_y = _at_least(smooth_y * (1.0 - _CUT_SLOPE * excess), smallest)
     variance_x, variance_y = smooth_x - _SMOOTHING, smooth_y - _SMOOTHING

@@ -5,17 +5,19 @@ from the bracket that is left. Where a pivot starts decides how many passes ther
 does not close soon (values alike in single precision) is partitioned alone.
 """
 
+import math
+
 import numpy as np
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
+    any_of,
     as_double,
     as_single,
     counted,
     fill,
-    floor,
     lane,
     load,
     no_count,
@@ -56,7 +58,7 @@ def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
     above, below = fill(np.inf), fill(-np.inf)
     for k in range(rows):
         size, single = load(sizes, INDEX(at + WIDTH * k)), load(singles, INDEX(WIDTH * k))
-        larger, smaller = where(single > low, size, fill(np.inf)), where(single <= high, size, fill(-np.inf))
+        larger, smaller = where(single > low, size, np.inf), where(single <= high, size, -np.inf)
         above = where(larger < above, larger, above)
         below = where(smaller > below, smaller, below)
     return above, below
@@ -108,13 +110,13 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
     vector of float64; anything in lines without values.
     """
     n = as_single(points)
-    rank = floor((n - fill(_ONE)) * fill(_HALF))
-    top, target = n - rank, n * fill(_HALF)
-    odd = top - rank < fill(_TWO)
+    rank = math.floor((n - _ONE) * _HALF)
+    top, target = n - rank, n * _HALF
+    odd = top - rank < _TWO
     # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
     low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
-    pivot, slope = guess, guess * fill(_SLOPE) / n
-    unsolved = n > fill(_HALF)
+    pivot, slope = guess, guess * _SLOPE / n
+    unsolved = n > _HALF
     for attempt in range(_MOST_PASSES):
         counts = _count(singles, rows, pivot)
         count = as_single(counts) if not together else fill(np.float32(total_of(counts)))
@@ -122,19 +124,19 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
         low, low_count = where(up, pivot, low), where(up, count, low_count)
         high, high_count = where(down, pivot, high), where(down, count, high_count)
         before, behind = rank - low_count, high_count - top
-        unsolved = unsolved & (where(odd, before * behind, before + behind) > fill(np.float32(0.0)))
-        if truths(unsolved) == 0:
+        unsolved = unsolved & (where(odd, before * behind, before + behind) > np.float32(0.0))
+        if not any_of(unsolved):
             break
         share = (target - low_count) / (high_count - low_count)
         share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
         smaller = high - slope * (high_count - target)
-        smaller = where(smaller > high * fill(_HALF), smaller, high * fill(_HALF))
-        pivot = where(low > fill(_NEGATIVE), low + (high - low) * share, smaller)
-        pivot = where(high < fill(_INFINITE), pivot, low + slope * (target - low_count))
+        smaller = where(smaller > high * _HALF, smaller, high * _HALF)
+        pivot = where(low > _NEGATIVE, low + (high - low) * share, smaller)
+        pivot = where(high < _INFINITE, pivot, low + slope * (target - low_count))
         slope = slope + slope  # still on one side after the next pass: the guess was too small
     above, below = _ends(sizes, at, singles, rows, low, high)
     if together:
-        above, below = fill(smallest_of(above)), fill(-smallest_of(fill(0.0) - below))
+        above, below = fill(smallest_of(above)), fill(-smallest_of(0.0 - below))
     left = truths(unsolved & (above < below))
     for line in range(WIDTH if left != 0 else 0):
         if (left >> line) & 1:
@@ -147,4 +149,4 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
             below, above = with_lane(below, one, first), with_lane(above, one, second)
     if rounded:
         above, below = as_double(as_single(above)), as_double(as_single(below))
-    return where(odd, where(as_double(before) < fill(0.5), above, below), fill(0.5) * above + fill(0.5) * below)
+    return where(odd, where(as_double(before) < 0.5, above, below), 0.5 * above + 0.5 * below)

@@ -16,8 +16,8 @@ from tsogrid.kernels.line_medians import median_of_lines
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
-    absolute,
     add_bits,
+    any_of,
     as_double,
     as_single,
     counted,
@@ -27,7 +27,6 @@ from tsogrid.kernels.vectors import (
     load_bits,
     no_count,
     store,
-    truths,
     where,
 )
 
@@ -75,8 +74,8 @@ def pack_rows(work, length, complete):  # type: ignore[no-untyped-def]
         good = row == row
         work[INDEX(places + rows)] = np.float64(k)
         store(work, INDEX(values + WIDTH * rows), row)
-        rows += 1 if truths(good) != 0 else 0
-        first = where(good & (first < fill(0.0)), place, first)
+        rows += 1 if any_of(good) else 0
+        first = where(good & (first < 0.0), place, first)
         last = where(good, place, last)
         points = counted(points, good)
     number = as_double(points)
@@ -95,7 +94,7 @@ def _whole_sums(work, rows, middle):  # type: ignore[no-untyped-def]
     for k in range(rows):
         value = load(work, INDEX(values + WIDTH * k))
         total = total + value
-        moment = fused(fill(work[INDEX(places + k)]) - middle, value, moment)
+        moment = fused(work[INDEX(places + k)] - middle, value, moment)
     return total, moment
 
 
@@ -105,8 +104,8 @@ def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
     places, values, zero = part_of(work, PLACES), part_of(work, VALUES), fill(0.0)
     count, first, second, total, moment = no_count(), zero, zero, zero, zero
     for k in range(rows):
-        keep = absolute(load(work, INDEX(sizes + WIDTH * k))) < reach
-        place = fill(work[INDEX(places + k)]) - middle
+        keep = abs(load(work, INDEX(sizes + WIDTH * k))) < reach
+        place = work[INDEX(places + k)] - middle
         u, value = where(keep, place, zero), where(keep, load(work, INDEX(values + WIDTH * k)), zero)
         count = counted(count, keep)
         first = first + u
@@ -120,8 +119,8 @@ def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
 def _straight_residuals(work, singles, rows, middle, level, slope):  # type: ignore[no-untyped-def]
     places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
     for k in range(rows):
-        fitted = fused(slope, fill(work[INDEX(places + k)]) - middle, level)
-        size = absolute(load(work, INDEX(values + WIDTH * k)) - fitted)
+        fitted = fused(slope, work[INDEX(places + k)] - middle, level)
+        size = abs(load(work, INDEX(values + WIDTH * k)) - fitted)
         store(work, INDEX(sizes + WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
 
@@ -132,7 +131,7 @@ def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, la
     points, middle, half, _, whole = lines
     if whole:
         total, moment = _whole_sums(work, rows, middle)
-        count, first, second = points, fill(0.0), points * (points * points - fill(1.0)) * fill(1.0 / 12.0)
+        count, first, second = points, fill(0.0), points * (points * points - 1.0) * (1.0 / 12.0)
     else:
         count, first, second, total, moment = _sums(work, sizes, rows, middle, reach)
     mean, level, slope = first / count, total / count, fill(0.0)
@@ -143,7 +142,7 @@ def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, la
     store(terms, INDEX(WIDTH * (at + 1)), slope)
     if not last:
         _straight_residuals(work, singles, rows, middle, level, slope)
-    return absolute(level) + absolute(slope * half)
+    return abs(level) + abs(slope * half)
 
 
 @part
@@ -153,13 +152,13 @@ def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coeffici
     norm, moment, projection = zero, zero, zero
     for k in range(rows):
         place = WIDTH * k
-        u, value = fill(work[INDEX(places + k)]) - middle, load(work, INDEX(values + place))
+        u, value = work[INDEX(places + k)] - middle, load(work, INDEX(values + place))
         left = where(value == value, value, zero) - coefficient
         p = u - shift
         store(work, INDEX(rest + place), left)
         store(work, INDEX(older + place), p)
         store(work, INDEX(newer + place), fill(1.0))
-        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
+        p = where(abs(load(work, INDEX(sizes + place))) < reach, p, zero)
         norm = fused(p, p, norm)
         moment = fused(u * p, p, moment)
         projection = fused(p, left, projection)
@@ -173,12 +172,12 @@ def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coe
     norm, moment, projection = zero, zero, zero
     for k in range(rows):
         place = WIDTH * k
-        p, u = load(work, INDEX(newer + place)), fill(work[INDEX(places + k)]) - middle
-        left = fused(fill(0.0) - coefficient, p, load(work, INDEX(rest + place)))
-        p = fused(u - shift, p, fill(0.0) - ratio * load(work, INDEX(older + place)))
+        p, u = load(work, INDEX(newer + place)), work[INDEX(places + k)] - middle
+        left = fused(0.0 - coefficient, p, load(work, INDEX(rest + place)))
+        p = fused(u - shift, p, 0.0 - ratio * load(work, INDEX(older + place)))
         store(work, INDEX(rest + place), left)
         store(work, INDEX(older + place), p)
-        p = where(absolute(load(work, INDEX(sizes + place))) < reach, p, zero)
+        p = where(abs(load(work, INDEX(sizes + place))) < reach, p, zero)
         norm = fused(p, p, norm)
         moment = fused(u * p, p, moment)
         projection = fused(p, left, projection)
@@ -191,9 +190,9 @@ def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore
     values, rest, sizes, largest = part_of(work, VALUES), part_of(work, _REST), part_of(work, SIZES), fill(0.0)
     for k in range(rows):
         place = WIDTH * k
-        left = fused(fill(0.0) - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
+        left = fused(0.0 - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
         value = load(work, INDEX(values + place))
-        size, fitted = where(value == value, absolute(left), fill(np.nan)), absolute(value - left)
+        size, fitted = where(value == value, abs(left), np.nan), abs(value - left)
         store(work, INDEX(sizes + place), size)
         store(singles, INDEX(place), as_single(size))
         largest = where(fitted > largest, fitted, largest)
@@ -205,10 +204,10 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
     """One fit of any degree; as `_fit_straight`."""
     middle, alive = lines[1], lines[3]
     norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
-    few = alive & (norm < fill(order + 0.5))
-    if truths(few) != 0:
+    few = alive & (norm < order + 0.5)
+    if any_of(few):
         # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
-        reach = where(few, fill(np.inf), reach)
+        reach = where(few, np.inf, reach)
         norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
     store(terms, INDEX(WIDTH * _REACH), reach)
     newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
@@ -233,8 +232,8 @@ def _mean_size(work, rows, points):  # type: ignore[no-untyped-def]
     sizes, total = part_of(work, SIZES), fill(0.0)
     for k in range(rows):
         size = load(work, INDEX(sizes + WIDTH * k))
-        total = total + where(size == size, size, fill(0.0))
-    return as_single(fill(0.845) * total / points)
+        total = total + where(size == size, size, 0.0)
+    return as_single(0.845 * total / points)
 
 
 @part
@@ -256,7 +255,7 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chose
     """
     points, middle, half, alive, _ = lines
     reach, first_guess = fill(np.inf), guess
-    store(terms, INDEX(WIDTH * MIDDLE), where(alive, middle, fill(0.0)))
+    store(terms, INDEX(WIDTH * MIDDLE), where(alive, middle, 0.0))
     for attempt in range(PASSES):
         last = attempt == PASSES - 1
         at = LAST if last else _BEFORE
@@ -270,15 +269,15 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chose
             largest = _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, last)
         if last:
             break
-        unknown = alive & (as_double(guess) <= fill(0.0))
-        if truths(unknown) != 0:
+        unknown = alive & (as_double(guess) <= 0.0)
+        if any_of(unknown):
             guess = where(unknown, _mean_size(work, rows, points), guess)
         middling = median_of_lines(
             work,
             part_of(work, SIZES),
             singles,
             rows,
-            where(alive, points, fill(0.0)),
+            where(alive, points, 0.0),
             guess,
             rounded,
             np.bool_(False),
@@ -286,12 +285,12 @@ def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chose
         )
         guess = where(alive, as_single(middling), guess)
         first_guess = guess if attempt == 0 else first_guess
-        reach, least = fill(REACH) * middling, fused(fill(_ROUNDING), largest, fill(1e-300))
+        reach, least = REACH * middling, fused(fill(_ROUNDING), largest, fill(1e-300))
         reach = where(least > reach, least, reach)
     # A line that is not fitted keeps nothing and loses nothing.
-    store(terms, INDEX(WIDTH * _REACH), where(alive, load(terms, INDEX(WIDTH * _REACH)), fill(-1.0)))
+    store(terms, INDEX(WIDTH * _REACH), where(alive, load(terms, INDEX(WIDTH * _REACH)), -1.0))
     for row in range(_BEFORE, TERMS):
-        store(terms, INDEX(WIDTH * row), where(alive, load(terms, INDEX(WIDTH * row)), fill(0.0)))
+        store(terms, INDEX(WIDTH * row), where(alive, load(terms, INDEX(WIDTH * row)), 0.0))
     return first_guess
 
 
@@ -312,9 +311,9 @@ def _rest_before(terms, order, u, value):  # type: ignore[no-untyped-def]
     before, p = fill(0.0), fill(1.0)
     for k in range(order + 1):
         at = _BEFORE + 3 * k
-        value = fused(fill(0.0) - load(terms, INDEX(WIDTH * (at + 2))), p, value)
+        value = fused(0.0 - load(terms, INDEX(WIDTH * (at + 2))), p, value)
         ratio = load(terms, INDEX(WIDTH * (at + 1)))
-        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, fill(0.0) - ratio * before)
+        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, 0.0 - ratio * before)
     return value
 
 
@@ -340,9 +339,9 @@ def take_off(values, marks, start, step, count, place, stride, order, terms, bit
         pixel = INDEX(start + c * step)
         value = load(values, pixel)
         if order < 2:
-            size, fitted = absolute(value - fused(slope, u, level)), fused(last_slope, u, last_level)
+            size, fitted = abs(value - fused(slope, u, level)), fused(last_slope, u, last_level)
         else:
-            size, fitted = absolute(_rest_before(terms, order, u, value)), _evaluated(terms, LAST, order, u)
+            size, fitted = abs(_rest_before(terms, order, u, value)), _evaluated(terms, LAST, order, u)
         add_bits(marks, pixel, bit, (size < reach) & load_bits(marks, pixel, np.uint8(1)))
         store(values, pixel, value - fitted)
         u = u + stride

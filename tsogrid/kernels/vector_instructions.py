@@ -1,12 +1,15 @@
-"""Eight numbers side by side, in compiled code: what the compiler does not find by itself when lines lie beside each other.
+"""Vectors as types of compiled code, and what is done with them: written as LLVM's own vectors, which every processor has.
 
-numba turns a loop into vector instructions where one line is summed from end to end. Sums of eight neighbouring lines at
-once, each with its own state, it leaves scalar. `Vector` is a type for them: a value of it is eight floats, integers or
-truths in a register, written as LLVM's own vectors, which every processor has (as two or four, where registers are short).
-Each lane follows the same sequence of IEEE operations, so that its bits do not depend on what its neighbours hold.
+numba turns a loop into vector instructions where one line is summed from end to end. Sums of neighbouring lines at once,
+each with its own state, it leaves scalar. A value of a `Vector` is several floats, integers or truths in a register (or in
+two or four, where registers are short). Each lane follows the same sequence of operations and none looks at its neighbours,
+so that its bits do not depend on what they hold; where lanes would take different ways, both are worked out and one is
+chosen.
 """
 
+import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from numba.core import types
@@ -15,347 +18,352 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-WIDTH = 8
+from tsogrid.kernels.vectors import LANES, WIDTH
+
+_ELEMENTS = {
+    types.float64: ir.DoubleType(),
+    types.float32: ir.FloatType(),
+    types.int32: ir.IntType(32),
+    types.boolean: ir.IntType(1),
+    types.uint8: ir.IntType(8),
+}
+_FLOATS = (types.float64, types.float32)
+_NUMBERS = (types.Float, types.Integer)
+_INDEX = ir.IntType(32)
 
 
 class Vector(types.Type):
-    """Type of eight elements side by side.
+    """Type of several elements side by side.
 
     Parameters
     ----------
     element : numba type
-        float64, float32, int32 or boolean (a mask).
+        float64, float32, int32, uint8 or boolean (a mask).
+    width : int
+        How many.
+    contract : bool
+        Whether a product and a sum may be one instruction, in all lanes alike; the sign of a zero is then any.
     """
 
-    def __init__(self, element: Any) -> None:
-        self.element = element
-        super().__init__(f"Vector({element})")
+    def __init__(self, element: Any, width: int = WIDTH, contract: bool = False) -> None:
+        self.element, self.width, self.contract = element, width, contract
+        super().__init__(f"Vector({element}, {width}, {contract})")
+
+    def of(self, element: Any) -> "Vector":
+        """As many of another type."""
+        return Vector(element, self.width, self.contract)
+
+    @property
+    def written(self) -> Any:
+        """The type in LLVM's language."""
+        return ir.VectorType(_ELEMENTS[self.element], self.width)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("contract", "nsz") if self.contract else ()
 
 
-DOUBLE, SINGLE, COUNT, MASK = (Vector(each) for each in (types.float64, types.float32, types.int32, types.boolean))
-_LLVM = {
-    types.float64: ir.VectorType(ir.DoubleType(), WIDTH),
-    types.float32: ir.VectorType(ir.FloatType(), WIDTH),
-    types.int32: ir.VectorType(ir.IntType(32), WIDTH),
-    types.boolean: ir.VectorType(ir.IntType(1), WIDTH),
-}
-_BYTES = ir.VectorType(ir.IntType(8), WIDTH)
-_ORDER = ir.VectorType(ir.IntType(32), WIDTH)
+EIGHT, FITS = Vector(types.float64), Vector(types.float64, LANES, contract=True)
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Vector) -> None:
-        super().__init__(manager, of, _LLVM[of.element])
+        super().__init__(manager, of, of.written)
 
 
-def _operator(function: Any, write: Any, result: Vector | None, elements: tuple[Any, ...]) -> None:
-    """Teach numba an operator between two vectors of the same element."""
+def filled(context: Any, builder: Any, value: Any, of: Any, kind: Any) -> Any:
+    """The vector that a value of the type ``of`` stands for: itself, or a number in all lanes."""
+    if isinstance(of, Vector):
+        return value
+    number = context.cast(builder, value, of, kind.element)
+    nothing = ir.Constant(kind.written, ir.Undefined)
+    first = builder.insert_element(nothing, number, _INDEX(0))
+    return builder.shuffle_vector(first, nothing, lanes_of([0] * kind.width))
+
+
+def lanes_of(order: list[int]) -> Any:
+    """Numbers of lanes, as shuffles take them."""
+    return ir.Constant(ir.VectorType(_INDEX, len(order)), order)
+
+
+def _beside(number: Any, vector: Any) -> bool:
+    """Whether an operator takes a number of this type beside a vector: one of its elements, or any beside float64."""
+    return number == vector.element or (isinstance(number, _NUMBERS) and vector.element == types.float64)
+
+
+def _vector_of(left: Any, right: Any) -> Vector | None:
+    """The type of the vector that both types are, or one of them beside a number; None if they are anything else."""
+    if isinstance(left, Vector):
+        return left if left == right or (not isinstance(right, Vector) and _beside(right, left)) else None
+    return right if isinstance(right, Vector) and _beside(left, right) else None
+
+
+def _binary(symbol: Any, elements: tuple[Any, ...], result: Any, build: Callable[..., Any]) -> None:
+    """Teach compiled code an operator of two vectors of a type, or of one and a number."""
 
     class Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
-            if len(args) == 2 and args[0] == args[1] and isinstance(args[0], Vector) and args[0].element in elements:
-                return signature(result or args[0], *args)
-            return None
+            kind = _vector_of(*args) if len(args) == 2 else None
+            return signature(kind.of(result or kind.element), *args) if kind and kind.element in elements else None
 
-    infer_global(function)(Template)
-    lower_builtin(function, Vector, Vector)(lambda context, builder, sig, args: write(builder, *args))
+    infer_global(symbol)(Template)
+
+    def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        kind = _vector_of(*sig.args)
+        left, right = (filled(context, builder, *each, kind) for each in zip(values, sig.args, strict=True))
+        return build(builder, left, right, sig.return_type.flags)
+
+    for pair in ((Vector, Vector), *((Vector, each) for each in _NUMBERS), *((each, Vector) for each in _NUMBERS)):
+        lower_builtin(symbol, *pair)(lower)
 
 
-_FLOATS = (types.float64, types.float32)
-for _function, _write in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
+for _symbols, _name in (
+    ((operator.add, operator.iadd), "fadd"),
+    ((operator.sub, operator.isub), "fsub"),
+    ((operator.mul, operator.imul), "fmul"),
+    ((operator.truediv, operator.itruediv), "fdiv"),
 ):
-    _operator(_function, lambda builder, a, b, name=_write: getattr(builder, name)(a, b), None, _FLOATS)
-for _function, _sign in (
+    for _symbol in _symbols:
+        _binary(_symbol, _FLOATS, None, lambda builder, a, b, flags, name=_name: getattr(builder, name)(a, b, flags=flags))
+for _symbol, _sign in (
     (operator.lt, "<"),
     (operator.le, "<="),
     (operator.gt, ">"),
     (operator.ge, ">="),
     (operator.eq, "=="),
 ):
-    _operator(_function, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b), MASK, _FLOATS)
-_operator(operator.and_, lambda builder, a, b: builder.and_(a, b), None, (types.boolean,))
-_operator(operator.or_, lambda builder, a, b: builder.or_(a, b), None, (types.boolean,))
+    _binary(_symbol, _FLOATS, types.boolean, lambda builder, a, b, flags, sign=_sign: builder.fcmp_ordered(sign, a, b))
+for _symbol, _name in ((operator.and_, "and_"), (operator.or_, "or_")):
+    _binary(_symbol, (types.boolean,), None, lambda builder, a, b, flags, name=_name: getattr(builder, name)(a, b))
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+def _unary(symbol: Any, elements: tuple[Any, ...], build: Callable[..., Any]) -> None:
+    """Teach compiled code an operator or a function of one vector."""
+
+    class Template(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            fits = len(args) == 1 and isinstance(args[0], Vector) and args[0].element in elements
+            return signature(args[0], *args) if fits else None
+
+    infer_global(symbol)(Template)
+    lower_builtin(symbol, Vector)(lambda context, builder, sig, values: build(builder, sig.return_type, values[0]))
 
 
-def _call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    kind = ir.FunctionType(result, [each.type for each in arguments])
-    return builder.call(builder.module.declare_intrinsic(name, fnty=kind), arguments)
+def _call(builder: Any, name: str, kind: Vector, arguments: list[Any]) -> Any:
+    function = ir.FunctionType(kind.written, [kind.written] * len(arguments))
+    name = f"llvm.{name}.v{kind.width}f{kind.element.bitwidth}"
+    return builder.call(builder.module.declare_intrinsic(name, fnty=function), arguments)
 
 
-def _letters(vector: Any) -> str:
-    return f"v{WIDTH}f64" if vector.element == ir.DoubleType() else f"v{WIDTH}f32"
-
-
-@intrinsic
-def load(typing_context, array, index):  # type: ignore[no-untyped-def]
-    """Eight neighbours of a flat float64 or float32 array."""
-    kind = Vector(array.dtype)
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = _place(context, builder, sig.args[0], args[0], args[1], _LLVM[kind.element])
-        return builder.load(place, align=kind.element.bitwidth // 8)
-
-    return kind(array, types.uintp), write
-
-
-@intrinsic
-def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]
-    """Write eight neighbours of a flat array."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = _place(context, builder, sig.args[0], args[0], args[1], args[2].type)
-        builder.store(args[2], place, align=sig.args[0].dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uintp, value), write
+_unary(operator.invert, (types.boolean,), lambda builder, kind, value: builder.not_(value))
+_unary(operator.neg, _FLOATS, lambda builder, kind, value: builder.fneg(value))
+for _function, _name in ((math.sqrt, "sqrt"), (math.floor, "floor"), (abs, "fabs")):
+    _unary(_function, _FLOATS, lambda builder, kind, value, name=_name: _call(builder, name, kind, [value]))
 
 
 @intrinsic
-def load_bits(typing_context, array, index, bit):  # type: ignore[no-untyped-def]
-    """Whether each of eight neighbouring bytes has a bit of ``bit``."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        found = builder.load(_place(context, builder, sig.args[0], args[0], args[1], _BYTES), align=1)
-        return builder.icmp_unsigned("!=", builder.and_(found, _filled(builder, args[2], _BYTES)), ir.Constant(_BYTES, None))
-
-    return MASK(array, types.uintp, types.uint8), write
-
-
-@intrinsic
-def load_marked(typing_context, array, marks, index, bit):  # type: ignore[no-untyped-def]
-    """Eight neighbours of a flat float64 array, NaN where the byte of the same place has no bit of ``bit``."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        values, bytes_, place, bits = args
-        found = builder.load(_place(context, builder, sig.args[1], bytes_, place, _BYTES), align=1)
-        marked = builder.icmp_unsigned("!=", builder.and_(found, _filled(builder, bits, _BYTES)), ir.Constant(_BYTES, None))
-        vector = _LLVM[types.float64]
-        value = builder.load(_place(context, builder, sig.args[0], values, place, vector), align=8)
-        return builder.select(marked, value, ir.Constant(vector, [float("nan")] * WIDTH))
-
-    return DOUBLE(array, marks, types.uintp, types.uint8), write
-
-
-@intrinsic
-def add_bits(typing_context, array, index, bit, mask):  # type: ignore[no-untyped-def]
-    """Set the bit ``bit`` of those of eight neighbouring bytes whose mask is true."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = _place(context, builder, sig.args[0], args[0], args[1], _BYTES)
-        more = builder.select(args[3], _filled(builder, args[2], _BYTES), ir.Constant(_BYTES, None))
-        builder.store(builder.or_(builder.load(place, align=1), more), place, align=1)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uintp, types.uint8, mask), write
-
-
-def _filled(builder: Any, value: Any, vector: Any) -> Any:
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), ir.Constant(_ORDER, None))
-
-
-@intrinsic
-def fill(typing_context, value):  # type: ignore[no-untyped-def]
+def fill(typing: Any, value: Any) -> Any:
     """The same float64, float32 or truth eight times."""
-    kind = Vector(value)
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return _filled(builder, args[0], _LLVM[kind.element])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return filled(context, builder, values[0], sig.args[0], sig.return_type)
 
-    return kind(value), write
+    return EIGHT.of(value)(value), build
 
 
 @intrinsic
-def ramp(typing_context):  # type: ignore[no-untyped-def]
+def spread(typing: Any, value: Any) -> Any:
+    """A number, as float64, in the lane of each fit."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return filled(context, builder, values[0], sig.args[0], FITS)
+
+    return FITS(value), build
+
+
+@intrinsic
+def ramp(typing: Any) -> Any:
     """The float64 0, 1 … 7."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return ir.Constant(_LLVM[types.float64], [float(lane) for lane in range(WIDTH)])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return ir.Constant(EIGHT.written, [float(lane) for lane in range(WIDTH)])
 
-    return DOUBLE(), write
+    return EIGHT(), build
 
 
 @intrinsic
-def no_count(typing_context):  # type: ignore[no-untyped-def]
+def no_count(typing: Any) -> Any:
     """Eight integers 0."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return ir.Constant(_LLVM[types.int32], None)
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return ir.Constant(sig.return_type.written, None)
 
-    return COUNT(), write
+    return EIGHT.of(types.int32)(), build
 
 
 @intrinsic
-def counted(typing_context, count, mask):  # type: ignore[no-untyped-def]
+def counted(typing: Any, count: Any, mask: Any) -> Any:
     """Integers, one more where the mask is true."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.sub(args[0], builder.sext(args[1], args[0].type))
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.sub(values[0], builder.sext(values[1], values[0].type))
 
-    return COUNT(count, mask), write
+    return count(count, mask), build
 
 
 @intrinsic
-def as_single(typing_context, value):  # type: ignore[no-untyped-def]
+def as_single(typing: Any, value: Any) -> Any:
     """float64 or integers, rounded to float32."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        if sig.args[0] == COUNT:
-            return builder.sitofp(args[0], _LLVM[types.float32])
-        return builder.fptrunc(args[0], _LLVM[types.float32])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        convert = builder.sitofp if sig.args[0].element == types.int32 else builder.fptrunc
+        return convert(values[0], sig.return_type.written)
 
-    return SINGLE(value), write
+    return value.of(types.float32)(value), build
 
 
 @intrinsic
-def as_double(typing_context, value):  # type: ignore[no-untyped-def]
+def as_double(typing: Any, value: Any) -> Any:
     """float32 or integers as float64."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        if sig.args[0] == COUNT:
-            return builder.sitofp(args[0], _LLVM[types.float64])
-        return builder.fpext(args[0], _LLVM[types.float64])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        convert = builder.sitofp if sig.args[0].element == types.int32 else builder.fpext
+        return convert(values[0], sig.return_type.written)
 
-    return DOUBLE(value), write
-
-
-@intrinsic
-def where(typing_context, mask, yes, no):  # type: ignore[no-untyped-def]
-    """Lane by lane one of two."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.select(*args)
-
-    return yes(mask, yes, yes), write
+    return value.of(types.float64)(value), build
 
 
 @intrinsic
-def fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+def where(typing: Any, mask: Any, yes: Any, no: Any) -> Any:
+    """Lane by lane ``yes`` where the mask is true, else ``no``: vectors, or numbers. Of one truth, one number."""
+    vectors = {each for each in (yes, no) if isinstance(each, Vector)}
+    if len(vectors) > 1:
+        return None
+    number = mask.of(types.float64) if isinstance(mask, Vector) else types.float64
+    kind = vectors.pop() if vectors else number
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        ways = zip(values[1:], sig.args[1:], strict=True)
+        if kind == types.float64:
+            return builder.select(values[0], *(context.cast(builder, *each, types.float64) for each in ways))
+        return builder.select(values[0], *(filled(context, builder, *each, kind) for each in ways))
+
+    return kind(mask, yes, no), build
+
+
+@intrinsic
+def fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, rounded once where the processor can."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return _call(builder, f"llvm.fmuladd.{_letters(args[0].type)}", args[0].type, list(args))
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return _call(builder, "fmuladd", sig.return_type, list(values))
 
-    return a(a, a, a), write
-
-
-@intrinsic
-def absolute(typing_context, value):  # type: ignore[no-untyped-def]
-    """|value|."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return _call(builder, f"llvm.fabs.{_letters(args[0].type)}", args[0].type, list(args))
-
-    return value(value), write
+    return a(a, a, a), build
 
 
 @intrinsic
-def floor(typing_context, value):  # type: ignore[no-untyped-def]
-    """Largest integer that is not larger."""
+def power_of_two(typing: Any, rounded: Any) -> Any:
+    """2 to the whole number that stands in the lowest bits of a float64; of a vector or a number."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return _call(builder, f"llvm.floor.{_letters(args[0].type)}", args[0].type, list(args))
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        width = getattr(rounded, "width", 0)
+        whole = ir.VectorType(ir.IntType(64), width) if width else ir.IntType(64)
+        bias, places = ([1023] * width, [52] * width) if width else (1023, 52)
+        exponent = builder.add(builder.bitcast(values[0], whole), ir.Constant(whole, bias))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(whole, places)), values[0].type)
 
-    return value(value), write
+    return rounded(rounded), build
 
 
-@intrinsic
-def store_turned(typing_context, array, index, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
-    """Write the columns of the square whose rows are eight vectors, one after the other into a flat array."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        rows = list(args[2:])
-        for width in (1, 2, 4):  # blocks of this side change places with those across the diagonal
-            for first in (row for row in range(WIDTH) if not row & width):
-                upper, lower = rows[first], rows[first | width]
-                for row, shift in ((first, 0), (first | width, width)):
-                    order = [(k & ~width) + shift + (WIDTH if k & width else 0) for k in range(WIDTH)]
-                    rows[row] = builder.shuffle_vector(upper, lower, ir.Constant(_ORDER, order))
-        for row, value in enumerate(rows):
-            where_to = builder.add(args[1], args[1].type(WIDTH * row))
-            place = _place(context, builder, sig.args[0], args[0], where_to, value.type)
-            builder.store(value, place, align=8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uintp, a, a, a, a, a, a, a, a), write
+def _bits(builder: Any, mask: Any) -> Any:
+    """Truths as the bits of an integer of as many, the first the lowest."""
+    return builder.bitcast(mask, ir.IntType(mask.type.count))
 
 
 @intrinsic
-def truths(typing_context, mask):  # type: ignore[no-untyped-def]
-    """The eight truths as the bits of a byte, the first the lowest."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], ir.IntType(WIDTH))
-
-    return types.uint8(mask), write
+def truths(typing: Any, mask: Any) -> Any:
+    """Eight truths as the bits of a byte, the first the lowest."""
+    return types.uint8(mask), lambda context, builder, sig, values: _bits(builder, values[0])
 
 
 @intrinsic
-def number_of(typing_context, mask):  # type: ignore[no-untyped-def]
-    """How many of eight are true."""
+def any_of(typing: Any, mask: Any) -> Any:
+    """Whether the mask is true in any lane."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.zext(builder.ctpop(builder.bitcast(args[0], ir.IntType(WIDTH))), ir.IntType(64))
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        whole = _bits(builder, values[0])
+        return builder.icmp_unsigned("!=", whole, whole.type(0))
 
-    return types.int64(mask), write
+    return types.boolean(mask), build
+
+
+@intrinsic
+def all_of(typing: Any, mask: Any) -> Any:
+    """Whether the mask is true in every lane."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        whole = _bits(builder, values[0])
+        return builder.icmp_unsigned("==", whole, whole.type((1 << sig.args[0].width) - 1))
+
+    return types.boolean(mask), build
+
+
+@intrinsic
+def number_of(typing: Any, mask: Any) -> Any:
+    """In how many lanes the mask is true."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.zext(builder.ctpop(_bits(builder, values[0])), ir.IntType(64))
+
+    return types.int64(mask), build
 
 
 def _halves(builder: Any, value: Any, combine: Any) -> Any:
-    """Combine all eight, by halves."""
-    for width in (4, 2, 1):
-        order = ir.Constant(_ORDER, [(k + width) % WIDTH for k in range(WIDTH)])
-        value = combine(value, builder.shuffle_vector(value, value, order))
-    return builder.extract_element(value, ir.IntType(32)(0))
+    """Combine all lanes, by halves."""
+    count = value.type.count
+    half = count // 2
+    while half:
+        order = lanes_of([(k + half) % count for k in range(count)])
+        value, half = combine(value, builder.shuffle_vector(value, value, order)), half // 2
+    return builder.extract_element(value, _INDEX(0))
 
 
 @intrinsic
-def total_of(typing_context, value):  # type: ignore[no-untyped-def]
-    """Sum of eight, by halves."""
+def total_of(typing: Any, value: Any) -> Any:
+    """Sum of all lanes, by halves."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return _halves(builder, args[0], builder.fadd if sig.args[0] != COUNT else builder.add)
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return _halves(builder, values[0], builder.fadd if sig.args[0].element in _FLOATS else builder.add)
 
-    return value.element(value), write
-
-
-@intrinsic
-def smallest_of(typing_context, value):  # type: ignore[no-untyped-def]
-    """Smallest of eight numbers."""
-
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        def smaller(a, b):  # type: ignore[no-untyped-def]
-            return builder.select(builder.fcmp_ordered("<", a, b), a, b)
-
-        return _halves(builder, args[0], smaller)
-
-    return value.element(value), write
+    return value.element(value), build
 
 
 @intrinsic
-def lane(typing_context, value, index):  # type: ignore[no-untyped-def]
-    """One of the eight."""
+def smallest_of(typing: Any, value: Any) -> Any:
+    """Smallest number of all lanes."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.extract_element(args[0], args[1])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return _halves(builder, values[0], lambda a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 
-    return value.element(value, types.uintp), write
+    return value.element(value), build
 
 
 @intrinsic
-def with_lane(typing_context, value, index, element):  # type: ignore[no-untyped-def]
-    """The eight, one of them replaced."""
+def lane(typing: Any, value: Any, index: Any) -> Any:
+    """The number of one lane."""
 
-    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        return builder.insert_element(args[0], args[2], args[1])
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.extract_element(*values)
 
-    return value(value, types.uintp, value.element), write
+    return value.element(value, types.uintp), build
+
+
+@intrinsic
+def with_lane(typing: Any, value: Any, index: Any, element: Any) -> Any:
+    """The vector with the number of one lane replaced."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.insert_element(values[0], values[2], values[1])
+
+    return value(value, types.uintp, value.element), build

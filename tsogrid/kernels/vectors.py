@@ -1,29 +1,55 @@
-"""Eight numbers side by side: names for what `vector_instructions` has, which loads numba when compiled code needs it."""
+"""Numbers side by side in compiled code: names for what `vector_instructions` and `memory_instructions` have.
+
+Those load numba when compiled code needs them; this module does not. Kernels that work on vectors read like ones that work
+on numbers: arithmetic, comparisons, ``&``, ``|``, ``~``, ``abs``, `math.sqrt` and `math.floor` take vectors, and numbers
+beside them. There are two families, alike in all but where they begin:
+
+- eight neighbours of a flat array (`load`, `fill`), every operation rounded as IEEE 754 has it;
+- one fit in each lane (`read`, `write`, `spread`), as many as the processor's registers hold, where a product and a sum may
+  be one instruction. Arrays of them are float64, C-contiguous, of shape (…, LANES), and are counted in vectors.
+
+`tsogrid.kernels.eights` is for functions of a few instructions over rows of a box.
+"""
+
+from pathlib import Path
+from typing import Any
 
 from tsogrid.kernels.compile import instruction
 
-WIDTH = 8
+_CPU = Path("/proc/cpuinfo")
 
-_HOME = "tsogrid.kernels.vector_instructions"
-load = instruction(_HOME, "load")
-store = instruction(_HOME, "store")
-load_bits = instruction(_HOME, "load_bits")
-load_marked = instruction(_HOME, "load_marked")
-add_bits = instruction(_HOME, "add_bits")
-fill = instruction(_HOME, "fill")
-ramp = instruction(_HOME, "ramp")
-no_count = instruction(_HOME, "no_count")
-counted = instruction(_HOME, "counted")
-as_single = instruction(_HOME, "as_single")
-as_double = instruction(_HOME, "as_double")
-where = instruction(_HOME, "where")
-fused = instruction(_HOME, "fused")
-absolute = instruction(_HOME, "absolute")
-floor = instruction(_HOME, "floor")
-store_turned = instruction(_HOME, "store_turned")
-truths = instruction(_HOME, "truths")
-number_of = instruction(_HOME, "number_of")
-total_of = instruction(_HOME, "total_of")
-smallest_of = instruction(_HOME, "smallest_of")
-lane = instruction(_HOME, "lane")
-with_lane = instruction(_HOME, "with_lane")
+
+def _lanes() -> int:
+    """How many numbers stay in the registers of this processor; another number is slower, and gives the same bits."""
+    try:
+        with _CPU.open("rb") as about:
+            return 8 if b" avx512f " in about.read(1 << 14) else 4
+    except OSError:
+        return 4
+
+
+WIDTH = 8
+LANES = _lanes()
+
+
+def _memory(name: str) -> Any:
+    return instruction("tsogrid.kernels.memory_instructions", name)
+
+
+def _vector(name: str) -> Any:
+    return instruction("tsogrid.kernels.vector_instructions", name)
+
+
+# Where vectors come from and go to.
+load, store = _memory("load"), _memory("store")
+read, write = _memory("read"), _memory("write")
+load_bits, load_marked, add_bits = _memory("load_bits"), _memory("load_marked"), _memory("add_bits")
+load_lines, store_turned = _memory("load_lines"), _memory("store_turned")
+fill, spread, ramp, no_count = _vector("fill"), _vector("spread"), _vector("ramp"), _vector("no_count")
+# What becomes of them.
+where, fused, counted = _vector("where"), _vector("fused"), _vector("counted")
+as_single, as_double, power_of_two = _vector("as_single"), _vector("as_double"), _vector("power_of_two")
+lane, with_lane = _vector("lane"), _vector("with_lane")
+# One number of many.
+any_of, all_of, truths, number_of = _vector("any_of"), _vector("all_of"), _vector("truths"), _vector("number_of")
+total_of, smallest_of = _vector("total_of"), _vector("smallest_of")
