@@ -1,9 +1,14 @@
-"""What the compiler does not find by itself: eight numbers at once, and memory asked for before it is read.
+"""Instructions written by hand over parts of arrays: eight numbers at once, and memory asked for before it is read.
 
 A row of a box, or a line of pixels cut by a circle, is a few dozen numbers. Loops over so few that become vector
-instructions spend most of their time on whether arrays overlap, and on the numbers that are left over. Here vectors are
-written down. Functions that `emit` makes are called in kernels and parts with whole arrays and the place where to begin.
-They look at nothing but that memory; that there are eight numbers is for the caller to know.
+instructions spend most of their time on whether arrays overlap, and on the numbers that are left over. `emit` makes of a
+Python function that writes the instructions one that kernels and parts call, with whole arrays and the place where to begin.
+It looks at nothing but that memory; that there are eight numbers is for the caller to know.
+
+Where vectors go from loop to loop, `tsogrid.kernels.vectors` is the one to take: compiled code has them as values there.
+Here none is left when the function ends. In return it is no function of numba, so that it costs no call, no counting of
+references to arrays and hardly any time to compile; its constants are known when it is written, and it chooses operation by
+operation which product is rounded before it is added.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ beside them. There are two families, alike in all but where they begin:
 - one fit in each lane (`read`, `write`, `spread`), as many as the processor's registers hold, where a product and a sum may
   be one instruction. Arrays of them are float64, C-contiguous, of shape (…, LANES), and are counted in vectors.
 
-`tsogrid.kernels.eights` is for functions of a few instructions over rows of a box.
+For functions of a few instructions over parts of arrays, which leave no vector behind, there is `tsogrid.kernels.eights`.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _CPU = Path("/proc/cpuinfo")
 
 
 def _lanes() -> int:
-    """How many numbers stay in the registers of this processor; another number is slower, and gives the same bits."""
+    """How many numbers stay in the registers of this processor; another number is slower, and may round otherwise."""
     try:
         with _CPU.open("rb") as about:
             return 8 if b" avx512f " in about.read(1 << 14) else 4
