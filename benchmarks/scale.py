@@ -261,6 +261,7 @@ def measured(
     config.write_text(json.dumps(configuration(files, store, size, block, cluster, whole)))
     notes.unlink(missing_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL"] = "100ms"  # as in clusters that a run starts itself
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": str(folder)}
     seen: list[Watched] = []
     over = threading.Event()

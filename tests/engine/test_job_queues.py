@@ -43,8 +43,9 @@ def test_a_slurm_job(tmp_path):
     assert {"--qos=high", "--constraint=a&b", f"-o {tmp_path}/tsogrid-worker-%J.out"} <= set(head)
     body = [line for line in lines if line and not line.startswith("#")]
     assert body[0].startswith("export DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=")
-    assert body[1:3] == FULL["env"]
-    words = shlex.split(body[3])
+    assert body[1].startswith("export DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL=")
+    assert body[2:4] == FULL["env"]
+    words = shlex.split(body[4])
     assert words[:3] == [sys.executable, "-m", "distributed.cli.dask_worker"]
     assert words[3].startswith("tls://")
     for option, value in (
@@ -56,7 +57,7 @@ def test_a_slurm_job(tmp_path):
         assert words[words.index(option) + 1] == value
     assert "--no-dashboard" in words
     assert "--lifetime=$((95100-SECONDS))s" in words  # five minutes before 26.5 hours
-    assert '"$TMPDIR/dask"' in body[3]  # filled in on the node, and still one word there
+    assert '"$TMPDIR/dask"' in body[4]  # filled in on the node, and still one word there
 
 
 def test_a_pbs_job(tmp_path):

@@ -37,6 +37,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
     TsogridError
         The run would be refused.
     """
+    from tsogrid.engine.block_size import frames_in_memory
     from tsogrid.engine.run import prepared, store_place
     from tsogrid.engine.store import shard_length
     from tsogrid.engine.trial import estimated
@@ -48,7 +49,8 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
     shard = found.shard if found else shard_length(plan, cost.block)
-    memory = WORKER_BASE + COPIES * (cost.block + 2 * plan.halo) * plan.working_bytes_per_frame
+    held = cost.block + 2 * plan.halo if plan.halo else min(cost.block, frames_in_memory(plan.working_bytes_per_frame))
+    memory = WORKER_BASE + COPIES * held * plan.working_bytes_per_frame
     passes = len(plan.passes)
     seconds = cost.cpu_seconds / cost.workers
     rows = [

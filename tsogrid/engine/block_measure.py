@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsogrid.engine.allocation import keep_memory
+from tsogrid.engine.block_size import frames_in_memory
 from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
 from tsogrid.engine.reading import flagged_aside
 from tsogrid.engine.windows import Window, lines_about
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def measured(
     plan: "Plan", start: int, stop: int, index: int, given: Arrays | None, pixels: list[Pixels] | None = None
 ) -> Arrays:
-    """Measure one block.
+    """Measure one block, in pieces if its pixels would take much memory.
 
     Parameters
     ----------
@@ -42,25 +43,33 @@ def measured(
         Variables of the result, time first.
     """
     keep_memory()
-    stages, given = plan.passes[index], _given(plan, start, stop, index, given)
+    some = frames_in_memory(plan.working_bytes_per_frame)
+    if pixels is None and not plan.halo and stop - start > some:
+        parts = []
+        for first in range(start, stop, some):
+            its = slice(first - start, min(first + some, stop) - start)
+            part = None if given is None else {name: values[its] for name, values in given.items()}
+            parts.append(measured(plan, first, start + its.stop, index, part))
+        return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+    stages, known = plan.passes[index], _given(plan, start, stop, index, given)
     if pixels is not None or not plan.centers:
-        return _measured(plan, plan.windows, stages, start, stop, given, pixels)
+        return _measured(plan, plan.windows, stages, start, stop, known, pixels)
     before = tuple(stage for stage in stages if stage != PHOTOMETRY)
     if PHOTOMETRY not in stages:
-        return _measured(plan, plan.centers, before, start, stop, given)
+        return _measured(plan, plan.centers, before, start, stop, known)
     found: Arrays = {}
     if before:
-        found = _measured(plan, plan.centers, (*before, PLACE), start, stop, given)
-        given |= {name: found[name] for name in ("x", "y", "flags")}
-        if plan.recipe.needs_width and "fwhm" not in given:
+        found = _measured(plan, plan.centers, (*before, PLACE), start, stop, known)
+        known |= {name: found[name] for name in ("x", "y", "flags")}
+        if plan.recipe.needs_width and "fwhm" not in known:
             width = shared_width(found["sigma_x"], found["sigma_y"])
-            given["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
+            known["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
     x, y = np.moveaxis(plan.planned(start, stop), -1, 0)
-    if "x" in given:
-        known = np.isfinite(given["x"]) & np.isfinite(given["y"])
-        x, y = np.where(known, given["x"], x), np.where(known, given["y"], y)
+    if "x" in known:
+        found_there = np.isfinite(known["x"]) & np.isfinite(known["y"])
+        x, y = np.where(found_there, known["x"], x), np.where(found_there, known["y"], y)
     lines = lines_about(x, y, plan.recipe, plan.windows[0])
-    return found | _measured(plan, (lines,), (PHOTOMETRY,), start, stop, given)
+    return found | _measured(plan, (lines,), (PHOTOMETRY,), start, stop, known)
 
 
 def _given(plan: "Plan", start: int, stop: int, index: int, given: Arrays | None) -> Arrays:

@@ -3,12 +3,13 @@
 import math
 import os
 
-BLOCK_BYTES = 64e6  # pixels that a block holds at most, before a memory limit is known
+BLOCK_BYTES = 64e6  # pixels that are held at once at most
+BLOCK_SECONDS = 0.4  # of CPU that a block takes
 LONGEST_BLOCK = 256
 
 
 def frames_in_memory(bytes_per_frame: int, halo: int = 0) -> int:
-    """Give the frames that a block may have, so that it and the frames on both sides of it fit in memory.
+    """Give the frames that may be read at once, so that they and the frames on both sides of them fit in memory.
 
     Where large frames leave no room beside those of the sides, as many are measured as without them: fewer would hardly
     take less memory, and every block reads and filters its sides anew.

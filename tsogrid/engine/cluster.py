@@ -19,8 +19,8 @@ from typing import Any
 
 from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
-from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.job_queues import TCP_TIMEOUT, job_cluster, jobs_folder
+from tsogrid.engine.block_size import BLOCK_SECONDS, frames_in_memory
+from tsogrid.engine.job_queues import PROFILE_INTERVAL, TCP_TIMEOUT, job_cluster, jobs_folder
 from tsogrid.engine.kubernetes import kubernetes_cluster
 from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError
@@ -168,6 +168,7 @@ def watchful(more: dict[str, str] | None = None) -> Iterator[None]:
         "distributed.scheduler.worker-ttl": WORKER_TTL,
         "distributed.scheduler.allowed-failures": 2,
         "distributed.comm.timeouts.tcp": TCP_TIMEOUT,
+        "distributed.worker.profile.interval": PROFILE_INTERVAL,
         **(more or {}),
     }
     with dask.config.set(settings):
@@ -295,8 +296,9 @@ def told_of(client: Any, config: ClusterConfig) -> list[str]:
 def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int, halo: int = 0) -> int:
     """Give a block size from the measured cost of a frame.
 
-    A block takes about 150 ms of CPU, so that dask's own few milliseconds do not count, and is no shorter than a side
-    that it reads with its own frames; every worker has at least four blocks; a block's pixels stay within memory.
+    A block takes about 400 ms of CPU, so that dask's own 10 to 15 do not count, and is no shorter than a side that it
+    reads with its own frames; every worker has at least four blocks. Its pixels are read in pieces that fit in memory;
+    those of a block with sides stay within memory as a whole.
 
     Parameters
     ----------
@@ -315,6 +317,7 @@ def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int
     -------
     int
     """
-    by_cost = round(0.15 / max(seconds_per_frame, 1e-6))
+    by_cost = round(BLOCK_SECONDS / max(seconds_per_frame, 1e-6))
     by_share = math.ceil(n_frames / (4 * workers))
-    return max(1, min(max(by_cost, halo), frames_in_memory(bytes_per_frame, halo), by_share))
+    room = frames_in_memory(bytes_per_frame, halo) if halo else n_frames
+    return max(1, min(max(by_cost, halo), room, by_share))
