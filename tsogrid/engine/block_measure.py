@@ -43,8 +43,7 @@ def measured(
         Variables of the result, time first.
     """
     keep_memory()
-    some = frames_in_memory(plan.working_bytes_per_frame)
-    if pixels is None and not plan.halo and stop - start > some:
+    if pixels is None and not plan.halo and stop - start > (some := frames_in_memory(plan.working_bytes_per_frame)):
         parts = []
         for first in range(start, stop, some):
             its = slice(first - start, min(first + some, stop) - start)
