@@ -8,7 +8,7 @@ import xarray as xr
 
 import tsogrid
 from tsogrid.engine.graph import plan, with_settings
-from tsogrid.engine.windows import Window
+from tsogrid.engine.windows import Window, center_windows, lines_about
 
 SHAPE, N = (150, 1600), 6
 BOUNDS = [[0, 400], [400, 800], [800, 1200], [1200, 1600]]
@@ -73,6 +73,20 @@ def test_lines_about_the_centres_give_the_bits_of_all_lines(frames, name):
         for variable, values in alone.items():
             np.testing.assert_array_equal(found[variable][2:4], values, err_msg=variable)
     assert np.isfinite(found["flux"][0] if "flux" in found else 0).all()
+
+
+def test_places_that_nobody_knows_need_no_line(frames):
+    x, y, _ = np.transpose(STARS)
+    settings = with_settings(None, x=x, y=y, radius=[3], sky=[[ROWS]], center=CENTERS["frame"])
+    planned = plan(tsogrid.open_frames(frames), settings)
+    window = planned.windows[0]
+    one = lines_about(np.array([600.0, np.nan]), np.array([75.0, np.nan]), planned.recipe, window)
+    assert one == lines_about(np.array([600.0]), np.array([75.0]), planned.recipe, window)
+    assert lines_about(np.array([np.nan]), np.array([np.nan]), planned.recipe, window) == window
+    places = planned.sources.planned.copy()
+    places[:, 0] = np.nan
+    assert center_windows(planned.recipe, places, SHAPE)
+    assert center_windows(planned.recipe, np.full(places.shape, np.nan), SHAPE) == ()
 
 
 def test_lines_are_read_at_once_where_little_would_be_left_out(frames):

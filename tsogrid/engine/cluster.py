@@ -296,7 +296,7 @@ def told_of(client: Any, config: ClusterConfig) -> list[str]:
 def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int, halo: int = 0) -> int:
     """Give a block size from the measured cost of a frame.
 
-    A block takes about 400 ms of CPU, so that dask's own 10 to 15 do not count, and is no shorter than a side that it
+    A block takes about 400 ms of CPU, so that what dask does for each counts little, and is no shorter than a side that it
     reads with its own frames; every worker has at least four blocks. Its pixels are read in pieces that fit in memory;
     those of a block with sides stay within memory as a whole.
 

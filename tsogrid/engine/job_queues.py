@@ -29,7 +29,9 @@ from tsogrid.errors import ConfigError, RunError, TsogridWarning
 LEAVING = 60.0, 300.0
 LEAST_WALLTIME = 120.0  # seconds below which a job would spend its time on beginning and leaving
 SHORT_WALLTIME = 600.0  # seconds below which it spends much of it so
-PROFILE_INTERVAL = "100ms"  # at which workers look what they do, for dask's reports: its 10 ms cost 3 to 4 % of their time
+PROFILE_INTERVAL = (
+    "100ms"  # at which workers look what they do, for dask's reports; its own 10 ms cost them up to 4 % of CPU
+)
 TCP_TIMEOUT = "120s"  # for which a connection may be silent: dask's 30 s are as long as many a cut of the network
 SUBMIT = {"slurm": "sbatch", "pbs": "qsub"}
 

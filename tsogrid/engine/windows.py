@@ -151,8 +151,12 @@ def center_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int]) 
         return ()
     found = _few(_boxes(planned, shape, _margins(recipe)[0]))
     everything = plan_windows(recipe, planned, shape)[0]
-    x, y = (np.array([position[np.isfinite(position)].mean()]) for position in np.moveaxis(planned, -1, 0))
-    then = lines_about(x, y, recipe, everything)
+    typical = [
+        np.nanmedian(planned[:, source], axis=0) for source in range(planned.shape[1]) if _is_known(planned[:, source])
+    ]
+    if not typical:
+        return ()
+    then = lines_about(*np.transpose(typical), recipe, everything)
     return found if everything.pixels - then.pixels - sum(each.pixels for each in found) > WINDOW_COST else ()
 
 
@@ -162,7 +166,7 @@ def lines_about(x: np.ndarray, y: np.ndarray, recipe: Recipe, within: Window) ->
     Parameters
     ----------
     x, y : ndarray of float
-        Places of all sources in all frames of a block, finite.
+        Places of all sources in all frames of a block; those that are not finite need no line.
     recipe : Recipe
         What will be measured.
     within : Window
@@ -171,7 +175,7 @@ def lines_about(x: np.ndarray, y: np.ndarray, recipe: Recipe, within: Window) ->
     Returns
     -------
     Window
-        At least one line.
+        At least one line; all where no place is known.
     """
     reach = max(recipe.reach, recipe.aperture_reach)
     y0, y1, x0, x1 = within.region
@@ -183,8 +187,16 @@ def lines_about(x: np.ndarray, y: np.ndarray, recipe: Recipe, within: Window) ->
 
 
 def _lines(across: np.ndarray, reach: float, first: int, stop: int) -> tuple[int, int]:
-    start = min(max(int(np.floor(across.min() - reach)), first), stop - 1)
-    return start, min(max(int(np.ceil(across.max() + reach)) + 1, start + 1), stop)
+    known = across[np.isfinite(across)]
+    if not known.size:
+        return first, stop
+    start = min(max(int(np.floor(known.min() - reach)), first), stop - 1)
+    return start, min(max(int(np.ceil(known.max() + reach)) + 1, start + 1), stop)
+
+
+def _is_known(places: np.ndarray) -> bool:
+    """Whether a source, (frames, 2), has a place in some frame."""
+    return bool(np.isfinite(places).all(axis=1).any())
 
 
 def _boxes(planned: np.ndarray, shape: tuple[int, int], margin: float) -> list[Box]:
