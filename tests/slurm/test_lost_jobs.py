@@ -34,14 +34,15 @@ def slurm(tmp_path):
 def test_jobs_that_never_had_a_worker_are_replaced_and_so_are_those_that_are_cancelled(slurm, tmp_path):
     config = configuration(tmp_path / "frames", 480)
     assert Client(config, tmp_path / "whole.zarr", "--cluster", "none").end() == 0
-    fails_once = f"mkdir {tmp_path}/first 2>{os.devnull} && exit 1"
-    config["cluster"] = JOBS | {"env": [fails_once]}
+    # As many jobs fail as are asked for: without others nobody would work.
+    fail = [f"mkdir {tmp_path}/{number} 2>{os.devnull} && exit 1" for number in range(JOBS["workers"])]
+    config["cluster"] = JOBS | {"env": fail}
     client = Client(config, tmp_path / "a.zarr", env=environment(**slurm))
     assert client.until(2), client.said
     for job in one_machine.jobs(os.environ | slurm):
         subprocess.run([shutil.which("scancel"), job], env=os.environ | slurm, check=False)
     assert client.end() == 0, client.said
-    assert Path(tmp_path, "first").is_dir()
+    assert Path(tmp_path, "1").is_dir()
     assert "others are submitted in their place" in client.said
     assert not differences(tmp_path / "a.zarr", tmp_path / "whole.zarr")
 

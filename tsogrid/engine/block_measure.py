@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tsogrid.engine.allocation import keep_memory
 from tsogrid.engine.block_size import frames_in_memory
 from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
 from tsogrid.engine.reading import flagged_aside
@@ -42,7 +41,6 @@ def measured(
     dict of ndarray
         Variables of the result, time first.
     """
-    keep_memory()
     if pixels is None and not plan.halo and stop - start > (some := frames_in_memory(plan.working_bytes_per_frame)):
         parts = []
         for first in range(start, stop, some):

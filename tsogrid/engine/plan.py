@@ -17,6 +17,7 @@ import tsogrid
 from tsogrid import schema
 from tsogrid.config import Circle, ColumnRow, Config, chain_label
 from tsogrid.engine import plan_identity
+from tsogrid.engine.allocation import memory_kept
 from tsogrid.engine.block_measure import measured
 from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
@@ -179,11 +180,13 @@ class Plan:
         dict of ndarray
             Variables of the result, time first.
         """
-        return measured(self, start, stop, index, given)
+        with memory_kept():
+            return measured(self, start, stop, index, given)
 
     def measure_arrays(self, arrays: Arrays, start: int, stop: int, index: int = 0, given: Arrays | None = None) -> Arrays:
         """Measure one block whose pixels (of all frames of its span) are at hand; the plan has one window."""
-        return measured(self, start, stop, index, given, [self.pixels(self.windows[0], arrays, start, stop)])
+        with memory_kept():
+            return measured(self, start, stop, index, given, [self.pixels(self.windows[0], arrays, start, stop)])
 
     def planned(self, start: int, stop: int) -> np.ndarray:
         """Give the planned positions of all frames that a block reads; shape (n, n_sources, 2)."""
