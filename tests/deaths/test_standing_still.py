@@ -54,7 +54,7 @@ def test_a_worker_with_little_memory(tmp_path, filtered):
     if filtered:
         config["calibrate"] = {"outliers": {"window": 3}}
     assert Client(config, tmp_path / "whole.zarr", "--cluster", "none", "--block", "8").end() == 0
-    memory = "600MB" if filtered else "500MB"  # before the second, a worker with free memory that it kept was paused for ever
+    memory = "600MB" if filtered else "500MB"  # of the second a worker would be paused for good if it kept what is free
     config["cluster"] = {"kind": "local", "workers": 1, "memory": memory, "worker_timeout": 120}
     client = Client(config, tmp_path / "a.zarr")
     assert client.end() == 0, client.said

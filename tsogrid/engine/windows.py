@@ -156,7 +156,8 @@ def center_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int]) 
     ]
     if not typical:
         return ()
-    then = lines_about(*np.transpose(typical), recipe, everything)
+    x, y = np.transpose(typical)
+    then = lines_about(x, y, recipe, everything)
     return found if everything.pixels - then.pixels - sum(each.pixels for each in found) > WINDOW_COST else ()
 
 
