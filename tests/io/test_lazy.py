@@ -67,7 +67,7 @@ def test_any_outer_index_is_numpys(data, shape, tmp_path_factory):
     reference = xr.Variable(("time", "y", "x"), everything)
     key = tuple(data.draw(index(size)) for size in everything.shape)
     found = variable[key]
-    np.testing.assert_array_equal(found.values, reference[key].values)
+    np.testing.assert_array_equal(found.values, reference[key].values, strict=True)
     # An index of an index, as xarray's lazy arrays are used.
     if found.ndim and found.shape[0] > 1:
         np.testing.assert_array_equal(found[1:].values, reference[key][1:].values)
@@ -162,6 +162,13 @@ def test_a_file_cut_after_opening_is_an_error_that_names_it(segment):
     path.unlink()
     with pytest.raises(InputError, match=r"x_calints\.fits: no such file"):
         frames["data"][0, 0, 0].values  # noqa: B018
+
+
+def test_one_pixel_is_a_number(segment):
+    frames = open_frames(segment())
+    assert {"data", "error", "dq"} <= set(frames.data_vars)
+    for name in ("data", "error", "dq"):
+        assert float(frames[name][1, 2, 3]) == frames[name].values[1, 2, 3], name
 
 
 def test_negative_variance_gives_nan(segment):

@@ -115,7 +115,7 @@ class FrameArray(BackendArray):
             out = out[:, row_at]
         if not _is_counting(columns - left, right - left):
             out = out[:, :, columns - left]
-        return np.ascontiguousarray(out[scalar])
+        return np.asarray(out[scalar], order="C")
 
     def _fill(self, out: np.ndarray, frames: np.ndarray, rows: np.ndarray, left: int) -> None:
         """Read the ascending `frames` and `rows`, columns from `left` on, into `out`."""
@@ -207,7 +207,8 @@ class WordArray(BackendArray):
         words = np.asarray(self.words[key[0]], np.uint32)
         lengths = [np.arange(n)[each].shape for each, n in zip(key[1:], self.shape[1:], strict=True)]
         shape = tuple(length for each in (words.shape, *lengths) for length in each)
-        return np.ascontiguousarray(np.broadcast_to(words.reshape(words.shape + (1,) * (len(shape) - words.ndim)), shape))
+        spread = np.broadcast_to(words.reshape(words.shape + (1,) * (len(shape) - words.ndim)), shape)
+        return np.array(spread, order="C")
 
 
 def _index(array: "FrameArray | RootSumArray | WordArray", key: indexing.ExplicitIndexer) -> Any:
