@@ -37,7 +37,8 @@ def _deviation(bits, n, keys, deviations):
 @kernel
 def _clipped(bits, n, keys, lanes):
     good = statistics.copy_keys(bits, 0, n, keys, 0)
-    low, high, used, center = clipping.clipped_interval(keys, n, good, lanes)
+    pivot, slope = statistics.guess_rank(keys, n, good, (good - 1) // 2)
+    low, high, used, center, _, _ = clipping.clipped_interval(keys, n, good, lanes, pivot, slope)
     mean = center + statistics.interval_moments(keys, n, low, high, center, lanes)[0] / used
     return used, center, mean
 

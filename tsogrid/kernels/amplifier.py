@@ -26,12 +26,11 @@ from tsogrid.kernels.statistics import (
     copy_keys,
     deviation_keys,
     finite_interval,
-    guess_rank,
     half_sum,
     interval_variance,
     mask_keys,
     pack_alternate,
-    ranked_keys,
+    seeded_middle_keys,
 )
 
 POLISHES = 2  # of rows and columns in turn; a third changes nothing that counts
@@ -271,16 +270,6 @@ def _hide_source(keys, row, x, y, start, stop, shape, radius):  # type: ignore[n
     return mask_keys(keys, left - start, right - start) if left < right else 0
 
 
-@part
-def _seeded_median(keys, n, good, pivot, slope):  # type: ignore[no-untyped-def]
-    """The two middle keys (twice the same if odd), from a first guess; a slope of NaN asks for a new guess."""
-    rank = (good - 1) // 2
-    if slope != slope:
-        pivot, slope = guess_rank(keys, n, good, rank)
-    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
-    return first, (second if good % 2 == 0 else first), slope
-
-
 @kernel
 def _row_medians(bits, error, with_error, x, y, ranges, radius, shape, scratch, result):  # type: ignore[no-untyped-def]
     keys, deviations, lanes, pivots, slopes = scratch
@@ -302,14 +291,14 @@ def _row_medians(bits, error, with_error, x, y, ranges, radius, shape, scratch, 
                 count[frame, row, amplifier] = good
                 if good < LEAST_PIXELS:
                     continue
-                first, second, slope = _seeded_median(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
+                first, second, slope = seeded_middle_keys(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
                 pivots[0, amplifier], slopes[0, amplifier] = first, slope
                 levels[frame, row, amplifier] = half_sum(first, second)
                 if with_error:
                     variance = interval_variance(keys, width, low, high, error, line, lanes) / good
                 else:
                     deviation_keys(keys, width, low, high, center_value(first, second), deviations)
-                    first, second, slope = _seeded_median(
+                    first, second, slope = seeded_middle_keys(
                         deviations, width, good, pivots[1, amplifier], slopes[1, amplifier]
                     )
                     pivots[1, amplifier], slopes[1, amplifier] = first, slope
@@ -337,6 +326,6 @@ def _parity_medians(bits, ny, x, y, ranges, radius, parity, keys, packed, model)
                     good += pack_alternate(keys, first, length, packed, row * length)
                 if good == 0:
                     continue
-                one, two, _ = _seeded_median(packed, ny * length, good, low, np.nan)
+                one, two, _ = seeded_middle_keys(packed, ny * length, good, low, np.nan)
                 for column in range(start + first, stop, 2):
                     model[frame, 0, column] = half_sum(one, two)

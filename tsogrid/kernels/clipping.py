@@ -7,10 +7,10 @@ from tsogrid.kernels.statistics import (
     center_value,
     count_interval,
     finite_interval,
-    guess_rank,
     interval_moments,
     key_interval,
     ranked_keys,
+    seeded_middle_keys,
 )
 
 CLIP_SIGMA = 3.0
@@ -18,20 +18,19 @@ CLIP_PASSES = 10
 
 
 @part
-def clipped_interval(keys, n, good, lanes):  # type: ignore[no-untyped-def]
+def clipped_interval(keys, n, good, lanes, pivot, slope):  # type: ignore[no-untyped-def]
     """Interval of keys that clipping leaves, the number of keys in it, and their median.
 
     As ``astropy.stats.sigma_clip`` with ``cenfunc="median"``, ``stdfunc="std"``: values farther than three standard
-    deviations (about the mean, divided by N) from the median are taken off, until none is or after ten passes.
+    deviations (about the mean, divided by N) from the median are taken off, until none is or after ten passes. The median
+    is looked for from a first guess (see `seeded_middle_keys`) on; returned are two more, for the next one's.
     """
     low, high = finite_interval(keys)
     if good == 0:
-        return low, high, good, np.nan
+        return low, high, good, np.nan, pivot, slope
     used = good
-    rank = (good - 1) // 2
-    pivot, slope = guess_rank(keys, n, good, rank)
-    first_key, second_key = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
-    center = center_value(first_key, second_key if good % 2 == 0 else first_key)
+    first_key, second_key, slope = seeded_middle_keys(keys, n, good, pivot, slope)
+    center = center_value(first_key, second_key)
     for _ in range(CLIP_PASSES):
         first, second = interval_moments(keys, n, low, high, center, lanes)
         shift = first / used
@@ -45,4 +44,4 @@ def clipped_interval(keys, n, good, lanes):  # type: ignore[no-untyped-def]
         rank = below + (used - 1) // 2
         first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope)
         center = center_value(first_key, second_key if used % 2 == 0 else first_key)
-    return low, high, used, center
+    return low, high, used, center, first_key, slope

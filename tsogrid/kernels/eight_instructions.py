@@ -99,21 +99,22 @@ class Memory:
         """One number, eight times."""
         return Eight(self.builder, _eight_times(self.builder, self.builder.load(self.place(place_of(index)))))
 
-    def _eight(self, at: Any, element: Any) -> Any:
+    def eight(self, at: Any, element: Any) -> Any:
+        """Where eight elements in a row are, as a vector of a type of their size."""
         return self.builder.bitcast(self.place(at), ir.VectorType(element, EIGHT).as_pointer())
 
     def load(self, at: Any) -> Eight:
         """Eight numbers in a row, from any place on."""
-        vector = self.builder.load(self._eight(at, self.element), align=self.kind.dtype.bitwidth // 8)
+        vector = self.builder.load(self.eight(at, self.element), align=self.kind.dtype.bitwidth // 8)
         return Eight(self.builder, vector if self.element == _DOUBLE else self.builder.fpext(vector, _WIDE))
 
     def store(self, at: Any, numbers: Eight) -> None:
-        self.builder.store(numbers.value, self._eight(at, self.element), align=8)
+        self.builder.store(numbers.value, self.eight(at, self.element), align=8)
 
     def store_whole(self, at: Any, numbers: Eight) -> None:
         """Write into an array of whole numbers."""
         vector = self.builder.fptosi(numbers.value, ir.VectorType(self.element, EIGHT))
-        self.builder.store(vector, self._eight(at, self.element), align=self.kind.dtype.bitwidth // 8)
+        self.builder.store(vector, self.eight(at, self.element), align=self.kind.dtype.bitwidth // 8)
 
 
 def _eight_times(builder: Any, number: Any) -> Any:
@@ -172,3 +173,28 @@ def prefetch(builder: Any, array: Memory, at: Any) -> None:
 def bits_of(builder: Any, truths: Any) -> Any:
     """Eight truths as the lowest bits of an int64."""
     return builder.zext(builder.bitcast(truths, _BYTE), _INT64)
+
+
+def copy(builder: Any, given: Memory, at: Any, copied: Memory, place: Any) -> None:
+    """Copy eight elements in a row."""
+    align = given.kind.dtype.bitwidth // 8
+    elements = builder.load(given.eight(at, given.element), align=align)
+    builder.store(elements, copied.eight(place, given.element), align=align)
+
+
+def store_keys(builder: Any, pixels: Memory, at: Any, level: Eight, keys: Memory, place: Any) -> None:
+    """Write the keys (see `tsogrid.kernels.statistics`) of eight pixels less a level, in the precision of the pixels."""
+    size = pixels.kind.dtype.bitwidth
+    whole = ir.VectorType(keys.element, EIGHT)
+
+    def each(number: int) -> Any:
+        return ir.Constant(whole, [number] * EIGHT)
+
+    bad, infinite = (0x7FFFFFFF, 0x7F800000) if size == 32 else (0x7FFFFFFFFFFFFFFF, 0x7FF0000000000000)
+    numbers = builder.load(pixels.eight(at, pixels.element), align=size // 8)
+    off = level.value if size == 64 else builder.fptrunc(level.value, numbers.type)
+    bits = builder.bitcast(builder.fsub(numbers, off), whole)
+    # the lower bits of negative numbers are flipped
+    flipped = builder.xor(bits, builder.lshr(builder.ashr(bits, each(size - 1)), each(1)))
+    finite = builder.icmp_signed("<", builder.and_(bits, each(bad)), each(infinite))
+    builder.store(builder.select(finite, flipped, each(bad)), keys.eight(place, keys.element), align=size // 8)

@@ -1,8 +1,8 @@
 """The sky around a source: one level for each annulus or rectangle.
 
 The mean weighs each pixel with its exact overlap w = w_outer − w_inner; all other statistics take whole pixels whose centre
-lies in the annulus, inner ≤ d < outer, or in the rectangle. The pixels are gathered row by row from the source's own box, so
-the numbers do not depend on what was cut around them.
+lies in the annulus, inner ≤ d < outer, or in the rectangle (`tsogrid.kernels.whole_pixels`). The pixels are gathered row by
+row from the source's own box, so the numbers do not depend on what was cut around them.
 """
 
 import math
@@ -13,32 +13,11 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.box import check_positions
 from tsogrid.kernels.circles import circle_lists
-from tsogrid.kernels.clipping import clipped_interval
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.disc import disc_columns, disc_rows, open_span, touches_frame
-from tsogrid.kernels.statistics import (
-    INDEX,
-    LANES,
-    MAD_TO_SIGMA,
-    MEDIAN_ERROR,
-    SAMPLE,
-    as_bits,
-    clear,
-    copy_keys,
-    count_interval,
-    finite_interval,
-    fold,
-    interval_moments,
-    interval_variance,
-    key_interval,
-    median,
-    median_deviation,
-)
+from tsogrid.kernels.statistics import INDEX, LANES, MEDIAN_ERROR, clear, fold
+from tsogrid.kernels.whole_pixels import STATISTICS, RowLevels, whole_pixel_levels
 
-STATISTICS = {"mean": 0, "median": 1, "clipped-mean": 2, "clipped-median": 3, "robust-mean": 4, "whole-mean": 5}
-_MEAN, _MEDIAN, _CLIPPED_MEAN, _CLIPPED_MEDIAN, _ROBUST_MEAN, _WHOLE_MEAN = range(6)
 VARIANCE_WEIGHTS = {"w2": True, "w": False}
-ROBUST_REACH = 10.0  # the robust mean keeps what lies within this many (unscaled) MAD of the median
 
 
 class SkyLevel(NamedTuple):
@@ -99,16 +78,16 @@ def annulus_sky(
     if not 0.0 <= inner < outer < math.inf:
         raise ValueError(f"expected radii 0 ≤ inner < outer, found {inner} and {outer}")
     check_error(data, error)
-    _n, ny, nx = data.shape
-    width = 2 * math.ceil(min(outer, 1e9)) + 3
-    size = min(ny, width) * min(nx, width)
-    values = data.reshape(-1)
-    sigmas = values if error is None else error.reshape(-1)
     out = np.empty((3, *columns.shape))
     if statistic != "mean" or error is None:
-        code = _MEDIAN if statistic == "mean" else STATISTICS[statistic]
-        _whole_pixel_levels(data, error, columns, rows, False, (float(inner), float(outer)), code, size, out)
+        code = STATISTICS["median" if statistic == "mean" else statistic]
+        out = whole_pixel_levels(data, error, columns, rows, False, np.array([[inner, outer]], np.float64), code)[:, 0]
     if statistic == "mean":
+        _n, ny, nx = data.shape
+        width = 2 * math.ceil(min(outer, 1e9)) + 3
+        size = min(ny, width) * min(nx, width)
+        values = data.reshape(-1)
+        sigmas = values if error is None else error.reshape(-1)
         pixel_variance = out[1].copy()
         radii = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
         weights, lanes = np.empty(size), np.empty((3, LANES))
@@ -152,50 +131,69 @@ def rectangle_sky(
         If the statistic is unknown, a side is not positive, or shapes do not agree.
     """
     columns, rows = check_positions(data, x, y)
-    if STATISTICS.get(statistic, _MEAN) == _MEAN:
+    if statistic == "mean" or statistic not in STATISTICS:
         raise ValueError(f"expected a statistic of {', '.join(list(STATISTICS)[1:])}; found {statistic!r}")
     if not (0.0 < width < math.inf and 0.0 < height < math.inf):
         raise ValueError(f"expected sides > 0, found {width} and {height}")
     check_error(data, error)
-    _n, ny, nx = data.shape
-    size = min(ny, math.ceil(min(height, 1e9)) + 2) * min(nx, math.ceil(min(width, 1e9)) + 2)
-    out = np.empty((3, *columns.shape))
-    _whole_pixel_levels(data, error, columns, rows, True, (width / 2, height / 2), STATISTICS[statistic], size, out)
+    sides = np.array([[width / 2, height / 2]])
+    out = whole_pixel_levels(data, error, columns, rows, True, sides, STATISTICS[statistic])[:, 0]
     return _as_level(out, error is None, statistic)
 
 
-def _whole_pixel_levels(
+def annuli_sky(
     data: NDArray[np.floating],
     error: NDArray[np.floating] | None,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    rectangle: bool,
-    sizes: tuple[float, float],
-    code: int,
-    pixels: int,
-    out: NDArray[np.float64],
-) -> None:
-    """Write what a statistic of whole pixels gives; ``sizes`` are radii, or the half sides of a rectangle."""
-    bits = as_bits(data)
-    keys = np.empty((2, pixels + SAMPLE), bits.dtype)
-    _whole_pixel_statistics(
-        bits,
-        (data if error is None else error).reshape(-1),
-        error is not None,
-        data.shape[1],
-        data.shape[2],
-        x,
-        y,
-        rectangle,
-        sizes[0],
-        sizes[1],
-        code,
-        keys[0],
-        keys[1],
-        np.empty(pixels, data.dtype),
-        np.empty((2, LANES)),
-        out,
-    )
+    radii: NDArray[np.float64],
+    statistic: str,
+    rows: RowLevels | None = None,
+    pairs: NDArray[np.int64] | None = None,
+) -> SkyLevel:
+    """Sky levels of whole pixels in several annuli around each source, in several images of the same frames.
+
+    Parameters
+    ----------
+    data, error, x, y
+        As for `annulus_sky`.
+    radii : (nr, 2) array of float
+        Inner and outer radii in pixels, 0 ≤ inner < outer.
+    statistic : {"median", "clipped-mean", "clipped-median", "robust-mean", "whole-mean"}
+        As for `annulus_sky`.
+    rows : RowLevels, optional
+        What is taken off the data in each image; the data alone if not given.
+    pairs : (np, 2) array of int, optional
+        Annulus and image of each level, those of one annulus together; every annulus in the first image if not given.
+
+    Returns
+    -------
+    SkyLevel
+        Each (np, n, ns): to the bit what `annulus_sky` gives for the annulus and the image alone.
+
+    Raises
+    ------
+    ValueError
+        As `annulus_sky`; the levels do not fit the data, or pairs name an annulus or an image that is not there.
+    """
+    columns, lines = check_positions(data, x, y)
+    if statistic == "mean" or statistic not in STATISTICS:
+        raise ValueError(f"expected a statistic of {', '.join(list(STATISTICS)[1:])}; found {statistic!r}")
+    sizes = np.ascontiguousarray(radii, np.float64)
+    if sizes.ndim != 2 or sizes.shape[1] != 2 or not all(0.0 <= low < high < math.inf for low, high in sizes.tolist()):
+        raise ValueError(f"expected radii 0 ≤ inner < outer, found {sizes.tolist()}")
+    check_error(data, error)
+    if rows is not None:
+        rows = rows._replace(level=np.ascontiguousarray(rows.level, data.dtype))
+        if rows.level.ndim != 4 or rows.level.shape[1:3] != data.shape[:2] or rows.pieces[:, 2].max() >= rows.level.shape[3]:
+            raise ValueError(f"expected levels (images, {data.shape[0]}, {data.shape[1]}, na), found {rows.level.shape}")
+    if pairs is not None:
+        pairs = np.ascontiguousarray(pairs, np.int64)
+        images = 1 if rows is None else len(rows.level)
+        if np.any(pairs < 0) or np.any(pairs >= (len(sizes), images)):
+            raise ValueError(f"expected pairs of {len(sizes)} annuli and {images} images, found {pairs.tolist()}")
+    out = whole_pixel_levels(data, error, columns, lines, False, sizes, STATISTICS[statistic], rows, pairs)
+    return _as_level(out, error is None, statistic)
 
 
 def _as_level(out: NDArray[np.float64], measured: bool, statistic: str) -> SkyLevel:
@@ -223,41 +221,6 @@ def check_error(data: NDArray[np.floating], error: NDArray[np.floating] | None) 
         return
     if error.shape != data.shape or error.dtype != data.dtype or not error.flags.c_contiguous:
         raise ValueError(f"expected a C-contiguous error of {data.dtype} {data.shape}, found {error.dtype} {error.shape}")
-
-
-@part
-def _gather(bits, error, with_error, frame, ny, nx, x, y, rectangle, inner, outer, keys, gathered):  # type: ignore[no-untyped-def]
-    """Keys (and errors) of the pixels inside, in row order: how many, and how many good.
-
-    Inside is inner ≤ d < outer, or in a rectangle |dx| < inner and |dy| < outer.
-    """
-    n = good = np.int64(0)
-    if not touches_frame(x, y, max(inner, outer), ny, nx):
-        return n, good
-    if rectangle:
-        first, stop = open_span(y, outer, ny)
-    else:
-        first, stop = disc_rows(y, outer, ny)
-    for row in range(first, stop):
-        if rectangle:
-            left, right = open_span(x, inner, nx)
-            hole, end = right, right
-        else:
-            left, right = disc_columns(x, row - y, outer, False, nx)
-            hole, end = disc_columns(x, row - y, inner, False, nx)
-        if hole == end:
-            hole, end = right, right
-        line = (frame * ny + row) * nx
-        for start, after in ((left, hole), (end, right)):
-            count = after - start
-            if count <= 0:
-                continue
-            good += copy_keys(bits, line + start, count, keys, n)
-            if with_error:
-                for i in range(count):
-                    gathered[INDEX(n + i)] = error[INDEX(line + start + i)]
-            n += count
-    return n, good
 
 
 @part
@@ -300,22 +263,6 @@ def _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights
     return fold(total), fold(variance), fold(area)
 
 
-@part
-def _used_interval(keys, n, good, statistic, deviations, lanes):  # type: ignore[no-untyped-def]
-    """Interval of keys that a statistic of whole pixels uses, their number, and a median: of all, or after clipping."""
-    if statistic in (_CLIPPED_MEAN, _CLIPPED_MEDIAN):
-        return clipped_interval(keys, n, good, lanes)
-    low, high = finite_interval(keys)
-    center = median(keys, n, good)
-    used = good
-    if statistic == _ROBUST_MEAN and good > 0:
-        reach = ROBUST_REACH * median_deviation(keys, n, low, high, good, center, deviations)
-        # when more than half of the pixels are equal, these are what lies near the median
-        low, high = key_interval(keys, center - reach, center + reach, reach > 0.0)
-        _, used = count_interval(keys, n, low, high)
-    return low, high, used, center
-
-
 @kernel
 def _annulus_means(  # type: ignore[no-untyped-def]
     values, error, with_error, shape, begin, which, pixel, weight, first, start, stop, run, box, squared, weights, lanes, out
@@ -333,39 +280,3 @@ def _annulus_means(  # type: ignore[no-untyped-def]
         out[0, frame, source] = total / area
         out[1, frame, source] = variance
         out[2, frame, source] = area
-
-
-@kernel
-def _whole_pixel_statistics(  # type: ignore[no-untyped-def]
-    bits, error, with_error, ny, nx, x, y, rectangle, inner, outer, statistic, keys, deviations, gathered, lanes, out
-):
-    """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
-    for frame in range(x.shape[0]):
-        for source in range(x.shape[1]):
-            n, good = _gather(
-                bits,
-                error,
-                with_error,
-                frame,
-                ny,
-                nx,
-                x[frame, source],
-                y[frame, source],
-                rectangle,
-                inner,
-                outer,
-                keys,
-                gathered,
-            )
-            low, high, used, center = _used_interval(keys, n, good, statistic, deviations, lanes)
-            level = center
-            if statistic in (_CLIPPED_MEAN, _ROBUST_MEAN, _WHOLE_MEAN):
-                level += interval_moments(keys, n, low, high, center, lanes)[0] / used
-            if with_error:
-                variance = interval_variance(keys, n, low, high, gathered, np.int64(0), lanes)
-            else:
-                deviation = MAD_TO_SIGMA * median_deviation(keys, n, low, high, used, center, deviations)
-                variance = deviation * deviation
-            out[0, frame, source] = level
-            out[1, frame, source] = variance
-            out[2, frame, source] = used

@@ -237,6 +237,16 @@ def middle_keys(keys, n, good, below, used):  # type: ignore[no-untyped-def]
 
 
 @part
+def seeded_middle_keys(keys, n, good, pivot, slope):  # type: ignore[no-untyped-def]
+    """The two middle keys (twice the same if odd), from a first guess; a slope of NaN asks for a new guess."""
+    rank = (good - 1) // 2
+    if slope != slope:
+        pivot, slope = guess_rank(keys, n, good, rank)
+    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
+    return first, (second if good % 2 == 0 else first), slope
+
+
+@part
 def center_value(first, second):  # type: ignore[no-untyped-def]
     """Mean, in double precision, of the values of two keys."""
     return 0.5 * np.float64(value_of(first)) + 0.5 * np.float64(value_of(second))

@@ -1,0 +1,272 @@
+"""Statistics of the whole pixels in regions about each source: of several regions, and of several images, at once.
+
+Images of one series of frames differ in the levels of the rows that are taken off them; they are not made: a level goes off
+each pixel as it is gathered. What belongs to a place alone is found once for all images: which pixels lie in a region, and
+their errors. A region's pixels stand row by row, so that its numbers are the same whatever else is asked for.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsogrid.kernels.clipping import clipped_interval
+from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.disc import disc_columns, disc_rows, open_span, touches_frame
+from tsogrid.kernels.eights import ARRAY, EIGHT, NUMBER, PLACE, emit
+from tsogrid.kernels.statistics import (
+    INDEX,
+    INTEGERS,
+    LANES,
+    MAD_TO_SIGMA,
+    SAMPLE,
+    bad_key,
+    center_value,
+    count_interval,
+    count_up_to,
+    finite_interval,
+    interval_moments,
+    interval_variance,
+    key_interval,
+    median_deviation,
+    seeded_middle_keys,
+)
+
+STATISTICS = {"mean": 0, "median": 1, "clipped-mean": 2, "clipped-median": 3, "robust-mean": 4, "whole-mean": 5}
+_MEAN, _MEDIAN, _CLIPPED_MEAN, _CLIPPED_MEDIAN, _ROBUST_MEAN, _WHOLE_MEAN = range(6)
+ROBUST_REACH = 10.0  # the robust mean keeps what lies within this many (unscaled) MAD of the median
+
+
+class RowLevels(NamedTuple):
+    """What is taken off the pixels of a row: images of one series of frames.
+
+    ``level`` is (m, n, ny, na), of the type of the data: image, frame, row, amplifier. ``pieces`` (k, 3) are the columns of
+    a row from left to right: first, one past the last, and their amplifier, −1 where nothing is taken off.
+    """
+
+    level: NDArray[np.floating]
+    pieces: NDArray[np.int64]
+
+
+def row_pieces(bounds: NDArray[np.int64], nx: int) -> NDArray[np.int64]:
+    """Columns 0 … nx − 1 as pieces of one amplifier, or of none (see `RowLevels`), from the amplifiers' ranges (na, 2)."""
+    pieces, last = [], 0
+    for index in np.argsort(bounds[:, 0]).tolist():
+        start, stop = bounds[index].tolist()
+        pieces += [(last, start, -1)] * (start > last) + [(start, stop, index)]
+        last = stop
+    return np.array(pieces + [(last, nx, -1)] * (nx > last), np.int64)
+
+
+@emit(ARRAY, PLACE, NUMBER, ARRAY, PLACE)
+def _write_keys(builder, pixels, at, level, keys, place):  # type: ignore[no-untyped-def]
+    """Write the keys of eight pixels less a level."""
+    from tsogrid.kernels import eight_instructions
+
+    eight_instructions.store_keys(builder, pixels, at, level, keys, place)
+
+
+@emit(ARRAY, PLACE, ARRAY, PLACE)
+def _copy(builder, given, at, copied, place):  # type: ignore[no-untyped-def]
+    from tsogrid.kernels import eight_instructions
+
+    eight_instructions.copy(builder, given, at, copied, place)
+
+
+@part
+def _find_spans(x, y, rectangle, inner, outer, ny, nx, spans):  # type: ignore[no-untyped-def]
+    """Columns of the pixels inside, two spans a row: the first row, one past the last, and the number of pixels.
+
+    Inside is inner ≤ d < outer, or in a rectangle |dx| < inner and |dy| < outer.
+    """
+    n = np.int64(0)
+    if not touches_frame(x, y, max(inner, outer), ny, nx):
+        return n, n, n
+    first, stop = open_span(y, outer, ny) if rectangle else disc_rows(y, outer, ny)
+    for row in range(first, stop):
+        if rectangle:
+            left, right = open_span(x, inner, nx)
+            hole, end = right, right
+        else:
+            left, right = disc_columns(x, row - y, outer, False, nx)
+            hole, end = disc_columns(x, row - y, inner, False, nx)
+        if hole == end:
+            hole, end = right, right
+        at = INDEX(row - first)
+        spans[at, 0], spans[at, 1], spans[at, 2], spans[at, 3] = left, hole, end, right
+        n += max(hole - left, 0) + max(right - end, 0)
+    return np.int64(first), np.int64(stop), n
+
+
+@part
+def _gather_errors(error, frame, ny, nx, first, stop, spans, gathered):  # type: ignore[no-untyped-def]
+    n = np.int64(0)
+    for row in range(first, stop):
+        line = (frame * ny + row) * nx
+        for side in range(0, 4, 2):
+            left, right = spans[INDEX(row - first), INDEX(side)], spans[INDEX(row - first), INDEX(side + 1)]
+            if line + right + EIGHT <= error.size:
+                for column in range(left, right, EIGHT):  # what is too much is written again
+                    _copy(error, INDEX(line + column), gathered, INDEX(n + column - left))
+            else:
+                for column in range(left, right):
+                    gathered[INDEX(n + column - left)] = error[INDEX(line + column)]
+            n += max(right - left, 0)
+
+
+@part
+def _gather_keys(pixels, frame, ny, nx, first, stop, spans, levels, image, pieces, keys, one):  # type: ignore[no-untyped-def]
+    """Write the keys of the pixels of an image that lie inside, row by row."""
+    n = np.int64(0)
+    for row in range(first, stop):
+        line = (frame * ny + row) * nx
+        for side in range(0, 4, 2):
+            left, right = spans[INDEX(row - first), INDEX(side)], spans[INDEX(row - first), INDEX(side + 1)]
+            for piece in range(pieces.shape[0]):
+                start, after = max(left, pieces[INDEX(piece), 0]), min(right, pieces[INDEX(piece), 1])
+                if start >= after:
+                    continue
+                amplifier, level = pieces[INDEX(piece), 2], np.float64(0.0)
+                if amplifier >= 0:
+                    level = np.float64(levels[INDEX(image), INDEX(frame), INDEX(row), INDEX(amplifier)])
+                if line + after + EIGHT <= pixels.size:
+                    for column in range(start, after, EIGHT):  # what is too much is written again
+                        _write_keys(pixels, INDEX(line + column), level, keys, INDEX(n + column - start))
+                else:
+                    for column in range(after - start):
+                        # through eight of which one counts: the last pixels of all
+                        one[0] = pixels[INDEX(line + start + column)]
+                        _write_keys(one, INDEX(0), level, keys, INDEX(n + column))
+                n += after - start
+
+
+@part
+def _used_interval(keys, n, good, statistic, deviations, lanes, pivot, slope):  # type: ignore[no-untyped-def]
+    """Interval of keys that a statistic of whole pixels uses, their number, and a median: of all, or after clipping.
+
+    ``pivot`` and ``slope``: where to look for the median first, as `clipped_interval` has them; returned for the next.
+    """
+    if statistic in (_CLIPPED_MEAN, _CLIPPED_MEDIAN):
+        return clipped_interval(keys, n, good, lanes, pivot, slope)
+    low, high = finite_interval(keys)
+    if good == 0:
+        return low, high, good, np.nan, pivot, slope
+    first, second, slope = seeded_middle_keys(keys, n, good, pivot, slope)
+    center = center_value(first, second)
+    used = good
+    if statistic == _ROBUST_MEAN:
+        reach = ROBUST_REACH * median_deviation(keys, n, low, high, good, center, deviations)
+        # when more than half of the pixels are equal, these are what lies near the median
+        low, high = key_interval(keys, center - reach, center + reach, reach > 0.0)
+        _, used = count_interval(keys, n, low, high)
+    return low, high, used, center, first, slope
+
+
+@kernel
+def _levels(  # type: ignore[no-untyped-def]
+    pixels, error, with_error, shape, x, y, rectangle, sizes, pairs, rows, statistic, scratch, out
+):
+    """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
+    levels, pieces = rows
+    spans, keys, deviations, gathered, one, lanes = scratch
+    ny, nx = shape
+    bad = bad_key(keys)
+    for frame in range(x.shape[0]):
+        for source in range(x.shape[1]):
+            pivot, slope = keys.dtype.type(0), np.nan  # a region's median begins at the last one's
+            region, first, stop, n = np.int64(-1), np.int64(0), np.int64(0), np.int64(0)
+            for pair in range(pairs.shape[0]):
+                if pairs[pair, 0] != region:
+                    region = pairs[pair, 0]
+                    inner, outer = sizes[region, 0], sizes[region, 1]
+                    first, stop, n = _find_spans(x[frame, source], y[frame, source], rectangle, inner, outer, ny, nx, spans)
+                    if with_error:
+                        _gather_errors(error, frame, ny, nx, first, stop, spans, gathered)
+                _gather_keys(pixels, frame, ny, nx, first, stop, spans, levels, pairs[pair, 1], pieces, keys, one)
+                good = count_up_to(keys, n, keys.dtype.type(bad - 1))
+                low, high, used, center, pivot, slope = _used_interval(
+                    keys, n, good, statistic, deviations, lanes, pivot, slope
+                )
+                level = center
+                if statistic in (_CLIPPED_MEAN, _ROBUST_MEAN, _WHOLE_MEAN):
+                    level += interval_moments(keys, n, low, high, center, lanes)[0] / used
+                if with_error:
+                    variance = interval_variance(keys, n, low, high, gathered, np.int64(0), lanes)
+                else:
+                    deviation = MAD_TO_SIGMA * median_deviation(keys, n, low, high, used, center, deviations)
+                    variance = deviation * deviation
+                out[0, pair, frame, source] = level
+                out[1, pair, frame, source] = variance
+                out[2, pair, frame, source] = used
+
+
+def whole_pixel_levels(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    rectangle: bool,
+    sizes: NDArray[np.float64],
+    statistic: int,
+    rows: RowLevels | None = None,
+    pairs: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Statistic of the whole pixels in regions about each place.
+
+    Parameters
+    ----------
+    data, error : (n, ny, nx) array of float32 or float64
+        Frames, and the errors of their pixels, or None; C-contiguous.
+    x, y : (n, ns) array of float64
+        Places in pixels, C-contiguous.
+    rectangle : bool
+        Whether regions are rectangles, and not rings.
+    sizes : (nr, 2) array of float
+        Radii, or the half sides of a rectangle.
+    statistic : int
+        Of STATISTICS, but ``mean``.
+    rows : RowLevels, optional
+        Images by what is taken off the data; the data alone if not given.
+    pairs : (np, 2) array of int, optional
+        Region and image of each result, those of one region together; every region in the first image if not given.
+
+    Returns
+    -------
+    (3, np, n, ns) array
+        Level, Σσ² of the pixels in use (without ``error`` the variance of one, from their scatter) and their number.
+    """
+    _n, ny, nx = data.shape
+    across, along = np.minimum(sizes.max(axis=0), 1e9).tolist()
+    lines = min(ny, 2 * math.ceil(along) + 3)
+    pixels = lines * min(nx, 2 * math.ceil(across if rectangle else along) + 3)
+    if rows is None:
+        rows = RowLevels(np.zeros((1, 1, 1, 1), data.dtype), np.array([[0, nx, -1]]))
+    if pairs is None:
+        pairs = np.zeros((len(sizes), 2), np.int64)
+        pairs[:, 0] = np.arange(len(sizes))
+    integers = INTEGERS[data.dtype]
+    out = np.empty((3, len(pairs), *x.shape))
+    _levels(
+        data.reshape(-1),
+        (data if error is None else error).reshape(-1),
+        error is not None,
+        (ny, nx),
+        x,
+        y,
+        rectangle,
+        sizes,
+        pairs,
+        rows,
+        statistic,
+        (
+            np.empty((lines, 4), np.int64),
+            np.empty(pixels + SAMPLE, integers),
+            np.empty(pixels + SAMPLE, integers),
+            np.empty(pixels + EIGHT, data.dtype),
+            np.zeros(EIGHT, data.dtype),
+            np.empty((2, LANES)),
+        ),
+        out,
+    )
+    return out
