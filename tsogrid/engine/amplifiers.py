@@ -6,6 +6,7 @@ medians, smoothing, what amplifiers lend each other.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ class LineModel:
 
     Parameters
     ----------
-    model : ndarray, shape (n, height, width)
-        To subtract from the pixels of the neighbourhood.
+    make : callable
+        Makes ``model``, which is made when somebody wants it.
     line_variance : ndarray, shape (n, n_lines, n_amplifiers)
         What a line adds to the variance of a sum over lines, a pixel²: errors that lines share (smoothing, the offset of
         filled lines, columns) are spread over them so that a sum over many lines has the right one.
@@ -35,15 +36,20 @@ class LineModel:
         The model of each line of each amplifier, if it is the same in all its pixels and lines are rows.
     """
 
-    model: np.ndarray
+    make: Callable[[], np.ndarray]
     line_variance: np.ndarray
     area: np.ndarray
     correlation: np.ndarray
     level: np.ndarray | None = None
 
+    @cached_property
+    def model(self) -> np.ndarray:
+        """To subtract from the pixels of the neighbourhood; shape (n, height, width)."""
+        return self.make()
+
     def near(self, near: Neighbourhood) -> "LineModel":
         """The same with the model cut to a neighbourhood; it was made everywhere."""
-        return replace(self, model=self.model[:, near.rows, near.columns])
+        return replace(self, make=lambda: self.model[:, near.rows, near.columns])
 
 
 def along_fast_axis(
@@ -106,9 +112,8 @@ def amplifier_model(
     """
     lines, errors, along, across = along_fast_axis(recipe, data, error, x, y)
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
-    model, variance, count, level, alike = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
-    if recipe.fast_axis != 1:
-        model = np.ascontiguousarray(model.swapaxes(1, 2))
+    make, variance, count, level, alike = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
+    turned = make if recipe.fast_axis == 1 else lambda: np.ascontiguousarray(make().swapaxes(1, 2))
     # Pixels of the lines that the source lies on: those whose levels reach its apertures.
     pixels = count.sum(axis=2)
     nearest = np.clip(np.nan_to_num(np.rint(across)).astype(np.int64), 0, pixels.shape[1] - 1)
@@ -116,11 +121,11 @@ def amplifier_model(
     # A step that reads a few lines alone must give the same for any stamp: it measures none.
     every = needs_every_line(step)
     correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
-    return LineModel(model, variance, area, correlation, alike if recipe.fast_axis == 1 else None)
+    return LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None)
 
 
-# Model near by, variance of lines, count, level as measured, level of the model if lines have but one.
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+# What makes the model near by, variance of lines, count, level as measured, level of the model if lines have but one.
+_Found = tuple[Callable[[], np.ndarray], np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 
 def _row_medians(
@@ -151,8 +156,8 @@ def _row_medians(
     lend = step.fill or step.reference_pixels is not None
     columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
-        model = _spread(found.level, found.column_level, ranges, data.dtype, near)
-        return model, variance, found.count, found.level, None if columnwise else found.level
+        make = partial(_spread, found.level, found.column_level, ranges, data.dtype, near)
+        return make, variance, found.count, found.level, None if columnwise else found.level
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
         # The variance stays: what smoothing takes from that of a line, it adds to what neighbours share.
@@ -166,8 +171,8 @@ def _row_medians(
         filled = line_levels.filled_levels(level, variance)
         together = filled.offset_variance[:, None] * filled.filled.sum(axis=1)[:, None]
         level, variance = filled.level, filled.variance + np.where(filled.filled, together, 0.0)
-    model = _spread(level, columns, ranges, data.dtype, near)
-    return model, variance, found.count, found.level, None if columnwise else level
+    make = partial(_spread, level, columns, ranges, data.dtype, near)
+    return make, variance, found.count, found.level, None if columnwise else level
 
 
 def _spread(level: np.ndarray, columns: np.ndarray, ranges: np.ndarray, dtype: np.dtype, near: Neighbourhood) -> np.ndarray:
@@ -196,7 +201,7 @@ def _process(
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,
         even_odd=step.even_odd,
     )
-    return near.cut(found.model), found.line_variance, found.count, found.level, None
+    return partial(near.cut, found.model), found.line_variance, found.count, found.level, None
 
 
 _MODELS: dict[type, Callable[..., _Found]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}

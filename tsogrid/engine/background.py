@@ -2,11 +2,13 @@
 
 A step gives one level a source (a region about it), a model of the frame (lines of an amplifier), or a model of a cut-out
 about each source (columns and rows). A model is taken off the pixels before the next step; of several levels the last holds.
-Steps that several chains share are computed once.
+Steps that several chains share are computed once, and the first steps of all chains are taken before the second ones: those
+that look at the same pixels are taken together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,39 @@ from tsogrid.engine.apertures import Circles, Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
 from tsogrid.engine.recipe import Recipe
-from tsogrid.engine.regions import holds_bad, local_level
+from tsogrid.engine.regions import annulus_levels, holds_bad, local_level, shares_pixels
+from tsogrid.kernels.whole_pixels import RowLevels, row_pieces
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """Pixels less the models of the frame.
+
+    Parameters
+    ----------
+    near : Neighbourhood
+        Which of the block's pixels they are.
+    pixels : ndarray, shape (n, ny, nx)
+        The block's pixels less all models but the last.
+    model : LineModel or None
+        The last model.
+    """
+
+    near: Neighbourhood
+    pixels: np.ndarray
+    model: LineModel | None = None
+
+    @cached_property
+    def data(self) -> np.ndarray:
+        """These pixels, shape (n, height, width), made when somebody wants them."""
+        if self.model is None:
+            return self.pixels
+        return np.asarray(self.pixels[:, self.near.rows, self.near.columns] - self.model.model)
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether a level for each row is all that the last model takes off: then no image of it need be made."""
+        return self.model is not None and self.model.level is not None
 
 
 @dataclass(frozen=True)
@@ -26,9 +60,7 @@ class ChainState:
 
     Parameters
     ----------
-    near : Neighbourhood
-        Which of the block's pixels the next and the models hold.
-    data : ndarray, shape (n, height, width)
+    remainder : Remainder
         Pixels less the models of the frame so far.
     lines : tuple of LineModel
         These models.
@@ -40,14 +72,27 @@ class ChainState:
         Of the amplifiers' levels, in the first step that works on them.
     """
 
-    near: Neighbourhood
-    data: np.ndarray
+    remainder: Remainder
     lines: tuple[LineModel, ...]
     level: np.ndarray
     level_variance: np.ndarray
     area: np.ndarray
     cutouts: CutoutModel | None = None
     correlation: np.ndarray | None = None
+
+    @property
+    def near(self) -> Neighbourhood:
+        """Which of the block's pixels the remainder and the models hold."""
+        return self.remainder.near
+
+    @property
+    def data(self) -> np.ndarray:
+        """Pixels less the models of the frame so far, shape (n, height, width)."""
+        return self.remainder.data
+
+
+# A step that is wanted: its key among the states, the state before it, the step.
+_Wanted = tuple[tuple[Any, ...], ChainState, Any]
 
 
 @dataclass
@@ -77,35 +122,59 @@ class Background:
     near: Neighbourhood | None = None
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
     _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _lost: dict[int, np.ndarray] = field(default_factory=dict)
     _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
 
-    def chain(self, steps: tuple[Any, ...], whole: bool = False) -> ChainState:
-        """Apply sky steps in order.
+    def chain(self, steps: tuple[Any, ...]) -> ChainState:
+        """Apply sky steps in order; see `chains`."""
+        return self.chains([steps])[0]
+
+    def chains(self, skies: Sequence[tuple[Any, ...]]) -> list[ChainState]:
+        """Apply chains of sky steps.
 
         Parameters
         ----------
-        steps : tuple
-            Steps of the configuration.
-        whole : bool
-            Keep the pixels of the whole block: another model of lines follows.
+        skies : sequence of tuple
+            Steps of the configuration, each chain in order.
 
         Returns
         -------
-        ChainState
+        list of ChainState
+            What each chain has found.
         """
-        if not steps:
-            zero = np.zeros(self.places.x.shape)
-            return ChainState(self._everything, self.data, (), zero, zero, zero)
         # Everything that a step says: a label leaves some out.
-        key = whole, *(step.model_dump_json() for step in steps)
-        if key not in self._states:
-            lines = isinstance(steps[-1], AmplifierStep)
-            before = self.chain(steps[:-1], whole or lines)
-            if lines:
-                self._states[key] = self._amplifiers(before, steps[-1], self._everything if whole else self._wanted)
+        said = [[step.model_dump_json() for step in steps] for steps in skies]
+        zero = np.zeros(self.places.x.shape)
+        found = [ChainState(Remainder(self._everything, self.data), (), zero, zero, zero)] * len(skies)
+        for place in range(max((len(steps) for steps in skies), default=0)):
+            keys: dict[int, tuple[Any, ...]] = {}
+            wanted: dict[tuple[Any, ...], _Wanted] = {}
+            for index, steps in enumerate(skies):
+                if place < len(steps):
+                    # The pixels of the whole block are kept where another model of lines follows.
+                    whole = any(isinstance(step, AmplifierStep) for step in steps[place + 1 :])
+                    keys[index] = key = (whole, *said[index][: place + 1])
+                    if key not in self._states:
+                        wanted[key] = key, found[index], steps[place]
+            self._apply(list(wanted.values()))
+            for index, key in keys.items():
+                found[index] = self._states[key]
+        return found
+
+    def _apply(self, wanted: list[_Wanted]) -> None:
+        """Find the states after steps, together where they look at the same pixels."""
+        rings: dict[tuple[Any, ...], list[_Wanted]] = {}
+        for key, before, step in wanted:
+            if isinstance(step, AmplifierStep):
+                self._states[key] = self._amplifiers(before, step, self._everything if key[0] else self._wanted)
+            elif isinstance(step, Annulus) and before.cutouts is None and shares_pixels(step):
+                rest = before.remainder
+                pixels = (id(rest.pixels), True) if rest.has_levels else (id(rest.data), False)
+                rings.setdefault((*pixels, step.offset, step.statistic), []).append((key, before, step))
             else:
-                self._states[key] = _APPLY[type(steps[-1])](self, before, steps[-1])
-        return self._states[key]
+                self._states[key] = _APPLY[type(step)](self, before, step)
+        for together in rings.values():
+            self._annuli(together)
 
     @property
     def _everything(self) -> Neighbourhood:
@@ -129,18 +198,44 @@ class Background:
         else:
             found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
         level, level_err, area = (column.reshape(shape) for column in found)
+        return self._leveled(before, step, level, level_err**2, area)
+
+    def _leveled(
+        self, before: ChainState, step: Annulus | SkyRectangle, level: np.ndarray, variance: np.ndarray, area: np.ndarray
+    ) -> ChainState:
         if self.recipe.nan == "leave":  # as in apertures: a bad pixel leaves nothing of what it is summed into
-            lost = holds_bad(step, self.data, self.places)
-            level, level_err = np.where(lost, np.nan, level), np.where(lost, np.nan, level_err)
+            if id(step) not in self._lost:
+                self._lost[id(step)] = holds_bad(step, self.data, self.places)
+            lost = self._lost[id(step)]
+            level, variance = np.where(lost, np.nan, level), np.where(lost, np.nan, variance)
         # Levels are not taken off the pixels: a region replaces the level of one before it.
-        return replace(before, level=level, level_variance=level_err**2, area=area)
+        return ChainState(before.remainder, before.lines, level, variance, area, before.cutouts, before.correlation)
+
+    def _annuli(self, wanted: list[_Wanted]) -> None:
+        """Find the levels of rings in the same pixels, less what several models take off their rows."""
+        rest = wanted[0][1].remainder
+        rows, near, data = None, rest.near, rest.data if not rest.has_levels else rest.pixels
+        images = [0] * len(wanted)
+        if rest.has_levels:
+            models = {id(before.remainder.model): before.remainder.model for _, before, _ in wanted}
+            images = [list(models).index(id(before.remainder.model)) for _, before, _ in wanted]
+            levels = [
+                model.level.astype(data.dtype, copy=False) for model in models.values() if model and model.level is not None
+            ]
+            rows = RowLevels(
+                np.stack(levels) if len(levels) > 1 else levels[0][None], row_pieces(self.recipe.amplifiers, data.shape[2])
+            )
+            near = self._everything
+        steps, places = [step for _, _, step in wanted], near.places(self.places)
+        found = annulus_levels(steps, images, data, self._error(near), places, rows, self.recipe.photometry)
+        for (key, before, step), *column in zip(wanted, found.level, found.level_err**2, found.area, strict=True):
+            self._states[key] = self._leveled(before, step, *column)
 
     def _amplifiers(self, before: ChainState, step: AmplifierStep, near: Neighbourhood) -> ChainState:
         found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step, near)
         return replace(
             before,
-            near=near,
-            data=before.data[:, near.rows, near.columns] - found.model,
+            remainder=Remainder(near, before.data, found),
             lines=(*(each.near(near) for each in before.lines), found),
             area=found.area,
             correlation=found.correlation if before.correlation is None else before.correlation,

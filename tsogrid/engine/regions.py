@@ -6,7 +6,7 @@ import numpy as np
 
 from tsogrid.config import Annulus, PhotometryConfig, SkyRectangle
 from tsogrid.engine.apertures import Places, scale_of
-from tsogrid.kernels import shapes, sky
+from tsogrid.kernels import shapes, sky, whole_pixels
 
 
 def local_level(
@@ -49,6 +49,50 @@ def local_level(
             for column, values in zip(found, part, strict=True):
                 column[one] = values
     return found
+
+
+def shares_pixels(step: Annulus | SkyRectangle) -> bool:
+    """Whether `annulus_levels` serves for a region: a ring of whole pixels and of fixed size."""
+    return isinstance(step, Annulus) and step.scaled is None and step.statistic != "mean"
+
+
+def annulus_levels(
+    steps: list[Annulus],
+    images: list[int],
+    data: np.ndarray,
+    error: np.ndarray | None,
+    places: Places,
+    rows: whole_pixels.RowLevels | None,
+    photometry: PhotometryConfig,
+) -> sky.SkyLevel:
+    """Find the levels of annuli of one statistic and one offset, in images that differ in what is taken off the rows.
+
+    Parameters
+    ----------
+    steps : list of Annulus
+        The annulus of each level.
+    images : list of int
+        The image of each level.
+    data, error, places, photometry
+        As for `local_level`.
+    rows : RowLevels or None
+        The images; None: the data alone.
+
+    Returns
+    -------
+    SkyLevel
+        Each (n_steps, n, n_sources).
+    """
+    if photometry.sky_error == "measured":
+        error = None
+    x, y = places.x + steps[0].offset[0], places.y + steps[0].offset[1]
+    radii = [(step.inner, step.outer) for step in steps]
+    different = list(dict.fromkeys(radii))
+    pairs = np.array([(different.index(each), image) for each, image in zip(radii, images, strict=True)])
+    order = np.argsort(pairs[:, 0], kind="stable")  # what an annulus is in all images is found once
+    found = sky.annuli_sky(data, error, x, y, np.array(different), steps[0].statistic, rows, pairs[order])
+    back = np.argsort(order)
+    return sky.SkyLevel(*(column[back] for column in found))
 
 
 def holds_bad(step: Annulus | SkyRectangle, data: np.ndarray, places: Places) -> np.ndarray:
