@@ -9,6 +9,7 @@ that look at the same pixels are taken together.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class Background:
     near: Neighbourhood | None = None
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
     _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    _lost: dict[int, np.ndarray] = field(default_factory=dict)
+    _lost: dict[str, np.ndarray] = field(default_factory=dict)
     _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
 
     def chain(self, steps: tuple[Any, ...]) -> ChainState:
@@ -204,9 +205,10 @@ class Background:
         self, before: ChainState, step: Annulus | SkyRectangle, level: np.ndarray, variance: np.ndarray, area: np.ndarray
     ) -> ChainState:
         if self.recipe.nan == "leave":  # as in apertures: a bad pixel leaves nothing of what it is summed into
-            if id(step) not in self._lost:
-                self._lost[id(step)] = holds_bad(step, self.data, self.places)
-            lost = self._lost[id(step)]
+            said = step.model_dump_json()
+            if said not in self._lost:
+                self._lost[said] = holds_bad(step, self.data, self.places)
+            lost = self._lost[said]
             level, variance = np.where(lost, np.nan, level), np.where(lost, np.nan, variance)
         # Levels are not taken off the pixels: a region replaces the level of one before it.
         return ChainState(before.remainder, before.lines, level, variance, area, before.cutouts, before.correlation)
@@ -248,13 +250,13 @@ class Background:
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
         return before
 
-    def inside(self, state: ChainState, group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def inside(self, states: Sequence[ChainState], group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the sky inside each aperture of a group, and its variance.
 
         Parameters
         ----------
-        state : ChainState
-            A chain's result.
+        states : sequence of ChainState
+            What chains have found.
         group : Group
             Apertures.
         area : ndarray, shape (n, n_sources, group.count)
@@ -262,26 +264,37 @@ class Background:
 
         Returns
         -------
-        sky_sum, variance : ndarray, shape (n, n_sources, group.count)
+        sky_sum, variance : ndarray, shape (n, n_sources, group.count, n_chains)
         """
         counted = area
         if self.recipe.photometry.sky_area == "analytic":
             counted = area * group.pixel_share(self.places)
-        total = state.level[:, :, None] * counted
+        counted = counted[..., None]
+        total = np.stack([state.level for state in states], axis=-1)[:, :, None] * counted
         # One level serves the whole aperture: its error grows with the area, not with its root.
-        variance = state.level_variance[:, :, None] * counted**2
-        for model in state.lines:
-            key = id(model), id(group)  # several chains go on from one model
-            if key not in self._sums:
-                self._sums[key] = self._of_lines(state, model, group, area)
-            more, more_variance = self._sums[key]
-            total, variance = total + more, variance + more_variance
-        if state.cutouts is not None:
-            more, more_variance = state.cutouts.inside(group, area, self.recipe.nan == "leave")
-            total, variance = total + more, variance + more_variance
+        variance = np.stack([state.level_variance for state in states], axis=-1)[:, :, None] * counted**2
+        # Neighbours that go on from one model share what it adds.
+        shared = groupby(enumerate(states), key=lambda each: (*(id(model) for model in each[1].lines), id(each[1].cutouts)))
+        for _, members in shared:
+            index, state = next(members)
+            alike = slice(index, index + 1 + sum(1 for _ in members))
+            more = [self._of_lines(state, model, group, area) for model in state.lines]
+            if state.cutouts is not None:
+                more.append(state.cutouts.inside(group, area, self.recipe.nan == "leave"))
+            for its, its_variance in more:
+                total[..., alike] += its[..., None]
+                variance[..., alike] += its_variance[..., None]
         return total, variance
 
     def _of_lines(
+        self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        key = id(found), id(group)  # several chains go on from one model
+        if key not in self._sums:
+            self._sums[key] = self._sums_of_lines(state, found, group, area)
+        return self._sums[key]
+
+    def _sums_of_lines(
         self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         ny, nx = self.data.shape[1:]

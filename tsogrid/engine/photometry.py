@@ -56,17 +56,12 @@ def measure_apertures(
     reach = max(recipe.reach, recipe.aperture_reach)
     near = neighbourhood(*known, reach, data.shape[1:]) if recipe.has_line_sky else None
     background = Background(recipe, data, error, places, *known, near)
-    planes: dict[str, list[np.ndarray]] = {}
-    unknown = np.full(len(data), np.nan)
-    correlations = []
-    for steps in recipe.sky:
-        state = background.chain(steps)
-        correlations.append(unknown if state.correlation is None else state.correlation)
-        for name, plane in _less_sky(recipe, background, state, whole, result).items():
-            planes.setdefault(name, []).append(plane)
+    states = background.chains(recipe.sky)
     if any(isinstance(step, AmplifierStep) for steps in recipe.sky for step in steps):
+        unknown = np.full(len(data), np.nan)
+        correlations = [unknown if state.correlation is None else state.correlation for state in states]
         result["amplifier_correlation"] = np.stack(correlations, axis=-1)
-    return result | {name: np.stack(each, axis=-1) for name, each in planes.items()}
+    return result | _less_skies(recipe, background, states, whole, result)
 
 
 def _off_frame(group: Group, places: Places, origin: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
@@ -171,8 +166,8 @@ def _saturated(saturation: Saturation, groups: tuple[Group, ...], ready: Ready, 
     return np.asarray(np.stack(counts, axis=-1).reshape(n, sources, len(inside)) >= saturation.pixels)
 
 
-def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: np.ndarray, sums: Arrays) -> Arrays:
-    """Take one sky out of every aperture."""
+def _less_skies(recipe: Recipe, background: Background, states: list[ChainState], whole: np.ndarray, sums: Arrays) -> Arrays:
+    """Take every sky out of every aperture; the sky is the last axis."""
     # A circle that became the whole frame keeps its sky (its area counts as 0 here).
     area = np.where(whole, 0.0, sums["aperture_area"])
     if recipe.nan == "leave":  # bad pixels keep their part of the sky; the sum has none
@@ -181,22 +176,26 @@ def _less_sky(recipe: Recipe, background: Background, state: ChainState, whole: 
         area = np.where(whole, 0.0, np.concatenate(every, axis=2))
     parts, first = [], 0
     for group in recipe.groups:
-        parts.append(background.inside(state, group, area[..., first : first + group.count]))
+        parts.append(background.inside(states, group, area[..., first : first + group.count]))
         first += group.count
-    total, variance = (np.concatenate(each, axis=2) for each in zip(*parts, strict=True))
-    level, level_err = state.level, np.sqrt(state.level_variance)
-    if state.lines or state.cutouts is not None:
+    total, variance = parts[0] if len(parts) == 1 else (np.concatenate(each, axis=2) for each in zip(*parts, strict=True))
+    level = np.stack([state.level for state in states], axis=-1)
+    level_err = np.sqrt(np.stack([state.level_variance for state in states], axis=-1))
+    modelled = np.array([bool(state.lines) or state.cutouts is not None for state in states])
+    if modelled.any():
         # Of a model of pixels: its mean in the largest aperture.
         largest = recipe.largest
-        level = total[..., largest] / area[..., largest]
-        level_err = np.sqrt(variance[..., largest]) / area[..., largest]
-    total, variance = np.where(whole, 0.0, total), np.where(whole, 0.0, variance)
+        level = np.where(modelled, total[:, :, largest] / area[:, :, largest, None], level)
+        level_err = np.where(modelled, np.sqrt(variance[:, :, largest]) / area[:, :, largest, None], level_err)
+    if whole.any():
+        total, variance = (np.where(whole[..., None], 0.0, each) for each in (total, variance))
+    flux_variance = (sums["aperture_sum_err"] ** 2)[..., None] + variance
     return {
         "sky_sum": total,
-        "sky_sum_err": np.sqrt(variance),
+        "sky_sum_err": np.sqrt(variance, out=variance),
         "sky_level": level,
         "sky_level_err": level_err,
-        "sky_area": state.area,
-        "flux": sums["aperture_sum"] - total,
-        "flux_err": np.sqrt(sums["aperture_sum_err"] ** 2 + variance),
+        "sky_area": np.stack([state.area for state in states], axis=-1),
+        "flux": sums["aperture_sum"][..., None] - total,
+        "flux_err": np.sqrt(flux_variance, out=flux_variance),
     }
