@@ -102,7 +102,7 @@ class Circles:
     def line_sums(
         self, data: np.ndarray, places: Places, variance: np.ndarray, lines: np.ndarray, level: np.ndarray, every: bool
     ) -> line_sums.LineSums:
-        """Sums of the levels of rows, and their variance; (n, n_sources, count) each."""
+        """Sums of the levels of rows of each of some models, and their variance; (n_models, n, n_sources, count) each."""
         lists = places.lists(self.radius, data.shape[1:])
         return line_sums.circle_line_sums(data, places.x, places.y, self.radius, variance, lines, level, every, lists)
 

@@ -273,6 +273,8 @@ class Background:
         total = np.stack([state.level for state in states], axis=-1)[:, :, None] * counted
         # One level serves the whole aperture: its error grows with the area, not with its root.
         variance = np.stack([state.level_variance for state in states], axis=-1)[:, :, None] * counted**2
+        if isinstance(group, Circles):
+            self._sum_levels([model for state in states for model in state.lines], group)
         # Neighbours that go on from one model share what it adds.
         shared = groupby(enumerate(states), key=lambda each: (*(id(model) for model in each[1].lines), id(each[1].cutouts)))
         for _, members in shared:
@@ -297,17 +299,9 @@ class Background:
     def _sums_of_lines(
         self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        ny, nx = self.data.shape[1:]
-        lines = np.full(nx if self.recipe.fast_axis == 1 else ny, -1, np.int32)
-        for index, (start, stop) in enumerate(self.recipe.amplifiers):
-            lines[start:stop] = index
-        every = self.recipe.nan == "leave"
-        if found.level is not None and isinstance(group, Circles):
-            total, variance = group.line_sums(self.data, self.places, found.line_variance, lines, found.level, every)
-            return total, np.where(np.isfinite(total), variance, np.nan)
         near, places = state.near, state.near.places(self.places)
         good = found.model
-        if not every:
+        if self.recipe.nan != "leave":
             # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
             good = state.data * 0
             good += found.model
@@ -316,8 +310,27 @@ class Background:
         total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
         along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
         its = found.line_variance[:, along]
-        variance = group.line_variance(good, places, its, lines[across], self.recipe.fast_axis)
+        variance = group.line_variance(good, places, its, self._line_of_pixels[across], self.recipe.fast_axis)
         return total, np.where(np.isfinite(total), variance, np.nan)
+
+    def _sum_levels(self, models: list[LineModel], group: Circles) -> None:
+        """Sum the levels of rows of several models over circles: how much of a row a circle holds is found once."""
+        wanted = {id(each): each for each in models if each.level is not None and (id(each), id(group)) not in self._sums}
+        if wanted:
+            levels, variances = zip(*((each.level, each.line_variance) for each in wanted.values()), strict=True)
+            lines, every = self._line_of_pixels, self.recipe.nan == "leave"
+            sums = group.line_sums(self.data, self.places, np.stack(variances), lines, np.stack(levels), every)
+            for each, total, variance in zip(wanted, *sums, strict=True):
+                self._sums[each, id(group)] = total, np.where(np.isfinite(total), variance, np.nan)
+
+    @property
+    def _line_of_pixels(self) -> np.ndarray:
+        """The amplifier of each pixel along the fast axis, −1 for none."""
+        ny, nx = self.data.shape[1:]
+        lines = np.full(nx if self.recipe.fast_axis == 1 else ny, -1, np.int32)
+        for index, (start, stop) in enumerate(self.recipe.amplifiers):
+            lines[start:stop] = index
+        return lines
 
 
 _APPLY: dict[type, Callable[..., ChainState]] = {

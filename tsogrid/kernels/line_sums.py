@@ -18,7 +18,7 @@ from tsogrid.kernels.statistics import INDEX
 
 
 class LineSums(NamedTuple):
-    """Sums of the levels of lines over circles, and their variance, (n, ns, nr) each."""
+    """Sums of the levels of lines over circles, and their variance, (n, ns, nr) each, or (m, n, ns, nr)."""
 
     sum: NDArray[np.float64]
     variance: NDArray[np.float64]
@@ -26,7 +26,24 @@ class LineSums(NamedTuple):
 
 @partial(part, forceinline=True)
 def _sum_lines(  # type: ignore[no-untyped-def]
-    pixel, weight, first, end, row_of, run, good, whole_box, lines, only, box, reach, level, line_variance, whole, edge, out
+    pixel,
+    weight,
+    first,
+    end,
+    row_of,
+    run,
+    good,
+    whole_box,
+    lines,
+    only,
+    box,
+    reach,
+    level,
+    line_variance,
+    frame,
+    whole,
+    edge,
+    out,
 ):
     rows, columns = box[1] - box[0], box[3] - box[2]
     top = box[0]
@@ -37,7 +54,7 @@ def _sum_lines(  # type: ignore[no-untyped-def]
     for column in range(columns):
         reach[0, column] = reach[1, column] = axis
     low, high = np.int64(rows), np.int64(-1)  # first and last row that a circle so far has touched
-    for k in range(out.shape[0]):
+    for k in range(out.shape[2]):
         for m in range(run[k], run[k + 1]):
             at_row = np.int64(row_of[INDEX(m)])
             column = np.int64(end[INDEX(m)]) - at_row * columns
@@ -70,17 +87,18 @@ def _sum_lines(  # type: ignore[no-untyped-def]
             line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
             if line >= 0:
                 edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
-        total = variance = 0.0
-        for row in range(low, high + 1):
-            for its in range(edge.shape[1]):
-                part_of_line = edge[INDEX(row), INDEX(its)]
-                # an untouched line has no part, also where its level or its variance is unknown
-                if part_of_line > 0.0:
-                    variance += part_of_line * part_of_line * line_variance[top + row, its]
-                    if level.size > 0:
-                        total += part_of_line * level[top + row, its]
-        out[k, 0] = total
-        out[k, 1] = variance
+        for model in range(out.shape[1]):
+            total = variance = 0.0
+            for row in range(low, high + 1):
+                for its in range(edge.shape[1]):
+                    part_of_line = edge[INDEX(row), INDEX(its)]
+                    # an untouched line has no part, also where its level or its variance is unknown
+                    if part_of_line > 0.0:
+                        variance += part_of_line * part_of_line * line_variance[model, frame, top + row, its]
+                        if level.size > 0:
+                            total += part_of_line * level[model, frame, top + row, its]
+            out[0, model, k] = total
+            out[1, model, k] = variance
 
 
 @part
@@ -118,13 +136,14 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
     found,
     out,
 ):
-    n = line_variance.shape[0]
+    n = line_variance.shape[1]
     for item in range(which.size):
         p = which[item]
         source, frame = (begin + item) // n, (begin + item) % n
         if box[p, 0] >= box[p, 1]:
-            for k in range(order.size):
-                out[0, frame, source, k] = out[1, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
+            for model in range(found.shape[1]):
+                for k in range(order.size):
+                    out[0, model, frame, source, k] = out[1, model, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
             continue
         whole_box = every or mark_good(data, frame, box[p], good)
         _sum_lines(
@@ -140,15 +159,17 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
             _only_line(lines, box[p, 2], box[p, 3]),
             box[p],
             reach,
-            level[frame] if level.size > 0 else level[0],
-            line_variance[frame],
+            level,
+            line_variance,
+            frame,
             whole,
             edge,
             found,
         )
-        for k in range(order.size):
-            out[0, frame, source, order[k]] = found[k, 0]
-            out[1, frame, source, order[k]] = found[k, 1]
+        for model in range(found.shape[1]):
+            for k in range(order.size):
+                out[0, model, frame, source, order[k]] = found[0, model, k]
+                out[1, model, frame, source, order[k]] = found[1, model, k]
 
 
 def circle_line_sums(
@@ -175,12 +196,13 @@ def circle_line_sums(
         Centres in pixels.
     radii : (nr,) array of float
         Radii in pixels, in any order.
-    line_variance : (n, ny, na) array of float
-        Variance v of the level of each row and amplifier, in the square of the unit of the data.
+    line_variance : (n, ny, na) or (m, n, ny, na) array of float
+        Variance v of the level of each row and amplifier, in the square of the unit of the data; of several models of the
+        rows, how much of each row a circle holds is found once.
     lines : (nx,) array of int
         The amplifier of each column, −1 for none.
-    level : (n, ny, na) array of float, optional
-        The levels l.
+    level : array of float, optional
+        The levels l, of the shape of the variances.
     every : bool
         Whether bad pixels count, too.
     lists : optional
@@ -189,7 +211,8 @@ def circle_line_sums(
     Returns
     -------
     LineSums
-        sum, 0 without levels, and variance; NaN where the position is not finite, or where a line in the circle has NaN.
+        sum, 0 without levels, and variance, (n, ns, nr) or (m, n, ns, nr); NaN where the position is not finite, or where a
+        line in the circle has NaN.
 
     Raises
     ------
@@ -199,20 +222,23 @@ def circle_line_sums(
     check_frames(data, None)
     x, y, sizes = check_circles(data, x, y, radii)
     line_variance = np.ascontiguousarray(line_variance, np.float64)
-    if line_variance.ndim != 3 or line_variance.shape[:2] != data.shape[:2]:
-        raise ValueError(f"line_variance: expected {data.shape[:2]} + (amplifiers,), got {line_variance.shape}")
-    level = np.zeros((1, 0, 0)) if level is None else np.ascontiguousarray(level, np.float64)
-    if level.size and level.shape != line_variance.shape:
-        raise ValueError(f"level: expected the shape of line_variance, {line_variance.shape}, got {level.shape}")
+    shape = line_variance.shape
+    if len(shape) not in (3, 4) or shape[-3:-1] != data.shape[:2]:
+        raise ValueError(f"line_variance: expected (models,) + {data.shape[:2]} + (amplifiers,), got {shape}")
+    level = np.zeros((1, 1, 0, 0)) if level is None else np.ascontiguousarray(level, np.float64)
+    if level.size and level.shape != shape:
+        raise ValueError(f"level: expected the shape of line_variance, {shape}, got {level.shape}")
+    line_variance, level = (each if each.ndim == 4 else each[None] for each in (line_variance, level))
     lines = np.ascontiguousarray(lines, np.int32)
-    if lines.shape != data.shape[2:] or np.any(lines >= line_variance.shape[2]):
-        raise ValueError(f"lines: expected {data.shape[2]} numbers below {line_variance.shape[2]}, got {lines.shape}")
+    if lines.shape != data.shape[2:] or np.any(lines >= shape[-1]):
+        raise ValueError(f"lines: expected {data.shape[2]} numbers below {shape[-1]}, got {lines.shape}")
     rows, columns = box_shape(max(sizes.tolist()), *data.shape[1:])
     good, reach = np.zeros(rows * columns), np.zeros((2, columns), np.int64)
-    whole, edge = np.zeros((2, *line_variance.shape[1:]))
-    found, out = np.empty((sizes.size, 2)), np.empty((2, *x.shape, sizes.size))
+    models = len(line_variance)
+    whole, edge = np.zeros((2, *shape[-2:]))
+    found, out = np.empty((2, models, sizes.size)), np.empty((2, models, *x.shape, sizes.size))
     for pixels, begin, which in lists or circle_columns(x, y, sizes, *data.shape[1:]):
         _circle_line_sums(
             data, every, begin, which, *pixels, level, line_variance, lines, good, reach, whole, edge, found, out
         )
-    return LineSums(out[0], out[1])
+    return LineSums(*(out if len(shape) == 4 else out[:, 0]))
