@@ -4,7 +4,7 @@ Kernels know rows and columns only; here the fast axis is turned to them and bac
 medians, smoothing, what amplifiers lend each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -77,15 +77,20 @@ def along_fast_axis(
     return np.ascontiguousarray(data.swapaxes(1, 2)), error, y, x
 
 
-def amplifier_model(
+def go_together(one: Any, other: Any) -> bool:
+    """Whether steps differ in nothing but how far sources are hidden, so that `amplifier_models` shares work."""
+    return isinstance(one, RowAmplifier) and one == other.model_copy(update={"mask_radius": one.mask_radius})
+
+
+def amplifier_models(
     recipe: Recipe,
     data: np.ndarray,
     error: np.ndarray | None,
     x: np.ndarray,
     y: np.ndarray,
-    step: Any,
+    steps: Sequence[Any],
     near: Neighbourhood,
-) -> LineModel:
+) -> list[LineModel]:
     """Model the read-out noise of lines.
 
     Parameters
@@ -96,14 +101,15 @@ def amplifier_model(
         Pixels and their errors (None if unknown).
     x, y : ndarray, shape (n, n_sources)
         Where sources are hidden.
-    step : AmplifierStep
-        Which model.
+    steps : sequence of AmplifierStep
+        Which model; several that `go_together`.
     near : Neighbourhood
-        Where the model is wanted.
+        Where the models are wanted.
 
     Returns
     -------
-    LineModel
+    list of LineModel
+        One for each step.
 
     Raises
     ------
@@ -112,16 +118,22 @@ def amplifier_model(
     """
     lines, errors, along, across = along_fast_axis(recipe, data, error, x, y)
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
-    make, variance, count, level, alike = _MODELS[type(step)](recipe, lines, errors, along, across, step, wanted)
-    turned = make if recipe.fast_axis == 1 else lambda: np.ascontiguousarray(make().swapaxes(1, 2))
-    # Pixels of the lines that the source lies on: those whose levels reach its apertures.
-    pixels = count.sum(axis=2)
-    nearest = np.clip(np.nan_to_num(np.rint(across)).astype(np.int64), 0, pixels.shape[1] - 1)
-    area = np.take_along_axis(pixels, nearest, axis=1).astype(float)
-    # A step that reads a few lines alone must give the same for any stamp: it measures none.
-    every = needs_every_line(step)
-    correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
-    return LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None)
+    every = needs_every_line(steps[0])
+    models = []
+    for make, variance, count, level, alike in _MODELS[type(steps[0])](recipe, lines, errors, along, across, steps, wanted):
+        turned = make if recipe.fast_axis == 1 else partial(_turned, make)
+        # Pixels of the lines that the source lies on: those whose levels reach its apertures.
+        pixels = count.sum(axis=2)
+        nearest = np.clip(np.nan_to_num(np.rint(across)).astype(np.int64), 0, pixels.shape[1] - 1)
+        area = np.take_along_axis(pixels, nearest, axis=1).astype(float)
+        # A step that reads a few lines alone must give the same for any stamp: it measures none.
+        correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
+        models.append(LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None))
+    return models
+
+
+def _turned(make: Callable[[], np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(make().swapaxes(1, 2))
 
 
 # What makes the model near by, variance of lines, count, level as measured, level of the model if lines have but one.
@@ -134,29 +146,34 @@ def _row_medians(
     error: np.ndarray | None,
     x: np.ndarray,
     y: np.ndarray,
-    step: RowAmplifier,
+    steps: Sequence[RowAmplifier],
     near: Neighbourhood,
-) -> _Found:
-    ranges = recipe.amplifiers
+) -> list[_Found]:
+    step = steps[0]
     if step.reference_pixels is not None:  # which see no source either
         data = amplifier.reference_pixels_alone(data, step.reference_pixels)
         x, y = np.full(x.shape, np.nan), np.full(y.shape, np.nan)
-    found = amplifier.row_amplifier(
+    found = amplifier.row_amplifiers(
         data,
         error,
         x,
         y,
-        ranges,
-        step.mask_radius,
+        recipe.amplifiers,
+        [each.mask_radius for each in steps],
         even_odd=step.even_odd,
         each_column=step.each_column,
         rows=None if needs_every_line(step) else (near.rows.start, near.rows.stop),
     )
+    return [_of_medians(each, step, data.dtype, near) for each in found]
+
+
+def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dtype, near: Neighbourhood) -> _Found:
+    ranges = found.bounds
     variance = found.line_variance + found.column_variance[:, None]
     lend = step.fill or step.reference_pixels is not None
     columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
-        make = partial(_spread, found.level, found.column_level, ranges, data.dtype, near)
+        make = partial(_spread, found.level, found.column_level, ranges, dtype, near)
         return make, variance, found.count, found.level, None if columnwise else found.level
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
@@ -171,7 +188,7 @@ def _row_medians(
         filled = line_levels.filled_levels(level, variance)
         together = filled.offset_variance[:, None] * filled.filled.sum(axis=1)[:, None]
         level, variance = filled.level, filled.variance + np.where(filled.filled, together, 0.0)
-    make = partial(_spread, level, columns, ranges, data.dtype, near)
+    make = partial(_spread, level, columns, ranges, dtype, near)
     return make, variance, found.count, found.level, None if columnwise else level
 
 
@@ -188,9 +205,10 @@ def _process(
     error: np.ndarray | None,
     x: np.ndarray,
     y: np.ndarray,
-    step: ReadoutProcess,
+    steps: Sequence[ReadoutProcess],
     near: Neighbourhood,
-) -> _Found:
+) -> list[_Found]:
+    step = steps[0]
     found = readout_process.readout_process(
         data,
         x,
@@ -201,7 +219,7 @@ def _process(
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,
         even_odd=step.even_odd,
     )
-    return partial(near.cut, found.model), found.line_variance, found.count, found.level, None
+    return [(partial(near.cut, found.model), found.line_variance, found.count, found.level, None)]
 
 
-_MODELS: dict[type, Callable[..., _Found]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}
+_MODELS: dict[type, Callable[..., list[_Found]]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, SkyRectangle
-from tsogrid.engine.amplifiers import LineModel, amplifier_model
+from tsogrid.engine.amplifiers import LineModel, amplifier_models, go_together
 from tsogrid.engine.apertures import Circles, Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
@@ -164,16 +164,24 @@ class Background:
 
     def _apply(self, wanted: list[_Wanted]) -> None:
         """Find the states after steps, together where they look at the same pixels."""
+        models: list[list[_Wanted]] = []
         rings: dict[tuple[Any, ...], list[_Wanted]] = {}
         for key, before, step in wanted:
             if isinstance(step, AmplifierStep):
-                self._states[key] = self._amplifiers(before, step, self._everything if key[0] else self._wanted)
+                for others in models:
+                    if others[0][0][0] == key[0] and others[0][1] is before and go_together(step, others[0][2]):
+                        others.append((key, before, step))
+                        break
+                else:
+                    models.append([(key, before, step)])
             elif isinstance(step, Annulus) and before.cutouts is None and shares_pixels(step):
                 rest = before.remainder
                 pixels = (id(rest.pixels), True) if rest.has_levels else (id(rest.data), False)
                 rings.setdefault((*pixels, step.offset, step.statistic), []).append((key, before, step))
             else:
                 self._states[key] = _APPLY[type(step)](self, before, step)
+        for together in models:
+            self._amplifiers(together)
         for together in rings.values():
             self._annuli(together)
 
@@ -233,15 +241,19 @@ class Background:
         for (key, before, step), *column in zip(wanted, found.level, found.level_err**2, found.area, strict=True):
             self._states[key] = self._leveled(before, step, *column)
 
-    def _amplifiers(self, before: ChainState, step: AmplifierStep, near: Neighbourhood) -> ChainState:
-        found = amplifier_model(self.recipe, before.data, self.error, self.x_mask, self.y_mask, step, near)
-        return replace(
-            before,
-            remainder=Remainder(near, before.data, found),
-            lines=(*(each.near(near) for each in before.lines), found),
-            area=found.area,
-            correlation=found.correlation if before.correlation is None else before.correlation,
-        )
+    def _amplifiers(self, wanted: list[_Wanted]) -> None:
+        """Find the models of lines of steps that go together."""
+        (whole, *_), before, _ = wanted[0]
+        near, steps = self._everything if whole else self._wanted, [step for _, _, step in wanted]
+        models = amplifier_models(self.recipe, before.data, self.error, self.x_mask, self.y_mask, steps, near)
+        for (key, _, _), found in zip(wanted, models, strict=True):
+            self._states[key] = replace(
+                before,
+                remainder=Remainder(near, before.data, found),
+                lines=(*(each.near(near) for each in before.lines), found),
+                area=found.area,
+                correlation=found.correlation if before.correlation is None else before.correlation,
+            )
 
     def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
         cutouts = column_row_model(step, before.data, self._error(before.near), before.near.places(self.places))

@@ -6,6 +6,7 @@ passes (see `tsogrid.kernels.statistics`) that begin at the median of the row be
 about four passes over a row suffice, and the starting point cannot change the result.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,6 +121,40 @@ def row_amplifier(
         If the bounds are not ascending ranges inside the frame, the radius is negative, shapes do not agree, or both
         even and odd and all columns are asked for.
     """
+    return row_amplifiers(data, error, x, y, bounds, [mask_radius], even_odd, first_column, each_column, rows)[0]
+
+
+def row_amplifiers(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    bounds: ArrayLike,
+    mask_radii: Sequence[float],
+    even_odd: bool = False,
+    first_column: int = 0,
+    each_column: bool = False,
+    rows: tuple[int, int] | None = None,
+) -> list[RowAmplifier]:
+    """Median of each row inside each amplifier, for each of several radii within which sources are hidden.
+
+    Parameters
+    ----------
+    data, error, x, y, bounds, even_odd, first_column, each_column, rows
+        As for `row_amplifier`.
+    mask_radii : sequence of float
+        In pixels, in any order.
+
+    Returns
+    -------
+    list of RowAmplifier
+        For each radius, to the bit what `row_amplifier` gives.
+
+    Raises
+    ------
+    ValueError
+        As `row_amplifier`.
+    """
     across, along = check_positions(data, x, y)
     check_error(data, error)
     n, ny, nx = data.shape
@@ -131,33 +166,31 @@ def row_amplifier(
         raise ValueError(
             f"expected column ranges [start, stop) inside 0 … {nx} that do not overlap, found {ranges.tolist()}"
         )
-    if not 0.0 <= mask_radius < np.inf:
-        raise ValueError(f"expected a mask radius of at least 0, found {mask_radius}")
+    for mask_radius in mask_radii:
+        if not 0.0 <= mask_radius < np.inf:
+            raise ValueError(f"expected a mask radius of at least 0, found {mask_radius}")
     if even_odd and each_column:
         raise ValueError("expected one of even_odd and each_column, found both")
     first_row, stop_row = (0, ny) if rows is None else rows
     if not 0 <= first_row <= stop_row <= ny:
         raise ValueError(f"expected rows inside 0 … {ny}, found {first_row} … {stop_row}")
+    if (even_odd or each_column) and len(mask_radii) > 1:  # what belongs to the columns depends on what is hidden
+        options = (even_odd, first_column, each_column, rows)
+        return [row_amplifier(data, error, x, y, bounds, radius, *options) for radius in mask_radii]
+    radii = np.sort(np.array(mask_radii, np.float64))
     column_variance = np.zeros((n, len(ranges)))
     residual = data
     if even_odd:
-        column_level = _column_parity_model(data, across, along, ranges, float(mask_radius), first_column % 2)
+        column_level = _column_parity_model(data, across, along, ranges, radii[0], first_column % 2)
     elif each_column:
-        column_level, column_variance = _every_column(data, error, across, along, ranges, mask_radius, first_column)
+        column_level, column_variance = _every_column(data, error, across, along, ranges, radii[0], first_column)
     else:
         column_level = np.zeros((n, 1, nx), data.dtype)
     if even_odd or each_column:
         residual = data - column_level
     bits = as_bits(residual)
-    lines = (n, ny, len(ranges))
-    result = RowAmplifier(
-        np.full(lines, np.nan),
-        np.zeros(lines, np.int32),
-        np.full(lines, np.nan, data.dtype),
-        column_level,
-        column_variance,
-        ranges,
-    )
+    lines = (radii.size, n, ny, len(ranges))
+    found = np.full(lines, np.nan), np.zeros(lines, np.int32), np.full(lines, np.nan, data.dtype)
     _row_medians(
         bits,
         (data if error is None else error).reshape(-1),
@@ -165,7 +198,7 @@ def row_amplifier(
         across,
         along,
         ranges,
-        float(mask_radius),
+        radii,
         (first_row, stop_row, ny, nx),
         (
             np.empty(nx + SAMPLE, bits.dtype),
@@ -174,9 +207,11 @@ def row_amplifier(
             np.zeros((2, len(ranges)), bits.dtype),
             np.empty((2, len(ranges))),
         ),
-        (result.line_variance, result.count, result.level),
+        found,
     )
-    return result
+    variance, count, level = found
+    places = np.searchsorted(radii, mask_radii)
+    return [RowAmplifier(variance[k], count[k], level[k], column_level, column_variance, ranges) for k in places.tolist()]
 
 
 def _every_column(
@@ -271,13 +306,12 @@ def _hide_source(keys, row, x, y, start, stop, shape, radius):  # type: ignore[n
 
 
 @kernel
-def _row_medians(bits, error, with_error, x, y, ranges, radius, shape, scratch, result):  # type: ignore[no-untyped-def]
+def _row_medians(bits, error, with_error, x, y, ranges, radii, shape, scratch, result):  # type: ignore[no-untyped-def]
     keys, deviations, lanes, pivots, slopes = scratch
     line_variance, count, levels = result
     first_row, stop_row, ny, nx = shape
-    n = levels.shape[0]
     low, high = finite_interval(keys)
-    for frame in range(n):
+    for frame in range(levels.shape[1]):
         slopes[:] = np.nan
         for row in range(first_row, stop_row):
             for amplifier in range(ranges.shape[0]):
@@ -285,25 +319,33 @@ def _row_medians(bits, error, with_error, x, y, ranges, radius, shape, scratch, 
                 width = stop - start
                 line = (frame * ny + row) * nx + start
                 good = copy_keys(bits, line, width, keys, np.int64(0))
-                for source in range(x.shape[1]):
-                    if abs(row - y[frame, source]) <= radius:
-                        good -= _hide_source(keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius)
-                count[frame, row, amplifier] = good
-                if good < LEAST_PIXELS:
-                    continue
-                first, second, slope = seeded_middle_keys(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
-                pivots[0, amplifier], slopes[0, amplifier] = first, slope
-                levels[frame, row, amplifier] = half_sum(first, second)
-                if with_error:
-                    variance = interval_variance(keys, width, low, high, error, line, lanes) / good
-                else:
-                    deviation_keys(keys, width, low, high, center_value(first, second), deviations)
-                    first, second, slope = seeded_middle_keys(
-                        deviations, width, good, pivots[1, amplifier], slopes[1, amplifier]
-                    )
-                    pivots[1, amplifier], slopes[1, amplifier] = first, slope
-                    variance = (MAD_TO_SIGMA * center_value(first, second)) ** 2
-                line_variance[frame, row, amplifier] = MEDIAN_ERROR * MEDIAN_ERROR * variance / good
+                for k in range(radii.size):  # ascending: what one hides the next one does, too
+                    radius, before = radii[k], good
+                    for source in range(x.shape[1]):
+                        if abs(row - y[frame, source]) <= radius:
+                            good -= _hide_source(
+                                keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius
+                            )
+                    count[k, frame, row, amplifier] = good
+                    if k > 0 and good == before:
+                        levels[k, frame, row, amplifier] = levels[k - 1, frame, row, amplifier]
+                        line_variance[k, frame, row, amplifier] = line_variance[k - 1, frame, row, amplifier]
+                        continue
+                    if good < LEAST_PIXELS:
+                        continue
+                    first, second, slope = seeded_middle_keys(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
+                    pivots[0, amplifier], slopes[0, amplifier] = first, slope
+                    levels[k, frame, row, amplifier] = half_sum(first, second)
+                    if with_error:
+                        variance = interval_variance(keys, width, low, high, error, line, lanes) / good
+                    else:
+                        deviation_keys(keys, width, low, high, center_value(first, second), deviations)
+                        first, second, slope = seeded_middle_keys(
+                            deviations, width, good, pivots[1, amplifier], slopes[1, amplifier]
+                        )
+                        pivots[1, amplifier], slopes[1, amplifier] = first, slope
+                        variance = (MAD_TO_SIGMA * center_value(first, second)) ** 2
+                    line_variance[k, frame, row, amplifier] = MEDIAN_ERROR * MEDIAN_ERROR * variance / good
 
 
 @kernel
