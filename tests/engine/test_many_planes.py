@@ -7,6 +7,7 @@ import pytest
 
 import tsogrid
 from tests.engine.test_apertures import SHAPES, SKIES, frames
+from tsogrid.engine.graph import plan
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tshirt" / "a"
 X, Y = [72.0, 130.0, 51.0, 149.0], [96.0, 60.0, 150.0, 160.0]
@@ -64,3 +65,53 @@ def test_every_aperture_over_every_sky_is_a_run_of_its_own():
                 alone = alone.drop_vars(["sky_level", "sky_level_err", "flags"])  # of a model: in the largest aperture
             indices = [labels.index(label) for label in alone.aperture.values]
             assert_planes(together, alone, aperture=indices, sky=[SKIES.index(sky)])
+
+
+ROWS = {"method": "rowamp", "amplifiers": [[0, 26], [26, 60], [60, 75]]}  # the last columns have none
+RINGS = [{"inner": 5 + 0.5 * k, "outer": 9 + 0.5 * k} for k in range(9)] + [{"inner": 6, "outer": 8, "statistic": "median"}]
+
+
+@pytest.mark.parametrize("nan", ["mask", "leave"])
+@pytest.mark.parametrize(
+    "models",
+    [
+        [[ROWS | {"mask_radius": 4}], [ROWS | {"mask_radius": 7}], [ROWS | {"mask_radius": 9.5}]],
+        [
+            [],
+            [ROWS | {"mask_radius": 4, "even_odd": True}],
+            [ROWS | {"mask_radius": 6}, ROWS | {"mask_radius": 8, "smooth": 5}],
+        ],
+    ],
+    ids=["masks", "kinds"],
+)
+def test_thirty_skies_are_thirty_runs(models, nan):
+    """Ten rings on three models of the rows: stars that move, bad pixels, a bad row, stars over the edge and beyond it."""
+    data = frames(3)
+    rng = np.random.default_rng(5)
+    data += rng.normal(0, 3, (*data.shape[:2], 1)).astype(data.dtype)
+    data[rng.random(data.shape) < 0.002] = np.nan
+    data[1, 40] = np.nan
+    sources = [{"x": 25, "y": 30}, {"x": 56, "y": 27}, {"x": 76, "y": 57}, {"x": -3, "y": 10}]
+    content = {
+        "input": {"gain": 1.0},
+        "sources": [{"name": str(index)} | each for index, each in enumerate(sources)],
+        "center": {"fit_box": 15, "search_box": 11},
+        "apertures": [{"radius": [3, 4, 6.5]}],
+        "calibrate": {"nan": nan},
+    }
+
+    def measured(skies, *bounds):
+        made = plan(tsogrid.open_frames(data), tsogrid.Config.from_mapping(content | {"sky": skies}))
+        parts = [made.measure(*each) for each in bounds]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    skies = [[*model, ring] for model in models for ring in RINGS]
+    together = measured(skies, (0, 3))
+    assert np.isfinite(together["flux"]).any(axis=(0, 2, 3))[0]
+    blocks = measured(skies, (0, 1), (1, 3))
+    for name, values in together.items():
+        assert values.tobytes() == blocks[name].tobytes(), name
+    for index, sky in enumerate(skies):
+        for name, values in measured([sky], (0, 3)).items():
+            if name.startswith(("sky", "flux")):
+                np.testing.assert_array_equal(together[name][..., index], values[..., 0], err_msg=f"{name} {sky}")

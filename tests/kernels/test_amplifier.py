@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsogrid.kernels.amplifier import row_amplifier
+from tsogrid.kernels.amplifier import row_amplifier, row_amplifiers
 
 BOUNDS = np.array([[0, 40], [40, 81], [81, 120]])
 NOWHERE = np.full((3, 1), np.nan)
@@ -116,6 +116,20 @@ def test_even_and_odd_columns(first_column):
             rows = np.nanmedian(masked[:, start:stop] - parity, axis=1)
             expected = parity + rows[:, None]
             np.testing.assert_array_equal(result.model[frame, :, start:stop], expected)
+
+
+@pytest.mark.parametrize("even_odd", [False, True])
+@pytest.mark.parametrize("with_error", [False, True])
+def test_masks_of_all_sizes_are_each_alone(even_odd, with_error):
+    data, error = frames(2)
+    x, y = np.array([[60.25, 3.0], [61.5, np.nan]]), np.array([[12.5, 5.0], [11.0, 2.0]])
+    radii = [6.0, 0.0, 300.0, 6.0, 9.5]
+    found = row_amplifiers(data, error if with_error else None, x, y, BOUNDS, radii, even_odd)
+    for radius, ours in zip(radii, found, strict=True):
+        alone = row_amplifier(data, error if with_error else None, x, y, BOUNDS, radius, even_odd)
+        for each, theirs in zip(ours, alone, strict=True):
+            np.testing.assert_array_equal(each, theirs)
+    assert np.isnan(found[2].level).all()  # nothing is left
 
 
 @pytest.mark.parametrize("even_odd", [False, True])

@@ -81,6 +81,20 @@ def test_a_frame_gives_the_same_bits_in_every_batch_and_by_kept_lists(dtype):
             np.testing.assert_array_equal(ours, others[part])
 
 
+def test_several_models_are_each_alone():
+    data, level, variance = frames(6, 0.01, count=3)
+    x, y = np.random.default_rng(1).uniform(-2, 26, (2, 3, 2))
+    x[1, 0] = np.nan
+    levels, variances = np.stack([level, 2 * level, level + 1]), np.stack([variance, variance, 3 * variance])
+    levels[1, :, 12] = np.nan
+    together = circle_line_sums(data, x, y, [5.0, 2.0], variances, LINES, levels)
+    assert together.sum.shape == (3, 3, 2, 2)
+    for model in range(3):
+        alone = circle_line_sums(data, x, y, [5.0, 2.0], variances[model], LINES, levels[model])
+        for ours, theirs in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(ours[model], theirs)
+
+
 @pytest.mark.parametrize("position", [(np.nan, 5.0), (5.0, np.inf)])
 def test_unknown_positions_give_nan(position):
     data, level, variance = frames(3)

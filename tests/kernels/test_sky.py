@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from photutils.aperture import ApertureStats, CircularAnnulus
 
 from tsogrid.kernels.frame_level import background_level
-from tsogrid.kernels.sky import STATISTICS, annulus_sky
+from tsogrid.kernels.sky import STATISTICS, annuli_sky, annulus_sky
+from tsogrid.kernels.whole_pixels import RowLevels, row_pieces
 
 NAMES = list(STATISTICS)
 SQRT_HALF_PI = np.sqrt(np.pi / 2)
@@ -186,6 +187,52 @@ def test_scaling_and_range(x, y, inner, width, statistic, scale):
         np.testing.assert_allclose(scaled.level_err, abs(scale) * sky.level_err, rtol=1e-9)
     else:
         assert np.isnan(sky.level[0, 0])
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    st.lists(st.tuples(st.floats(-12, 102), st.floats(-12, 82)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.floats(0, 20), st.floats(0.2, 12)), min_size=1, max_size=4),
+    st.sampled_from(NAMES[1:]),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 5),
+)
+def test_annuli_on_images_are_each_alone(places, rings, statistic, with_error, dtype, seed):
+    """To the bit, over amplifiers that leave columns free and rows without a level."""
+    data, error = frames(2, dtype=dtype, seed=seed)
+    rng = np.random.default_rng(seed)
+    bounds = np.array([[50, 90], [3, 20], [20, 41]])
+    level = rng.normal(0, 4, (3, 2, 70, 3)).astype(dtype)
+    level[rng.random(level.shape) < 0.02] = np.nan
+    x, y = positions(2, *places)
+    radii = [(inner, inner + width) for inner, width in rings]
+    pairs = [[ring, image] for ring in range(len(radii)) for image in rng.permutation(3)[: 1 + seed % 3]]
+    rows = RowLevels(level, row_pieces(bounds, 90))
+    found = annuli_sky(data, error if with_error else None, x, y, radii, statistic, rows, pairs)
+    for at, (ring, image) in enumerate(pairs):
+        less = data.copy()
+        for amplifier, (start, stop) in enumerate(bounds):
+            less[:, :, start:stop] -= level[image, :, :, amplifier, None]
+        alone = annulus_sky(less, error if with_error else None, x, y, *radii[ring], statistic)
+        for ours, theirs in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(ours[at], theirs)
+
+
+def test_annuli_without_images_are_those_of_the_data():
+    data, error = frames(2)
+    x, y = positions(2, (30.0, 31.5), (88.6, 69.2))
+    found = annuli_sky(data, error, x, y, [(4, 9), (5, 12)], "clipped-median")
+    for at, ring in enumerate([(4, 9), (5, 12)]):
+        np.testing.assert_array_equal(found.level[at], annulus_sky(data, error, x, y, *ring, "clipped-median").level)
+    with pytest.raises(ValueError, match="inner < outer"):
+        annuli_sky(data, error, x, y, [(4, 9), (9, 9)], "median")
+    with pytest.raises(ValueError, match=r"median.*'mean'"):
+        annuli_sky(data, error, x, y, [(4, 9)], "mean")
+    with pytest.raises(ValueError, match="2 annuli and 1 images"):
+        annuli_sky(data, error, x, y, [(4, 9), (5, 12)], "median", pairs=[[0, 0], [1, 1]])
+    with pytest.raises(ValueError, match=r"levels \(images, 2, 70, na\)"):
+        annuli_sky(data, error, x, y, [(4, 9)], "median", RowLevels(np.zeros((1, 2, 60, 1)), np.array([[0, 90, 0]])))
 
 
 def test_wrong_arguments_are_refused():
