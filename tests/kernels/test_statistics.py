@@ -16,7 +16,7 @@ TYPES = [np.float32, np.float64]
 @kernel
 def _rank(bits, n, rank, pivot, slope, keys):
     good = statistics.copy_keys(bits, 0, n, keys, 0)
-    first, second = statistics.ranked_keys(keys, n, good, rank, True, keys.dtype.type(pivot), slope)
+    first, second = statistics.ranked_keys(keys, n, good, rank, True, keys.dtype.type(pivot), slope, statistics.COARSE)
     return np.float64(statistics.value_of(first)), np.float64(statistics.value_of(second)), good
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.statistics import (
+    FINE,
     center_value,
     count_interval,
     finite_interval,
@@ -42,6 +43,6 @@ def clipped_interval(keys, n, good, lanes, pivot, slope):  # type: ignore[no-unt
             break
         used = left
         rank = below + (used - 1) // 2
-        first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope)
+        first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope, FINE)
         center = center_value(first_key, second_key if used % 2 == 0 else first_key)
     return low, high, used, center, first_key, slope

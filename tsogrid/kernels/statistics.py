@@ -19,7 +19,8 @@ SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
 MEDIAN_ERROR = 1.2533141373155001  # sqrt(pi / 2): error of the median of normal values over that of their mean
 MAD_TO_SIGMA = 1.4826  # standard deviation of normal values over their median absolute deviation
-COARSE = 2  # passes that only count, while the pivot is still far from the key that is sought
+# Passes that only count, while the pivot is still far from the key that is sought; FINE where it is near from the start.
+COARSE, FINE = np.int64(2), np.int64(0)
 
 INDEX = np.uintp  # an index that numba need not test for being negative: without the test, loops become vectors
 INTEGERS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -174,11 +175,11 @@ def guess_rank(keys, n, good, rank):  # type: ignore[no-untyped-def]
 
 
 @part
-def ranked_keys(keys, n, good, rank, pair, pivot, slope):  # type: ignore[no-untyped-def]
+def ranked_keys(keys, n, good, rank, pair, pivot, slope, counting):  # type: ignore[no-untyped-def]
     """Keys of ``rank`` and ``rank + 1`` (from 0, in ascending order) among the good ones.
 
-    ``pair`` false: only the first is wanted, and the second is any. ``pivot`` and ``slope`` are where to begin; they decide
-    the number of passes and nothing else.
+    ``pair`` false: only the first is wanted, and the second is any. ``pivot`` and ``slope`` are where to begin, and
+    ``counting`` passes only count; all three decide the number of passes and nothing else.
     """
     # The key that is sought is at least `low` (with `low_count` keys below that) and at most `high` (with `high_count` keys
     # up to that); before a pass has met them, both are formal limits that say nothing about the values.
@@ -189,7 +190,7 @@ def ranked_keys(keys, n, good, rank, pair, pivot, slope):  # type: ignore[no-unt
     passes = 0
     while True:
         # Limits that were only counted need not be keys themselves; what is returned is.
-        coarse = passes < COARSE
+        coarse = passes < counting
         below, above = pivot, keys.dtype.type(pivot + 1)
         count = count_up_to(keys, n, pivot) if coarse else np.int64(0)
         if count == rank + 1 or not coarse:
@@ -232,7 +233,7 @@ def middle_keys(keys, n, good, below, used):  # type: ignore[no-untyped-def]
     rank = below + (used - 1) // 2
     pair = used % 2 == 0
     pivot, slope = guess_rank(keys, n, good, rank)
-    first, second = ranked_keys(keys, n, good, rank, pair, pivot, slope)
+    first, second = ranked_keys(keys, n, good, rank, pair, pivot, slope, COARSE)
     return first, (second if pair else first)
 
 
@@ -242,7 +243,7 @@ def seeded_middle_keys(keys, n, good, pivot, slope):  # type: ignore[no-untyped-
     rank = (good - 1) // 2
     if slope != slope:
         pivot, slope = guess_rank(keys, n, good, rank)
-    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope)
+    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope, COARSE)
     return first, (second if good % 2 == 0 else first), slope
 
 

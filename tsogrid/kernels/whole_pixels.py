@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.clipping import clipped_interval
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.disc import disc_columns, disc_rows, open_span, touches_frame
+from tsogrid.kernels.disc import disc_rows, open_span, touches_frame
 from tsogrid.kernels.eights import ARRAY, EIGHT, NUMBER, PLACE, emit
 from tsogrid.kernels.statistics import (
     INDEX,
@@ -74,71 +74,98 @@ def _copy(builder, given, at, copied, place):  # type: ignore[no-untyped-def]
     eight_instructions.copy(builder, given, at, copied, place)
 
 
-@part
-def _find_spans(x, y, rectangle, inner, outer, ny, nx, spans):  # type: ignore[no-untyped-def]
-    """Columns of the pixels inside, two spans a row: the first row, one past the last, and the number of pixels.
+@emit(NUMBER, NUMBER, NUMBER, NUMBER, NUMBER, ARRAY, PLACE, PLACE)
+def _cut_rows(builder, row, x, y, radius, nx, spans, first, stop):  # type: ignore[no-untyped-def]
+    """Write what `tsogrid.kernels.disc.disc_columns` gives for the open disc in eight rows, from ``row`` on."""
+    x, square = x.exactly(), radius.exactly() * radius
+    distance = (row + row.count()).exactly() - y
+    square_distance = distance * distance
 
-    Inside is inner ≤ d < outer, or in a rectangle |dx| < inner and |dy| < outer.
+    def inside(column):  # type: ignore[no-untyped-def]
+        difference = column - x
+        return square > difference * difference + square_distance
+
+    half = (square - square_distance).least(0.0).root()
+    start, last = -(-(x - half)).floor(), (x + half).floor()
+    # the rounding of x ± half is put right where it matters
+    start = (start - 1.0).where(inside(start - 1.0), start.where(inside(start), start + 1.0)).least(0.0)
+    after = (last + 1.0).where(inside(last + 1.0), last.where(inside(last), last - 1.0)) + 1.0
+    after = after.most(nx)
+    some = builder.and_(after > start, square_distance <= square)
+    spans.store_whole(first, start.where(some, 0.0))
+    spans.store_whole(stop, after.where(some, 0.0))
+
+
+@part
+def _find_segments(x, y, rectangle, inner, outer, ny, nx, pieces, spans, segments):  # type: ignore[no-untyped-def]
+    """Pixels in a row inside, of one amplifier: place of the first in the frame, number, row, amplifier; left to right.
+
+    Inside is inner ≤ d < outer, or in a rectangle |dx| < inner and |dy| < outer. Returned is how many segments there are.
     """
-    n = np.int64(0)
+    count = np.int64(0)
     if not touches_frame(x, y, max(inner, outer), ny, nx):
-        return n, n, n
+        return count
     first, stop = open_span(y, outer, ny) if rectangle else disc_rows(y, outer, ny)
-    for row in range(first, stop):
+    for row in range(first, stop, EIGHT):
+        at = row - first
         if rectangle:
             left, right = open_span(x, inner, nx)
-            hole, end = right, right
+            for line in range(EIGHT):
+                spans[0, at + line], spans[1, at + line], spans[2, at + line], spans[3, at + line] = left, right, 0, 0
         else:
-            left, right = disc_columns(x, row - y, outer, False, nx)
-            hole, end = disc_columns(x, row - y, inner, False, nx)
+            width = spans.shape[1]
+            line, columns = np.float64(row), np.float64(nx)
+            _cut_rows(line, x, y, outer, columns, spans, INDEX(at), INDEX(width + at))
+            _cut_rows(line, x, y, inner, columns, spans, INDEX(2 * width + at), INDEX(3 * width + at))
+    for row in range(first, stop):
+        at = INDEX(row - first)
+        left, right, hole, end = spans[0, at], spans[1, at], spans[2, at], spans[3, at]
         if hole == end:
             hole, end = right, right
-        at = INDEX(row - first)
-        spans[at, 0], spans[at, 1], spans[at, 2], spans[at, 3] = left, hole, end, right
-        n += max(hole - left, 0) + max(right - end, 0)
-    return np.int64(first), np.int64(stop), n
-
-
-@part
-def _gather_errors(error, frame, ny, nx, first, stop, spans, gathered):  # type: ignore[no-untyped-def]
-    n = np.int64(0)
-    for row in range(first, stop):
-        line = (frame * ny + row) * nx
-        for side in range(0, 4, 2):
-            left, right = spans[INDEX(row - first), INDEX(side)], spans[INDEX(row - first), INDEX(side + 1)]
-            if line + right + EIGHT <= error.size:
-                for column in range(left, right, EIGHT):  # what is too much is written again
-                    _copy(error, INDEX(line + column), gathered, INDEX(n + column - left))
-            else:
-                for column in range(left, right):
-                    gathered[INDEX(n + column - left)] = error[INDEX(line + column)]
-            n += max(right - left, 0)
-
-
-@part
-def _gather_keys(pixels, frame, ny, nx, first, stop, spans, levels, image, pieces, keys, one):  # type: ignore[no-untyped-def]
-    """Write the keys of the pixels of an image that lie inside, row by row."""
-    n = np.int64(0)
-    for row in range(first, stop):
-        line = (frame * ny + row) * nx
-        for side in range(0, 4, 2):
-            left, right = spans[INDEX(row - first), INDEX(side)], spans[INDEX(row - first), INDEX(side + 1)]
+        for side in range(2):
+            start, after = (left, hole) if side == 0 else (end, right)
             for piece in range(pieces.shape[0]):
-                start, after = max(left, pieces[INDEX(piece), 0]), min(right, pieces[INDEX(piece), 1])
-                if start >= after:
-                    continue
-                amplifier, level = pieces[INDEX(piece), 2], np.float64(0.0)
-                if amplifier >= 0:
-                    level = np.float64(levels[INDEX(image), INDEX(frame), INDEX(row), INDEX(amplifier)])
-                if line + after + EIGHT <= pixels.size:
-                    for column in range(start, after, EIGHT):  # what is too much is written again
-                        _write_keys(pixels, INDEX(line + column), level, keys, INDEX(n + column - start))
-                else:
-                    for column in range(after - start):
-                        # through eight of which one counts: the last pixels of all
-                        one[0] = pixels[INDEX(line + start + column)]
-                        _write_keys(one, INDEX(0), level, keys, INDEX(n + column))
-                n += after - start
+                begin, over = max(start, pieces[INDEX(piece), 0]), min(after, pieces[INDEX(piece), 1])
+                if begin < over:
+                    segments[INDEX(count), 0], segments[INDEX(count), 1] = row * nx + begin, over - begin
+                    segments[INDEX(count), 2], segments[INDEX(count), 3] = row, pieces[INDEX(piece), 2]
+                    count += 1
+    return count
+
+
+@part
+def _gather_errors(error, corner, segments, count, gathered):  # type: ignore[no-untyped-def]
+    n = np.int64(0)
+    for segment in range(count):
+        at, width = corner + segments[INDEX(segment), 0], segments[INDEX(segment), 1]
+        if at + width + EIGHT <= error.size:
+            for column in range(0, width, EIGHT):  # what is too much is written again
+                _copy(error, INDEX(at + column), gathered, INDEX(n + column))
+        else:
+            for column in range(width):
+                gathered[INDEX(n + column)] = error[INDEX(at + column)]
+        n += width
+
+
+@part
+def _gather_keys(pixels, corner, segments, count, levels, image, frame, keys, one):  # type: ignore[no-untyped-def]
+    """Write the keys of the pixels of an image that lie inside, row by row; return how many."""
+    n = np.int64(0)
+    for segment in range(count):
+        at, width = corner + segments[INDEX(segment), 0], segments[INDEX(segment), 1]
+        row, amplifier = segments[INDEX(segment), 2], segments[INDEX(segment), 3]
+        level = np.float64(0.0)
+        if amplifier >= 0:
+            level = np.float64(levels[INDEX(image), INDEX(frame), INDEX(row), INDEX(amplifier)])
+        if at + width + EIGHT <= pixels.size:
+            for column in range(0, width, EIGHT):  # what is too much is written again
+                _write_keys(pixels, INDEX(at + column), level, keys, INDEX(n + column))
+        else:
+            for column in range(width):
+                one[0] = pixels[INDEX(at + column)]  # the last pixels of all: one of eight counts
+                _write_keys(one, INDEX(0), level, keys, INDEX(n + column))
+        n += width
+    return n
 
 
 @part
@@ -169,21 +196,23 @@ def _levels(  # type: ignore[no-untyped-def]
 ):
     """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
     levels, pieces = rows
-    spans, keys, deviations, gathered, one, lanes = scratch
+    spans, segments, keys, deviations, gathered, one, lanes = scratch
     ny, nx = shape
     bad = bad_key(keys)
     for frame in range(x.shape[0]):
+        corner = frame * ny * nx
         for source in range(x.shape[1]):
             pivot, slope = keys.dtype.type(0), np.nan  # a region's median begins at the last one's
-            region, first, stop, n = np.int64(-1), np.int64(0), np.int64(0), np.int64(0)
+            region, count = np.int64(-1), np.int64(0)
             for pair in range(pairs.shape[0]):
                 if pairs[pair, 0] != region:
                     region = pairs[pair, 0]
                     inner, outer = sizes[region, 0], sizes[region, 1]
-                    first, stop, n = _find_spans(x[frame, source], y[frame, source], rectangle, inner, outer, ny, nx, spans)
+                    at = x[frame, source], y[frame, source]
+                    count = _find_segments(at[0], at[1], rectangle, inner, outer, ny, nx, pieces, spans, segments)
                     if with_error:
-                        _gather_errors(error, frame, ny, nx, first, stop, spans, gathered)
-                _gather_keys(pixels, frame, ny, nx, first, stop, spans, levels, pairs[pair, 1], pieces, keys, one)
+                        _gather_errors(error, corner, segments, count, gathered)
+                n = _gather_keys(pixels, corner, segments, count, levels, pairs[pair, 1], frame, keys, one)
                 good = count_up_to(keys, n, keys.dtype.type(bad - 1))
                 low, high, used, center, pivot, slope = _used_interval(
                     keys, n, good, statistic, deviations, lanes, pivot, slope
@@ -260,7 +289,8 @@ def whole_pixel_levels(
         rows,
         statistic,
         (
-            np.empty((lines, 4), np.int64),
+            np.empty((4, lines + EIGHT), np.int64),
+            np.empty((2 * lines * len(rows.pieces), 4), np.int64),
             np.empty(pixels + SAMPLE, integers),
             np.empty(pixels + SAMPLE, integers),
             np.empty(pixels + EIGHT, data.dtype),
