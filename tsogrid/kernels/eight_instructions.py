@@ -198,3 +198,18 @@ def store_keys(builder: Any, pixels: Memory, at: Any, level: Eight, keys: Memory
     flipped = builder.xor(bits, builder.lshr(builder.ashr(bits, each(size - 1)), each(1)))
     finite = builder.icmp_signed("<", builder.and_(bits, each(bad)), each(infinite))
     builder.store(builder.select(finite, flipped, each(bad)), keys.eight(place, keys.element), align=size // 8)
+
+
+def fold(builder: Any, lanes: Memory, count: int) -> None:
+    """Write the sum of the first ``count`` numbers, a power of two of at least eight, by halves, to the first place."""
+    parts = [lanes.load(place_of(at)) for at in range(0, count, EIGHT)]
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = [one + other for one, other in zip(parts[:half], parts[half:], strict=True)]
+    total, width = parts[0].value, EIGHT
+    while width > 1:
+        width //= 2
+        order = ir.Constant(ir.VectorType(_INT32, width), list(range(width)))
+        upper = ir.Constant(ir.VectorType(_INT32, width), list(range(width, 2 * width)))
+        total = builder.fadd(builder.shuffle_vector(total, total, order), builder.shuffle_vector(total, total, upper))
+    builder.store(builder.extract_element(total, ir.Constant(_INT32, 0)), lanes.place(place_of(0)))

@@ -14,6 +14,7 @@ float64. A key array has room for `SAMPLE` more entries, where the first guess o
 import numpy as np
 
 from tsogrid.kernels.compile import by_type, part
+from tsogrid.kernels.eights import ARRAY, emit
 
 SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
@@ -309,14 +310,17 @@ def clear(lanes):  # type: ignore[no-untyped-def]
         lanes[INDEX(lane)] = 0.0
 
 
+@emit(ARRAY)
+def _fold(builder, lanes):  # type: ignore[no-untyped-def]
+    from tsogrid.kernels import eight_instructions
+
+    eight_instructions.fold(builder, lanes, LANES)
+
+
 @part
 def fold(lanes):  # type: ignore[no-untyped-def]
     """Sum of one row of lanes, by halves."""
-    width = LANES
-    while width > 1:
-        width //= 2
-        for lane in range(width):
-            lanes[INDEX(lane)] += lanes[INDEX(lane + width)]
+    _fold(lanes)
     return lanes[0]
 
 
