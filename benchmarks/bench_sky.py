@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.contest import Contest, Runner
 from tsogrid.kernels.frame_level import background_level
-from tsogrid.kernels.sky import annulus_sky
+from tsogrid.kernels.sky import annuli_sky, annulus_sky
+from tsogrid.kernels.whole_pixels import RowLevels
 
 POSITION = (64.3, 63.8)
 RADII = (12.0, 50.0)  # 7400 pixels
@@ -69,6 +70,7 @@ def contests(quick: bool = False) -> list[Contest]:
         if name == "median":
             peers["numpy.nanmedian of the pixels"] = Runner(lambda: [np.nanmedian(data[0][ring])], 1, rtol=1e-6)
         made.append(Contest(f"annulus of 7400 pixels, {name}", Runner(lambda name=name: ours(name), n), peers))  # type: ignore[misc]
+    made.append(_many_annuli(data, error, x, y))
     made.append(
         Contest(
             "median of a 128x128 frame away from the star",
@@ -77,6 +79,40 @@ def contests(quick: bool = False) -> list[Contest]:
         )
     )
     return made
+
+
+def _many_annuli(data: np.ndarray, error: np.ndarray, x: np.ndarray, y: np.ndarray) -> Contest:
+    """Ten annuli of 1200 pixels and more on three images that differ by the levels of their rows."""
+    from astropy.stats import SigmaClip
+    from photutils.aperture import ApertureStats, CircularAnnulus
+
+    n = len(data)
+    level = np.random.default_rng(5).normal(0, 2, (3, *data.shape[:2], 1)).astype(data.dtype)
+    radii = [(23 + 0.5 * k, 30 + 0.5 * k) for k in range(10)]
+    pairs = np.array([(ring, image) for ring in range(10) for image in range(3)])
+    rows = RowLevels(level, np.array([[0, data.shape[2], 0]]))
+    annuli = [CircularAnnulus(POSITION, *each) for each in radii]
+    clip = SigmaClip(3, maxiters=10)
+
+    def together() -> np.ndarray:
+        return annuli_sky(data, error, x, y, radii, "clipped-median", rows, pairs).level[:, :, 0].T
+
+    def one_by_one() -> np.ndarray:
+        images = [data - each for each in level]
+        return np.array(
+            [annulus_sky(images[image], error, x, y, *radii[ring], "clipped-median").level[:, 0] for ring, image in pairs]
+        ).T
+
+    def photutils() -> list[list[float]]:
+        images = [data[0] - each[0] for each in level]
+        return [[float(ApertureStats(images[image], annuli[ring], sigma_clip=clip).median) for ring, image in pairs]]
+
+    return Contest(
+        "ten annuli on three models of the rows, clipped median",
+        Runner(together, n),
+        {"photutils ApertureStats": Runner(photutils, 1)},
+        {"tsogrid, one by one": Runner(one_by_one, n)},
+    )
 
 
 class AnnulusSky:

@@ -114,9 +114,9 @@ def _find_segments(x, y, rectangle, inner, outer, ny, nx, pieces, spans, segment
                 spans[0, at + line], spans[1, at + line], spans[2, at + line], spans[3, at + line] = left, right, 0, 0
         else:
             width = spans.shape[1]
-            line, columns = np.float64(row), np.float64(nx)
-            _cut_rows(line, x, y, outer, columns, spans, INDEX(at), INDEX(width + at))
-            _cut_rows(line, x, y, inner, columns, spans, INDEX(2 * width + at), INDEX(3 * width + at))
+            begin_row, columns = np.float64(row), np.float64(nx)
+            _cut_rows(begin_row, x, y, outer, columns, spans, INDEX(at), INDEX(width + at))
+            _cut_rows(begin_row, x, y, inner, columns, spans, INDEX(2 * width + at), INDEX(3 * width + at))
     for row in range(first, stop):
         at = INDEX(row - first)
         left, right, hole, end = spans[0, at], spans[1, at], spans[2, at], spans[3, at]
