@@ -111,8 +111,8 @@ def amplifier_model(
         model = np.ascontiguousarray(model.swapaxes(1, 2))
     # Pixels of the lines that the source lies on: those whose levels reach its apertures.
     pixels = count.sum(axis=2)
-    nearest = np.clip(np.nan_to_num(np.rint(across)).astype(np.int64), 0, pixels.shape[1] - 1)
-    area = np.take_along_axis(pixels, nearest, axis=1).astype(float)
+    nearest = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, pixels.shape[1] - 1).astype(np.int64)
+    area = pixels[np.arange(len(pixels))[:, None], nearest].astype(float)
     # A step that reads a few lines alone must give the same for any stamp: it measures none.
     every = needs_every_line(step)
     correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
