@@ -127,8 +127,11 @@ class Plan:
         return self._bytes(windows, self._pixel_bytes[1]) + self._box_bytes
 
     def _bytes(self, windows: tuple[Window, ...], pixel: int) -> int:
-        overscan = 0 if self.detector is None else sum(self.detector.overscan_pixels(each.region) for each in windows)
-        return pixel * sum(window.pixels for window in windows) + overscan * self.frames["data"].dtype.itemsize
+        total = pixel * sum(window.pixels for window in windows)
+        if self.detector is not None:
+            overscan = sum(self.detector.overscan_pixels(each.region) for each in windows)
+            total += overscan * self.frames["data"].dtype.itemsize
+        return total
 
     @cached_property
     def _pixel_bytes(self) -> tuple[int, int]:

@@ -151,18 +151,18 @@ def _some_at_a_time(
     if x.size == 0:
         return
     # Few calls of numpy: a call for one frame takes microseconds.
-    size = runs = LANES
-    for radius in radii.tolist():
-        rows, columns = box_shape(radius, ny, nx)
-        # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
-        size += min(12 * math.ceil(min(radius, _FARTHEST)) + 32, 4 * (rows + columns))
-        runs += 2 * max(rows, columns)
+    sizes = [math.ceil(min(radius, _FARTHEST)) for radius in radii.tolist()]
+    count, total = len(sizes), sum(sizes)
+    rows, columns = box_shape(max(sizes), ny, nx)
+    # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
+    size = min(12 * total + 32 * count, 4 * count * (rows + columns)) + LANES
+    runs = 2 * min(2 * total + 5 * count, count * max(rows, columns)) + LANES
     many = min(max(_LIST_BYTES // (_PIXEL_BYTES * size + _END_BYTES * runs), 1), x.size)
     lists = which = None
     begin = 0
     while begin < x.size:
         if lists is None or which is None or keep:
-            lists, which = _room(min(many, x.size - begin), radii.size, size, runs), np.empty(x.size - begin, np.int64)
+            lists, which = _room(min(many, x.size - begin), count, size, runs), np.empty(x.size - begin, np.int64)
         found = _find_circles(x, y, radii, ny, nx, begin, by_row, *lists, which)
         yield lists, begin, which[:found]
         begin += found
