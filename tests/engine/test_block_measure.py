@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 
 import tsogrid
+from tsogrid.engine import block_size
 from tsogrid.engine.graph import plan, with_settings
+from tsogrid.engine.plan import Plan
 from tsogrid.engine.windows import Window, center_windows, lines_about
 
 SHAPE, N = (150, 1600), 6
@@ -73,6 +75,40 @@ def test_lines_about_the_centres_give_the_bits_of_all_lines(frames, name):
         for variable, values in alone.items():
             np.testing.assert_array_equal(found[variable][2:4], values, err_msg=variable)
     assert np.isfinite(found["flux"][0] if "flux" in found else 0).all()
+
+
+def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
+    x, y, _ = np.transpose(STARS)
+    settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=SKIES, center=CENTERS["frame"])
+    planned = plan(tsogrid.open_frames(frames), settings)
+    stamps, lines = planned.readings
+    item = 8  # bytes of a pixel and its error
+    assert planned.bytes_per_frame == item * sum(each.pixels for each in (*stamps, *lines))
+    assert planned.working_bytes_per_frame == item * max(sum(each.pixels for each in stamps), lines[0].pixels)
+    expected = planned.measure(0, N)
+    sizes = []
+
+    def read(self, window, start, stop):
+        sizes.append((stop - start) * item * window.pixels)
+        return Plan.pixels(
+            self, window, {name: self.cut(name, start, stop, window.region) for name in self.frames}, start, stop
+        )
+
+    monkeypatch.setattr(Plan, "read", read)
+    room = 2.2 * planned.working_bytes_per_frame
+    monkeypatch.setattr(block_size, "BLOCK_BYTES", room)
+    found = planned.measure(0, N)
+    assert len(sizes) > 4
+    assert max(sizes) <= room
+    assert found.keys() == expected.keys()
+    for variable, values in expected.items():
+        np.testing.assert_array_equal(found[variable], values, err_msg=variable)
+    # Sources that move far need many lines: fewer frames at a time.
+    wide = planned.sources.planned + np.array([0.0, 40.0]) * np.linspace(-1, 1, N)[:, None, None]
+    moving = replace(planned, sources=replace(planned.sources, planned=wide))
+    sizes.clear()
+    moving.measure(0, N)
+    assert max(sizes) <= room
 
 
 def test_places_that_nobody_knows_need_no_line(frames):

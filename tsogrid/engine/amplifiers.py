@@ -124,8 +124,8 @@ def amplifier_models(
         turned = make if recipe.fast_axis == 1 else partial(_turned, make)
         # Pixels of the lines that the source lies on: those whose levels reach its apertures.
         pixels = count.sum(axis=2)
-        nearest = np.clip(np.nan_to_num(np.rint(across)).astype(np.int64), 0, pixels.shape[1] - 1)
-        area = np.take_along_axis(pixels, nearest, axis=1).astype(float)
+        nearest = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, pixels.shape[1] - 1).astype(np.int64)
+        area = pixels[np.arange(len(pixels))[:, None], nearest].astype(float)
         # A step that reads a few lines alone must give the same for any stamp: it measures none.
         correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
         models.append(LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None))

@@ -4,6 +4,8 @@ Where a sky step needs whole lines of the detector, the centres are found first,
 places found are read: a search that may end far off costs no lines that nobody looks at. No number depends on it.
 """
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def measured(
     plan: "Plan", start: int, stop: int, index: int, given: Arrays | None, pixels: list[Pixels] | None = None
 ) -> Arrays:
-    """Measure one block, in pieces if its pixels would take much memory.
+    """Measure one block; where its pixels would take much memory, they are read in pieces.
 
     Parameters
     ----------
@@ -41,32 +43,63 @@ def measured(
     dict of ndarray
         Variables of the result, time first.
     """
-    if pixels is None and not plan.halo and stop - start > (some := frames_in_memory(plan.working_bytes_per_frame)):
-        parts = []
-        for first in range(start, stop, some):
-            its = slice(first - start, min(first + some, stop) - start)
-            part = None if given is None else {name: values[its] for name, values in given.items()}
-            parts.append(measured(plan, first, start + its.stop, index, part))
-        return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
     stages, known = plan.passes[index], _given(plan, start, stop, index, given)
-    if pixels is not None or not plan.centers:
+    if pixels is not None:
         return _measured(plan, plan.windows, stages, start, stop, known, pixels)
+    if not plan.centers:
+        return _in_pieces(plan, plan.windows, stages, start, stop, known)
     before = tuple(stage for stage in stages if stage != PHOTOMETRY)
     if PHOTOMETRY not in stages:
-        return _measured(plan, plan.centers, before, start, stop, known)
+        return _in_pieces(plan, plan.centers, before, start, stop, known)
     found: Arrays = {}
     if before:
-        found = _measured(plan, plan.centers, (*before, PLACE), start, stop, known)
+        found = _in_pieces(plan, plan.centers, (*before, PLACE), start, stop, known)
         known |= {name: found[name] for name in ("x", "y", "flags")}
         if plan.recipe.needs_width and "fwhm" not in known:
             width = shared_width(found["sigma_x"], found["sigma_y"])
             known["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
+    return found | _on_lines(plan, start, stop, known)
+
+
+def _in_pieces(
+    plan: "Plan", windows: tuple[Window, ...], stages: tuple[str, ...], start: int, stop: int, known: Arrays
+) -> Arrays:
+    """Do some stages on windows, on as many frames at a time as fit in memory."""
+    return _one_after_the_other(
+        [_measured(plan, windows, stages, *piece) for piece in _pieces(plan, windows, start, stop, known)]
+    )
+
+
+def _on_lines(plan: "Plan", start: int, stop: int, known: Arrays) -> Arrays:
+    """Do the photometry on the lines about known places: those of the block, or of a piece of it where they are many."""
+    lines = _lines(plan, start, stop, known)
+    pieces = _pieces(plan, (lines,), start, stop, known)
+    return _one_after_the_other([_measured(plan, (_lines(plan, *piece),), (PHOTOMETRY,), *piece) for piece in pieces])
+
+
+def _lines(plan: "Plan", start: int, stop: int, known: Arrays) -> Window:
     x, y = np.moveaxis(plan.planned(start, stop), -1, 0)
     if "x" in known:
-        found_there = np.isfinite(known["x"]) & np.isfinite(known["y"])
-        x, y = np.where(found_there, known["x"], x), np.where(found_there, known["y"], y)
-    lines = lines_about(x, y, plan.recipe, plan.windows[0])
-    return found | _measured(plan, (lines,), (PHOTOMETRY,), start, stop, known)
+        found = np.isfinite(known["x"]) & np.isfinite(known["y"])
+        x, y = np.where(found, known["x"], x), np.where(found, known["y"], y)
+    return lines_about(x, y, plan.recipe, plan.windows[0])
+
+
+def _pieces(
+    plan: "Plan", windows: tuple[Window, ...], start: int, stop: int, known: Arrays
+) -> list[tuple[int, int, Arrays]]:
+    """Cut frames start … stop − 1, and what is known of them, into about equal pieces that fit in memory."""
+    # With frames on both sides a block is as long as fits: its pieces would read and filter their sides anew.
+    count, most = stop - start, stop - start if plan.halo else frames_in_memory(plan.working_bytes(windows))
+    if count <= most:
+        return [(start, stop, known)]
+    number = math.ceil(count / most)
+    edges = [count * piece // number for piece in range(number + 1)]
+    return [(start + a, start + b, {name: values[a:b] for name, values in known.items()}) for a, b in pairwise(edges)]
+
+
+def _one_after_the_other(parts: list[Arrays]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
 
 
 def _given(plan: "Plan", start: int, stop: int, index: int, given: Arrays | None) -> Arrays:

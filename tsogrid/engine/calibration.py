@@ -132,7 +132,7 @@ def _scaled(
     scale = _scale(pixels, recipe)
     if isinstance(scale, np.ndarray):
         scale = scale.astype(data.dtype)
-    if not np.all(scale == 1.0):
+    if isinstance(scale, np.ndarray) or scale != 1.0:
         data = data * scale
         error = None if error is None else error * scale
     if error is not None:

@@ -25,6 +25,7 @@ from tsogrid.engine.plan_identity import FRAMES_A_HASH, input_name, position_has
 from tsogrid.engine.store import MOST_SHARDS, Store, prepare, shard_length, write
 from tsogrid.errors import IdentityError
 
+FRAMES_AT_ONCE = 50_000  # whose names are compared at a time
 # What the frames say and not the user: where it differs nothing can stay, but nothing is wrong.
 _OF_THE_FRAMES = ("config.center.sources_hash", "config.center.pattern_hash", "reading")
 
@@ -118,18 +119,24 @@ def _same_frames(
         equal += 1
     behind = {item["name"] for item in (*old[equal:], *new[equal:])} | {input_name(plan.config, name) for name in changed}
     with xr.open_zarr(place_of(path).zarr(), consolidated=True) as stored:
-        before, now = _frames(stored), _frames(plan.template())
-    for index, (one, other) in enumerate(zip(before, now, strict=False)):
-        if one != other or one[0] in behind:
-            return index
-    return min(len(before), len(now))
+        now = plan.template()
+        count = min(stored.sizes["time"], now.sizes["time"])
+        for first in range(0, count, FRAMES_AT_ONCE):
+            some = slice(first, min(first + FRAMES_AT_ONCE, count))
+            (files, numbers), (its_files, its_numbers) = _frames(stored, some), _frames(now, some)
+            other = (files != its_files) | (numbers != its_numbers) | [file in behind for file in files]
+            if other.any():
+                return first + int(np.argmax(other))
+    return count
 
 
-def _frames(coordinates: xr.Dataset) -> list[tuple[str, int]]:
-    count = coordinates.sizes["time"]
-    files = coordinates["file"].to_numpy() if "file" in coordinates.coords else [""] * count
-    numbers = coordinates["integration"].to_numpy() if "integration" in coordinates.coords else np.arange(count)
-    return [(str(file), int(number)) for file, number in zip(files, numbers, strict=True)]
+def _frames(coordinates: xr.Dataset, some: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Names of files and numbers of integrations of some frames."""
+    chosen = coordinates.isel(time=some)
+    count = chosen.sizes["time"]
+    files = chosen["file"].to_numpy().astype(object) if "file" in chosen.coords else np.full(count, "", object)
+    numbers = chosen["integration"].to_numpy() if "integration" in chosen.coords else np.arange(some.start, some.stop)
+    return files, numbers
 
 
 def _same_positions(path: Path | Place, plan: Plan, old: dict[str, Any], same: int) -> int:

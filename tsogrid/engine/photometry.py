@@ -92,10 +92,10 @@ def _sums(recipe: Recipe, ready: Ready, places: Places, off: np.ndarray, whole: 
     empty = area == 0
     lost = empty
     flags = (
-        np.where(bad > 0, int(ApertureFlag.BAD_PIXEL), 0)
-        | np.where(off, int(ApertureFlag.OFF_FRAME), 0)
-        | np.where(empty, int(ApertureFlag.NO_PIXELS), 0)
-        | np.where(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME), 0)
+        np.multiply(bad > 0, int(ApertureFlag.BAD_PIXEL))
+        | np.multiply(off, int(ApertureFlag.OFF_FRAME))
+        | np.multiply(empty, int(ApertureFlag.NO_PIXELS))
+        | np.multiply(whole | recipe.whole_frames, int(ApertureFlag.WHOLE_FRAME))
     )
     if places.x.shape[1] > 1:
         flags |= _shared(recipe.groups, places)
@@ -114,7 +114,7 @@ def _sums(recipe: Recipe, ready: Ready, places: Places, off: np.ndarray, whole: 
         lost = lost | (bad > 0)
     total, variance = np.where(lost, np.nan, total), np.where(lost, np.nan, variance)
     if error is not None:
-        flags |= np.where(~lost & ~np.isfinite(variance), int(ApertureFlag.ERROR_UNKNOWN), 0)
+        flags |= np.multiply(~lost & ~np.isfinite(variance), int(ApertureFlag.ERROR_UNKNOWN))
     result = {
         "aperture_sum": total,
         "aperture_sum_err": np.sqrt(variance),

@@ -178,7 +178,7 @@ class _Block:
         self.fwhm: np.ndarray = np.full(planned.shape[:2], np.nan)
         self.x_guess, self.y_guess = self.x_planned, self.y_planned
         if "x_guess" in given:
-            self.x_guess, self.y_guess = self._local(given["x_guess"], given["y_guess"])
+            self.x_guess, self.y_guess = self._known(*self._local(given["x_guess"], given["y_guess"]))
         self._sky_level: np.ndarray | None = None
         self.found: tuple[np.ndarray, np.ndarray] = self.x_planned, self.y_planned
 
@@ -194,7 +194,7 @@ class _Block:
         self.result[f"x_{name}"], self.result[f"y_{name}"] = x + self.column, y + self.row
 
     def _raise_flag(self, flag: SourceFlag, where: Any) -> None:
-        self.flags |= np.where(where, int(flag), 0)
+        self.flags |= np.multiply(where, int(flag))
 
     def _framewide_level(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Median of the frame away from the sources, for ``center.sky: frame``; shape (n, n_sources)."""
@@ -252,7 +252,7 @@ class _Block:
 
     def center(self) -> None:
         center, recipe = self.recipe.center, self.recipe
-        x, y = self._known(self.x_guess, self.y_guess)
+        x, y = self.x_guess, self.y_guess
         data, level = self.center_sky(x, y, center.fit_box)
         moment = self._moment(data, x, y, center.fit_box, level)
         self._save("com", moment.x, moment.y)
@@ -292,9 +292,10 @@ class _Block:
         x, y = self._local(self.result["x"], self.result["y"])
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
         places = Places(x, y, self.fwhm, keep=self.recipe.has_line_sky)
-        self.result |= measure_apertures(self.recipe, self.ready, places, self._known(x, y), self.origin, self.shape)
+        known = self._known(x, y)
+        self.result |= measure_apertures(self.recipe, self.ready, places, known, self.origin, self.shape)
         self._raise_flag(SourceFlag.SKY_FAILED, ~np.isfinite(self.result["sky_level"]).all(axis=2))
-        self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*self._known(x, y)))
+        self._raise_flag(SourceFlag.NO_DATA, ~self._any_pixel(*known))
         saturated = (self.result["aperture_flags"] & int(ApertureFlag.SATURATED)) != 0
         self._raise_flag(SourceFlag.SATURATED, saturated.any(axis=2))
         if self.outliers is not None:

@@ -104,7 +104,7 @@ class Recipe:
     pattern: Pattern | None = None
     cosmic_rays: CosmicRays | None = None
 
-    @property
+    @cached_property
     def has_line_sky(self) -> bool:
         """Whether a sky step needs whole lines of the detector."""
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
@@ -131,7 +131,7 @@ class Recipe:
         follows = [isinstance(group, Outline) and group.width is not None for group in self.groups]
         return np.concatenate([np.full(group.count, each) for group, each in zip(self.groups, follows, strict=True)])
 
-    @property
+    @cached_property
     def needs_width(self) -> bool:
         """Whether the photometry needs the FWHM of the stars."""
         steps = [step for chain in self.sky for step in chain]
@@ -169,7 +169,7 @@ class Recipe:
             return NEAR_PLANNED
         return (self.center.search_box if self.center.predict != "none" else self.center.fit_box) // 2
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Distance from a source to the farthest pixel that an aperture or a sky region touches, in pixels."""
         regions = [region_reach(step) for chain in self.sky for step in chain]

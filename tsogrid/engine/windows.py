@@ -151,14 +151,19 @@ def center_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int]) 
         return ()
     found = _few(_boxes(planned, shape, _margins(recipe)[0]))
     everything = plan_windows(recipe, planned, shape)[0]
+    then = lines_as_planned(recipe, planned, everything)
+    return found if everything.pixels - then.pixels - sum(each.pixels for each in found) > WINDOW_COST else ()
+
+
+def lines_as_planned(recipe: Recipe, planned: np.ndarray, within: Window) -> Window:
+    """Give the lines that photometry will need in most frames, if sources are where they are planned; see `lines_about`."""
     typical = [
         np.nanmedian(planned[:, source], axis=0) for source in range(planned.shape[1]) if _is_known(planned[:, source])
     ]
     if not typical:
-        return ()
+        return within
     x, y = np.transpose(typical)
-    then = lines_about(x, y, recipe, everything)
-    return found if everything.pixels - then.pixels - sum(each.pixels for each in found) > WINDOW_COST else ()
+    return lines_about(x, y, recipe, within)
 
 
 def lines_about(x: np.ndarray, y: np.ndarray, recipe: Recipe, within: Window) -> Window:

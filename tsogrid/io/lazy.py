@@ -22,7 +22,7 @@ from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
 GAP = 2048  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
-MANY = 16  # pieces that are read by machine code
+MANY = 4  # pieces that are read by machine code
 PIECE = 1 << 20  # bytes held before they are decoded: still in a cache when they are swapped
 
 
@@ -98,6 +98,15 @@ class FrameArray(BackendArray):
 
     def read(self, key: tuple[Any, ...]) -> np.ndarray:
         """Read the outer product of three indexers (integer, slice or 1-D array of integers each)."""
+        if all(isinstance(each, slice) and each.step in (None, 1) for each in key):  # the usual case, sooner
+            frames, rows, columns = (range(*each.indices(n)) for each, n in zip(key, self.shape, strict=True))
+            box = np.empty((len(frames), len(rows), len(columns)), self.dtype)
+            if box.size:
+                self._fill(box, np.arange(frames.start, frames.stop), np.arange(rows.start, rows.stop), columns.start)
+            return box
+        return self._read_any(key)
+
+    def _read_any(self, key: tuple[Any, ...]) -> np.ndarray:
         frames, rows, columns = (_picked(each, n) for each, n in zip(key, self.shape, strict=True))
         scalar = tuple(0 if np.ndim(each) == 0 else slice(None) for each in (frames, rows, columns))
         frames, rows, columns = (np.atleast_1d(each) for each in (frames, rows, columns))
@@ -108,7 +117,6 @@ class FrameArray(BackendArray):
         left, right = int(columns.min()), int(columns.max()) + 1
         out = np.empty((wanted_frames.size, wanted_rows.size, right - left), self.dtype)
         self._fill(out, wanted_frames, wanted_rows, left)
-        # Slices with step 1, the usual case, end here: what was read is what was wanted.
         if frame_at is not None:
             out = out[frame_at]
         if row_at is not None:
@@ -326,13 +334,11 @@ def _is_counting(index: np.ndarray, size: int) -> bool:
 
 def _stretches(ascending: np.ndarray) -> Iterator[tuple[int, int]]:
     """Cut ascending integers into stretches of consecutive ones: positions (first, last + 1)."""
-    breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
-    edges = [0, *breaks.tolist(), ascending.size]
-    yield from pairwise(edges)
+    breaks = np.flatnonzero(ascending[1:] - ascending[:-1] != 1) + 1
+    yield from pairwise([0, *breaks.tolist(), ascending.size])
 
 
 def _blocks_of(labels: np.ndarray) -> Iterator[tuple[int, int]]:
     """Cut into stretches of equal labels: positions (first, last + 1)."""
-    breaks = np.flatnonzero(np.diff(labels) != 0) + 1
-    edges = [0, *breaks.tolist(), labels.size]
-    yield from pairwise(edges)
+    breaks = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    yield from pairwise([0, *breaks.tolist(), labels.size])

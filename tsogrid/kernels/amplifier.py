@@ -7,6 +7,7 @@ about four passes over a row suffice, and the starting point cannot change the r
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -161,8 +162,8 @@ def row_amplifiers(
     ranges = np.ascontiguousarray(bounds, dtype=np.int64)
     if ranges.ndim != 2 or ranges.shape[1] != 2:
         raise ValueError(f"expected bounds of shape (na, 2), found {ranges.shape}")
-    ends = ranges[np.argsort(ranges[:, 0])].reshape(-1)
-    if np.any(ranges[:, 0] >= ranges[:, 1]) or np.any(np.diff(ends) < 0) or np.any((ends < 0) | (ends > nx)):
+    ends = [0, *chain(*sorted(ranges.tolist())), nx]
+    if ends != sorted(ends) or np.any(ranges[:, 0] >= ranges[:, 1]):
         raise ValueError(
             f"expected column ranges [start, stop) inside 0 … {nx} that do not overlap, found {ranges.tolist()}"
         )

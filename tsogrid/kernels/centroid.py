@@ -24,6 +24,7 @@ from tsogrid.kernels.correlation import (
     star_meant,
 )
 from tsogrid.kernels.statistics import INTEGERS, SAMPLE, key_of, median
+from tsogrid.kernels.vectors import WIDTH
 
 # Products below this fraction of the template's largest one are rounding noise.
 _RANK_TOLERANCE = 1e-12
@@ -177,7 +178,8 @@ def cross_correlation(
     keys = np.empty(width * width + SAMPLE, INTEGERS[data.dtype])
     tables = np.zeros((2, size + 1, size + 1))
     ones = np.ones(size)
-    images = np.empty((2, pitch * pitch)), np.empty((2, width * pitch))
+    # Sums are made eight at a time: the last may go beyond the end.
+    images = np.zeros((3, pitch * pitch + WIDTH)), np.zeros((2, width * pitch + WIDTH))
     _cross_correlation(
         data, columns, rows, width, template, vertical, horizontal, separable, ones, keys, tables, *images, *result
     )
@@ -258,7 +260,8 @@ def _cross_correlation(  # type: ignore[no-untyped-def]
     size = template.shape[0]
     half = size // 2
     pitch = width + 2 * half
-    window, middle, score, sums = windows[0], windows[1], scores[0], scores[1]
+    window, middle, bare = windows[0], windows[1], windows[2]
+    score, sums = scores[0], scores[1]
     fill_tables(template, tables)
     whole = tables[0, size, size] / (size * size)
     norm = tables[1, size, size] - whole * tables[0, size, size]
@@ -272,7 +275,7 @@ def _cross_correlation(  # type: ignore[no-untyped-def]
             low = box_start(y[frame, source], width)
             if not fill_window(data, frame, left, low, width, half, window, keys):
                 continue
-            fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, sums, score)
+            fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, bare, sums, score)
             first_i, last_i = max(0, -left), min(width, nx - left)
             first_j, last_j = max(0, -low), min(width, ny - low)
             best_i, best_j = level_out(score, sums, tables, whole, norm, size, left, low, (ny, nx), width)

@@ -20,6 +20,7 @@ from tsogrid.kernels.overlap import SMALL, nearest_pixel, small_circle, touched_
 # Lists are made at a time that fill about so many bytes: they should stay in the processor's nearer caches.
 _LIST_BYTES = 2**20
 _KEPT_BYTES = 2**25  # lists that fill more are made again when they are needed again
+_PIXEL_BYTES, _END_BYTES = 12, 8  # of the lists for each pixel and each end of a column, or run
 _FARTHEST = 10**9  # pixels; no frame is larger
 
 
@@ -90,7 +91,7 @@ def circle_lists(
     which : (count,) array of int
         For each of these positions, which list it has.
     """
-    for lists, begin, which in _some_at_a_time(x, y, radii, ny, nx, True):
+    for lists, begin, which in _some_at_a_time(x, y, radii, ny, nx, True, False):
         pixel, weight, first, start, stop, run, box, _, _ = lists
         yield CirclePixels(pixel, weight, first, start, stop, run, box), begin, which
 
@@ -99,7 +100,7 @@ def circle_columns(
     x: NDArray[np.float64], y: NDArray[np.float64], radii: NDArray[np.float64], ny: int, nx: int
 ) -> Iterator[tuple[CircleColumns, int, NDArray[np.int64]]]:
     """As `circle_lists`, the whole pixels by columns and the radii in any order."""
-    return _some_at_a_time(x, y, radii, ny, nx, False)
+    return _some_at_a_time(x, y, radii, ny, nx, False, False)
 
 
 def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -> Lists | None:
@@ -122,22 +123,9 @@ def kept_lists(x: ArrayLike, y: ArrayLike, radii: ArrayLike, ny: int, nx: int) -
     x, y = np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64)
     made: Lists = []
     taken = 0
-    for lists, begin, which in circle_columns(x, y, np.array(radii, np.float64), ny, nx):
-        count = which[-1] + 1
-        pixels, ends = lists.first[:count, -1].max(), lists.run[:count, -1].max()
-        kept = CircleColumns(
-            lists.pixel[:count, :pixels].copy(),
-            lists.weight[:count, :pixels].copy(),
-            lists.first[:count].copy(),
-            lists.end[:count, :ends].copy(),
-            lists.row[:count, :ends].copy(),
-            lists.run[:count].copy(),
-            lists.box[:count].copy(),
-            lists.area[:count].copy(),
-            lists.order,
-        )
-        made.append((kept, begin, which))
-        taken += sum(each.nbytes for each in kept)
+    for lists, begin, which in _some_at_a_time(x, y, np.array(radii, np.float64), ny, nx, False, True):
+        made.append((lists, begin, which))
+        taken += _bytes(lists, which)
         if taken > _KEPT_BYTES:
             return None
     return made
@@ -149,20 +137,40 @@ def box_shape(radius: float, ny: int, nx: int) -> tuple[int, int]:
     return min(size, ny), min(size, nx)
 
 
+def _bytes(lists: CircleColumns, which: NDArray[np.int64]) -> int:
+    """Memory that is written and read of some lists."""
+    count = which[-1] + 1
+    pixels, ends = lists.first[:count, -1].sum(), lists.run[:count, -1].sum()
+    return int(_PIXEL_BYTES * pixels + _END_BYTES * ends)
+
+
 def _some_at_a_time(
-    x: NDArray[np.float64], y: NDArray[np.float64], radii: NDArray[np.float64], ny: int, nx: int, by_row: bool
+    x: NDArray[np.float64], y: NDArray[np.float64], radii: NDArray[np.float64], ny: int, nx: int, by_row: bool, keep: bool
 ) -> Iterator[tuple[CircleColumns, int, NDArray[np.int64]]]:
+    """Lists for some positions after the other, all in the same memory unless they are kept."""
     if x.size == 0:
         return
     # Few calls of numpy: a call for one frame takes microseconds.
-    count = radii.size
-    largest = min(max(radii.tolist()), _FARTHEST)
-    rows, columns = box_shape(largest, ny, nx)
+    sizes = [math.ceil(min(radius, _FARTHEST)) for radius in radii.tolist()]
+    count, total = len(sizes), sum(sizes)
+    rows, columns = box_shape(max(sizes), ny, nx)
     # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
-    edges = min(12 * math.ceil(largest) + 32, 4 * (rows + columns))
-    size, runs = count * edges + LANES, count * 2 * max(rows, columns) + LANES
-    many = min(max(_LIST_BYTES // (12 * size + 8 * runs), 1), x.size)
-    lists = CircleColumns(
+    size = min(12 * total + 32 * count, 4 * count * (rows + columns)) + LANES
+    runs = 2 * min(2 * total + 5 * count, count * max(rows, columns)) + LANES
+    many = min(max(_LIST_BYTES // (_PIXEL_BYTES * size + _END_BYTES * runs), 1), x.size)
+    lists = which = None
+    begin = 0
+    while begin < x.size:
+        if lists is None or which is None or keep:
+            lists, which = _room(min(many, x.size - begin), count, size, runs), np.empty(x.size - begin, np.int64)
+        found = _find_circles(x, y, radii, ny, nx, begin, by_row, *lists, which)
+        yield lists, begin, which[:found]
+        begin += found
+
+
+def _room(many: int, count: int, size: int, runs: int) -> CircleColumns:
+    """Room for the lists of so many positions: of ``count`` circles, with at most so many pixels and runs."""
+    return CircleColumns(
         np.empty((many, size), np.uint32),
         np.empty((many, size)),
         np.empty((many, count + 1), np.int64),
@@ -173,12 +181,6 @@ def _some_at_a_time(
         np.empty((many, count)),
         np.empty(count, np.int64),
     )
-    which = np.empty(x.size, np.int64)
-    begin = 0
-    while begin < x.size:
-        found = _find_circles(x, y, radii, ny, nx, begin, by_row, *lists, which)
-        yield lists, begin, which[:found]
-        begin += found
 
 
 @part

@@ -5,11 +5,13 @@ shift of the flat index: every term of the sum is then one long, contiguous loop
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.statistics import MAD_TO_SIGMA, key_of, median
+from tsogrid.kernels.statistics import INDEX, MAD_TO_SIGMA, key_of, median
+from tsogrid.kernels.vectors import WIDTH, load, store
 
 RIVAL = 0.2  # part of the largest score that a nearer star must have to compete
 STANDS_OUT = 5.0  # and how far it must stand out of the scatter of all scores, in standard deviations
@@ -44,26 +46,72 @@ def fill_window(data, frame, left, low, width, half, window, keys):  # type: ign
     ny, nx = data.shape[1], data.shape[2]
     pitch = width + 2 * half
     window[:] = 0.0
-    good, inside = 0, 0
+    first_j, last_j = max(0, half - low), min(pitch, ny - low + half)
+    first_i, last_i = max(0, half - left), min(pitch, nx - left + half)
+    bad = np.int64(0)
+    for j in range(first_j, last_j):
+        row = low + j - half
+        for i in range(first_i, last_i):
+            value = np.float64(data[INDEX(frame), INDEX(row), INDEX(left + i - half)])
+            window[INDEX(j * pitch + i)] = value
+            bad += 0 if value - value == 0.0 else 1
+    inside = max(min(last_j, half + width) - max(first_j, half), 0) * max(min(last_i, half + width) - max(first_i, half), 0)
+    good = inside
+    if bad > 0:
+        good -= _fill_bad(data, frame, left, low, width, half, window, keys)
+    return good > 0 and 2 * good >= inside
+
+
+@part
+def _fill_bad(data, frame, left, low, width, half, window, keys):  # type: ignore[no-untyped-def]
+    """Put what neighbours tell in place of bad pixels of the window; return how many were in the box."""
+    ny, nx = data.shape[1], data.shape[2]
+    pitch = width + 2 * half
+    bad = 0
     fallback = np.nan
     for j in range(max(0, half - low), min(pitch, ny - low + half)):
-        in_rows = half <= j < half + width
         for i in range(max(0, half - left), min(pitch, nx - left + half)):
-            value = np.float64(data[frame, low + j - half, left + i - half])
-            in_box = in_rows and half <= i < half + width
-            inside += in_box
-            if math.isfinite(value):
-                good += in_box
-            else:
-                value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(1)))
-                if math.isnan(value):
-                    value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(2)))
-                if math.isnan(value):
-                    if math.isnan(fallback):
-                        fallback = _box_median(data, frame, left, low, width, keys)
-                    value = np.float64(fallback)
+            if math.isfinite(window[j * pitch + i]):
+                continue
+            bad += half <= j < half + width and half <= i < half + width
+            value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(1)))
+            if math.isnan(value):
+                value = np.float64(_neighbour_mean(data, frame, low + j - half, left + i - half, np.int64(2)))
+            if math.isnan(value):
+                if math.isnan(fallback):
+                    fallback = _box_median(data, frame, left, low, width, keys)
+                value = np.float64(fallback)
             window[j * pitch + i] = value
-    return good > 0 and 2 * good >= inside
+    return bad
+
+
+@partial(part, forceinline=True)
+def _accumulate_both(score, source, sums, plain, factors, step, length):  # type: ignore[no-untyped-def]
+    """Add to score[m] the sum over t of factors[t] · source[m + t·step], to sums[m] that of plain[m + t·step] alone.
+
+    The last eight may go beyond ``length``, into the surplus of all arrays.
+    """
+    step, count = INDEX(step), INDEX(factors.size)
+    two, three, four = INDEX(2) * step, INDEX(3) * step, INDEX(4)
+    for start in range(0, length, WIDTH):
+        m, at = INDEX(start), INDEX(start)
+        weighted, bare = load(score, m), load(sums, m)
+        t = INDEX(0)
+        while t + four <= count:
+            a, b, c, d = factors[t], factors[t + INDEX(1)], factors[t + INDEX(2)], factors[t + INDEX(3)]
+            weighted += (a * load(source, at) + b * load(source, at + step)) + (
+                c * load(source, at + two) + d * load(source, at + three)
+            )
+            bare += (load(plain, at) + load(plain, at + step)) + (load(plain, at + two) + load(plain, at + three))
+            t += four
+            at += four * step
+        while t < count:
+            weighted += factors[t] * load(source, at)
+            bare += load(plain, at)
+            t += INDEX(1)
+            at += step
+        store(score, m, weighted)
+        store(sums, m, bare)
 
 
 @part
@@ -91,25 +139,30 @@ def _accumulate(target, source, start, factors, step, length):  # type: ignore[n
 
 
 @part
-def fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, sums, score):  # type: ignore[no-untyped-def]
+def fill_scores(  # type: ignore[no-untyped-def]
+    window, width, template, vertical, horizontal, separable, ones, middle, bare, sums, score
+):
     """Fill score and sums (flat, rows of the window's pitch): frame × template, and the frame alone, over the template."""
     size = template.shape[0]
     pitch = width + size - 1
     all_rows, box_rows = pitch * pitch - size + 1, (width - 1) * pitch + width
     zero, one = np.int64(0), np.int64(1)
     score[:] = 0.0
+    middle[:] = 0.0
+    bare[:] = 0.0
+    sums[:] = 0.0
     if separable:
-        for term in range(vertical.shape[0]):
+        _accumulate_both(middle, window, bare, window, horizontal[0], one, all_rows)
+        _accumulate_both(score, middle, sums, bare, vertical[0], pitch, box_rows)
+        for term in range(1, vertical.shape[0]):
             middle[:] = 0.0
             _accumulate(middle, window, zero, horizontal[term], one, all_rows)
             _accumulate(score, middle, zero, vertical[term], pitch, box_rows)
-    else:
-        for row in range(size):
-            _accumulate(score, window, row * pitch, template[row], one, box_rows)
-    middle[:] = 0.0
-    sums[:] = 0.0
-    _accumulate(middle, window, zero, ones, one, all_rows)
-    _accumulate(sums, middle, zero, ones, pitch, box_rows)
+        return
+    for row in range(size):
+        _accumulate(score, window, row * pitch, template[row], one, box_rows)
+    _accumulate(bare, window, zero, ones, one, all_rows)
+    _accumulate(sums, bare, zero, ones, pitch, box_rows)
 
 
 @part

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from tsogrid.kernels.aperture import check_circles, check_frames
 from tsogrid.kernels.circles import Lists, box_shape, circle_columns
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.listed_sums import mark_good
+from tsogrid.kernels.listed_sums import all_good, mark_good
 from tsogrid.kernels.statistics import INDEX
 
 
@@ -78,10 +78,7 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for row in range(low, high + 1):
             for its in range(whole.shape[1]):
                 edge[INDEX(row), INDEX(its)] = whole[INDEX(row), INDEX(its)]
-        simple = whole_box and only >= 0
-        for m in range(first[k], first[k + 1] if simple else first[k]):
-            edge[INDEX((pixel[INDEX(m)] + 0.5) * inverse), INDEX(only)] += weight[INDEX(m)]
-        for m in range(first[k + 1] if simple else first[k], first[k + 1]):
+        for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[INDEX(m)])
             at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
             line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
@@ -95,8 +92,39 @@ def _sum_lines(  # type: ignore[no-untyped-def]
                     # an untouched line has no part, also where its level or its variance is unknown
                     if part_of_line > 0.0:
                         variance += part_of_line * part_of_line * line_variance[model, frame, top + row, its]
-                        if level.size > 0:
-                            total += part_of_line * level[model, frame, top + row, its]
+                        total += part_of_line * level[model, frame, top + row, its]
+            out[0, model, k] = total
+            out[1, model, k] = variance
+
+
+@partial(part, forceinline=True)
+def _sum_rows(  # type: ignore[no-untyped-def]
+    radii, order, pixel, weight, first, row_of, run, box, only, level, line_variance, frame, held, out
+):
+    """As `_sum_lines` of one amplifier where all pixels count: how much of each row a circle holds needs no columns."""
+    axis, inverse = box[4] - box[0], 1.0 / (box[3] - box[2])
+    for k in range(out.shape[2]):
+        reach = np.int64(radii[order[k]]) + 2
+        low, stop = max(axis - reach, 0), min(axis + reach, box[1] - box[0])
+        for row in range(low, stop):
+            held[INDEX(row)] = 0.0
+        for m in range(run[k], run[k + 1]):
+            held[INDEX(row_of[INDEX(m)])] += 1.0
+        # a column that ends in a row has pixels in all rows from the centre's to this one
+        for row in range(stop - 2, axis - 1, -1):
+            held[INDEX(row)] += held[INDEX(row + 1)]
+        for row in range(low + 1, axis):
+            held[INDEX(row)] += held[INDEX(row - 1)]
+        for m in range(first[k], first[k + 1]):
+            held[INDEX((pixel[INDEX(m)] + 0.5) * inverse)] += weight[INDEX(m)]
+        for model in range(out.shape[1]):
+            total = variance = 0.0
+            for row in range(low, stop):
+                part_of_line = held[INDEX(row)]
+                if part_of_line > 0.0:
+                    at_row = INDEX(box[0] + row)
+                    variance += part_of_line * part_of_line * line_variance[model, frame, at_row, INDEX(only)]
+                    total += part_of_line * level[model, frame, at_row, INDEX(only)]
             out[0, model, k] = total
             out[1, model, k] = variance
 
@@ -126,11 +154,13 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
     box,
     _area,
     order,
+    radii,
     level,
     line_variance,
     lines,
     good,
     reach,
+    held,
     whole,
     edge,
     found,
@@ -145,27 +175,48 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
                 for k in range(order.size):
                     out[0, model, frame, source, k] = out[1, model, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
             continue
-        whole_box = every or mark_good(data, frame, box[p], good)
-        _sum_lines(
-            pixel[p],
-            weight[p],
-            first[p],
-            end[p],
-            row[p],
-            run[p],
-            good,
-            whole_box,
-            lines,
-            _only_line(lines, box[p, 2], box[p, 3]),
-            box[p],
-            reach,
-            level,
-            line_variance,
-            frame,
-            whole,
-            edge,
-            found,
-        )
+        whole_box = every or all_good(data, frame, box[p])
+        only = _only_line(lines, box[p, 2], box[p, 3])
+        if whole_box and only >= 0:
+            _sum_rows(
+                radii,
+                order,
+                pixel[p],
+                weight[p],
+                first[p],
+                row[p],
+                run[p],
+                box[p],
+                only,
+                level,
+                line_variance,
+                frame,
+                held,
+                found,
+            )
+        else:
+            if not whole_box:
+                mark_good(data, frame, box[p], good)
+            _sum_lines(
+                pixel[p],
+                weight[p],
+                first[p],
+                end[p],
+                row[p],
+                run[p],
+                good,
+                whole_box,
+                lines,
+                only,
+                box[p],
+                reach,
+                level,
+                line_variance,
+                frame,
+                whole,
+                edge,
+                found,
+            )
         for model in range(found.shape[1]):
             for k in range(order.size):
                 out[0, model, frame, source, order[k]] = found[0, model, k]
@@ -225,20 +276,35 @@ def circle_line_sums(
     shape = line_variance.shape
     if len(shape) not in (3, 4) or shape[-3:-1] != data.shape[:2]:
         raise ValueError(f"line_variance: expected (models,) + {data.shape[:2]} + (amplifiers,), got {shape}")
-    level = np.zeros((1, 1, 0, 0)) if level is None else np.ascontiguousarray(level, np.float64)
-    if level.size and level.shape != shape:
+    level = np.zeros(shape) if level is None else np.ascontiguousarray(level, np.float64)
+    if level.shape != shape:
         raise ValueError(f"level: expected the shape of line_variance, {shape}, got {level.shape}")
     line_variance, level = (each if each.ndim == 4 else each[None] for each in (line_variance, level))
     lines = np.ascontiguousarray(lines, np.int32)
     if lines.shape != data.shape[2:] or np.any(lines >= shape[-1]):
         raise ValueError(f"lines: expected {data.shape[2]} numbers below {shape[-1]}, got {lines.shape}")
     rows, columns = box_shape(max(sizes.tolist()), *data.shape[1:])
-    good, reach = np.zeros(rows * columns), np.zeros((2, columns), np.int64)
+    good, reach, held = np.zeros(rows * columns), np.zeros((2, columns), np.int64), np.zeros(rows)
     models = len(line_variance)
     whole, edge = np.zeros((2, *shape[-2:]))
     found, out = np.empty((2, models, sizes.size)), np.empty((2, models, *x.shape, sizes.size))
     for pixels, begin, which in lists or circle_columns(x, y, sizes, *data.shape[1:]):
         _circle_line_sums(
-            data, every, begin, which, *pixels, level, line_variance, lines, good, reach, whole, edge, found, out
+            data,
+            every,
+            begin,
+            which,
+            *pixels,
+            sizes,
+            level,
+            line_variance,
+            lines,
+            good,
+            reach,
+            held,
+            whole,
+            edge,
+            found,
+            out,
         )
     return LineSums(*(out if len(shape) == 4 else out[:, 0]))

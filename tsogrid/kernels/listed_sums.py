@@ -96,18 +96,25 @@ def mark_box(data, frame, box, good, bad, outward_good, outward_bad):  # type: i
 
 
 @part
-def mark_good(data, frame, box, good):  # type: ignore[no-untyped-def]
-    """Fill a box with 1 where a pixel is good, else 0; return whether all are."""
-    columns = box[3] - box[2]
+def all_good(data, frame, box):  # type: ignore[no-untyped-def]
+    """Whether every pixel of a box is good."""
     bad = np.int64(0)
+    for row in range(box[0], box[1]):
+        for column in range(box[2], box[3]):
+            pixel = data[INDEX(frame), INDEX(row), INDEX(column)]
+            bad += np.int64(0) if pixel - pixel == 0.0 else np.int64(1)
+    return bad == 0
+
+
+@part
+def mark_good(data, frame, box, good):  # type: ignore[no-untyped-def]
+    """Fill a box with 1 where a pixel is good, else 0."""
+    columns = box[3] - box[2]
     for row in range(box[0], box[1]):
         offset = (row - box[0]) * columns - box[2]
         for column in range(box[2], box[3]):
-            pixel = np.float64(data[frame, INDEX(row), INDEX(column)])
-            finite = pixel - pixel == 0.0
-            good[INDEX(offset + column)] = 1.0 if finite else 0.0
-            bad += np.int64(0) if finite else np.int64(1)
-    return bad == 0
+            pixel = data[INDEX(frame), INDEX(row), INDEX(column)]
+            good[INDEX(offset + column)] = 1.0 if pixel - pixel == 0.0 else 0.0
 
 
 @part
