@@ -127,11 +127,8 @@ class Plan:
         return self._bytes(windows, self._pixel_bytes[1]) + self._box_bytes
 
     def _bytes(self, windows: tuple[Window, ...], pixel: int) -> int:
-        total = pixel * sum(window.pixels for window in windows)
-        if self.detector is not None:
-            overscan = sum(self.detector.overscan_pixels(each.region) for each in windows)
-            total += overscan * self.frames["data"].dtype.itemsize
-        return total
+        overscan = 0 if self.detector is None else sum(self.detector.overscan_pixels(each.region) for each in windows)
+        return pixel * sum(window.pixels for window in windows) + overscan * self.frames.variables["data"].dtype.itemsize
 
     @cached_property
     def _pixel_bytes(self) -> tuple[int, int]:
