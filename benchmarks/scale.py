@@ -7,11 +7,14 @@ block by NaN: what is left is dask, the store and Python. ``--size 256`` makes f
 of dask can be held against that of the work, at the block that the run chooses itself.
 
 CPU times are of whole processes, user and system, from the first task to the last mark: neighbours on the machine count less
-than in wall times.
+than in wall times. Dask's part is told besides: all of the scheduler and the client, and of a worker the thread that talks
+to them and looks after it; blocks are measured and shards written in others. ``--workers 0 1`` also compares the sums with
+and without dask. They differ too by what a worker loads with its first block and shard, and by what the machine does.
 """
 
 import argparse
 import json
+import math
 import os
 import socket
 import subprocess
@@ -21,85 +24,17 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.scale_frames import write_segments
+from tsogrid.engine.job_queues import settings_in_environment
+
 ROOT = Path(__file__).parents[1]
 BUDGET = 200e6  # bytes that client and scheduler may take
 ANNULUS = {"method": "annulus", "inner": 12, "outer": 30}
-CHUNK = 1000  # frames that differ; longer segments repeat them
-
-
-def write_segments(folder: Path, integrations: int, size: int, segments: int = 10, sparse: bool = False) -> list[Path]:
-    """Write an exposure in the layout of the JWST pipeline: a star in noise, no ERR, no DQ, and a table of times.
-
-    Parameters
-    ----------
-    folder : Path
-        Where; it is made.
-    integrations : int
-        Frames in all.
-    size : int
-        Rows and columns of a frame.
-    segments : int
-        Files, at most.
-    sparse : bool
-        Whether only the first frames of a file stand on the disk; the others read as 0, and take no room.
-
-    Returns
-    -------
-    list of Path
-    """
-    from astropy.io import fits
-
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    unique = min(8 if sparse else CHUNK, integrations)
-    frames = (1000 * np.exp(-(x**2 + y**2) / 4) + rng.normal(100, 5, (unique, size, size))).astype(">f4").tobytes()
-    edges = np.linspace(0, integrations, min(segments, integrations) + 1).astype(int)
-    paths = []
-    for number, (start, stop) in enumerate(pairwise(edges), 1):
-        primary = fits.PrimaryHDU()
-        told = {"TELESCOP": "JWST", "EXP_TYPE": "NRC_TSIMAGE", "EXSEGNUM": number, "EXSEGTOT": edges.size - 1}
-        told |= {"NOUTPUTS": 4 if size == 2048 else 1, "FASTAXIS": 1}
-        primary.header.update(told | {"INTSTART": int(start) + 1, "INTEND": int(stop)})
-        science = fits.ImageHDU(name="SCI").header
-        science["BITPIX"], science["NAXIS"] = -32, 3
-        for axis, length in ((1, size), (2, size), (3, int(stop - start))):
-            science.insert(f"NAXIS{axis - 1}" if axis > 1 else "NAXIS", (f"NAXIS{axis}", length), after=True)
-        science["BUNIT"] = "DN"
-        numbers = np.arange(start, stop)
-        middle = 60000 + numbers * 1e-5
-        table = fits.BinTableHDU.from_columns(
-            [
-                fits.Column("integration_number", "J", array=numbers + 1),
-                fits.Column("int_mid_MJD_UTC", "D", array=middle),
-                fits.Column("int_mid_BJD_TDB", "D", array=middle + 0.002),
-            ],
-            name="INT_TIMES",
-        )
-        path = folder / f"scale-seg{number:03d}_calints.fits"
-        one = size * size * 4
-        with path.open("wb") as file:
-            file.write(primary.header.tostring().encode() + science.tostring().encode())
-            end = file.tell() + int(stop - start) * one
-            for first in range(0, 1 if sparse else int(stop - start), unique):
-                file.write(frames[: min(unique, int(stop - start) - first) * one])
-            file.truncate(end)
-            file.seek(end)
-            file.write(b"\0" * (-file.tell() % 2880))
-        with tempfile.TemporaryFile() as other:
-            fits.HDUList([fits.PrimaryHDU(), table]).writeto(other)
-            other.seek(0)
-            content = other.read()
-        with path.open("ab") as file:
-            file.write(content[2880:])
-        paths.append(path)
-    return paths
 
 
 def configuration(
@@ -183,6 +118,12 @@ def be_client(config: Path, kernels: str, notes: Path) -> None:
     note("end")
 
 
+def cpu_seconds(folder: Path) -> float:
+    """CPU time, user and system, of a process or a thread of /proc."""
+    stat = (folder / "stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident(pid: int) -> tuple[int, int]:
     """Resident memory of a process in bytes: all of it, and what no file backs (code of libraries is left out)."""
     fields = {}
@@ -195,22 +136,27 @@ def resident(pid: int) -> tuple[int, int]:
 
 @dataclass
 class Watched:
-    """A process, and what was seen of it: (time, CPU seconds, resident, of these not backed by a file)."""
+    """A process, and what was seen of it: (time, CPU seconds, of its first thread, resident, of this not from files)."""
 
     name: str
     process: subprocess.Popen[bytes]
-    samples: list[tuple[float, float, int, int]] = field(default_factory=list)
+    samples: list[tuple[float, float, float, int, int]] = field(default_factory=list)
 
     def look(self) -> None:
+        pid = self.process.pid
         with suppress(OSError, KeyError, IndexError):
-            stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-            cpu = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-            self.samples.append((time.time(), cpu, *resident(self.process.pid)))
+            whole, first = cpu_seconds(Path(f"/proc/{pid}")), cpu_seconds(Path(f"/proc/{pid}/task/{pid}"))
+            self.samples.append((time.time(), whole, first, *resident(pid)))
 
     def between(self, begin: float, end: float) -> np.ndarray:
-        """Samples of a stretch of time, (n, 4)."""
+        """Samples of a stretch of time, (n, 5)."""
         samples = np.array(self.samples)
         return samples[(samples[:, 0] >= begin - 0.3) & (samples[:, 0] <= end + 0.3)]
+
+    def taken(self, begin: float, end: float) -> tuple[float, float]:
+        """CPU seconds in a stretch of time: of all threads, and of the first one."""
+        times, whole, first = np.array(self.samples)[:, :3].T
+        return tuple(float(np.diff(np.interp([begin, end], times, each))[0]) for each in (whole, first))
 
 
 def free_port() -> int:
@@ -256,12 +202,12 @@ def measured(
         Seconds of CPU, bytes, counts.
     """
     address = f"tcp://127.0.0.1:{free_port()}"
-    cluster = {"kind": "address", "address": address} if workers else {"kind": "none"}
+    cluster = {"kind": "address", "address": address, "workers": workers} if workers else {"kind": "none"}
     store, config, notes = folder / "scale.zarr", folder / "scale.json", folder / "notes.jsonl"
     config.write_text(json.dumps(configuration(files, store, size, block, cluster, whole)))
     notes.unlink(missing_ok=True)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    environment["DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL"] = "100ms"  # as in clusters that a run starts itself
+    environment |= settings_in_environment()  # as in clusters that a run starts itself
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment, "cwd": str(folder)}
     seen: list[Watched] = []
     over = threading.Event()
@@ -313,13 +259,15 @@ def summary(seen: list[Watched], notes: Path, store: Path) -> dict[str, Any]:
         during = each.between(begin, end)
         every = np.array(each.samples)
         tenth = max(1, len(during) // 10)
+        whole, first = each.taken(begin, end)
         processes[each.name] = {
-            "cpu_s": float(during[-1, 1] - during[0, 1]),
-            "at_start_mb": during[0, 2] / 1e6,
-            "peak_mb": every[:, 2].max() / 1e6,
-            "peak_private_mb": every[:, 3].max() / 1e6,
-            "early_mb": float(np.median(during[tenth : 3 * tenth + 1, 2])) / 1e6,
-            "late_mb": float(np.median(during[-2 * tenth :, 2])) / 1e6,
+            "cpu_s": whole,
+            "dask_cpu_s": first if each.name.startswith("worker") else whole if len(seen) > 1 else 0.0,
+            "at_start_mb": during[0, 3] / 1e6,
+            "peak_mb": every[:, 3].max() / 1e6,
+            "peak_private_mb": every[:, 4].max() / 1e6,
+            "early_mb": float(np.median(during[tenth : 3 * tenth + 1, 3])) / 1e6,
+            "late_mb": float(np.median(during[-2 * tenth :, 3])) / 1e6,
         }
     work = float(np.nansum(blocks[:, :, 0]))
     total = sum(each["cpu_s"] for each in processes.values())
@@ -337,9 +285,15 @@ def summary(seen: list[Watched], notes: Path, store: Path) -> dict[str, Any]:
         "import_private_mb": at["imported"]["rss"][1] / 1e6,
         "blocks_cpu_s": work,
         "cpu_s": total,
+        "dask_cpu_s": sum(each["dask_cpu_s"] for each in processes.values()),
         "other_ms_a_block": (total - work) / found.n_blocks * 1e3,
         "processes": processes,
     }
+
+
+def share_of_dask(found: dict[str, Any]) -> float:
+    """CPU of dask beside that of the blocks and shards."""
+    return float(found["dask_cpu_s"] / (found["cpu_s"] - found["dask_cpu_s"]))
 
 
 def in_lines(found: dict[str, Any]) -> list[str]:
@@ -351,6 +305,7 @@ def in_lines(found: dict[str, Any]) -> list[str]:
         f"opened and planned in {found['plan_cpu_s']:.2f} s, submitted in {found['submit_cpu_s']:.2f} s of CPU",
         f"CPU {found['cpu_s']:.1f} s, of it in blocks {found['blocks_cpu_s']:.1f} s: "
         f"{found['other_ms_a_block']:.1f} ms a block beside ({beside:.1f} %)",
+        f"dask takes {found['dask_cpu_s']:.2f} s of CPU, {100 * share_of_dask(found):.1f} % of what all else takes",
         f"client when imported {found['import_mb']:.0f} MB ({found['import_private_mb']:.0f} private)",
     ]
     for name, each in found["processes"].items():
@@ -358,8 +313,8 @@ def in_lines(found: dict[str, Any]) -> list[str]:
             f"{each[f'{key}_mb']:4.0f}" for key in ("at_start", "early", "late", "peak", "peak_private")
         )
         lines.append(
-            f"  {name:10s} CPU {each['cpu_s']:7.1f} s, MB: {start} at the start, {early} early, {late} late, "
-            f"{peak} at most ({private} private)"
+            f"  {name:10s} CPU {each['cpu_s']:7.2f} s (dask's {each['dask_cpu_s']:.2f}), MB: {start} at the start, "
+            f"{early} early, {late} late, {peak} at most ({private} private)"
         )
     return lines
 
@@ -386,9 +341,12 @@ def main() -> None:
         for integrations in given.integrations:
             frames = folder / f"{integrations}x{given.size}{'s' * given.sparse}"
             files = write_segments(frames, integrations, given.size, sparse=given.sparse)
+            without = math.nan
             for workers in given.workers:
                 found = measured(folder, files, given.size, given.block, workers, given.kernels, given.whole)
-                print(json.dumps(found) if given.json else "\n".join([f"{workers} workers:", *in_lines(found)]), flush=True)
+                without = found["cpu_s"] if not workers else without
+                lines = [f"{workers} workers, {100 * (found['cpu_s'] / without - 1):+.1f} % against none:", *in_lines(found)]
+                print(json.dumps(found) if given.json else "\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

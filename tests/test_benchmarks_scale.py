@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.scale import BUDGET, configuration, in_lines, measured, write_segments
+from benchmarks.scale import BUDGET, configuration, in_lines, measured
+from benchmarks.scale_frames import write_segments
 from tsogrid.config import Config
 from tsogrid.io.frames import open_frames
 
@@ -18,7 +19,7 @@ def test_a_short_run_through_a_scheduler_of_its_own(tmp_path):
     # The scheduler holds bytes and numbers: it loads neither numba nor xarray nor zarr. The client measures nothing.
     assert found["processes"]["scheduler"]["peak_mb"] < BUDGET / 1e6
     assert found["processes"]["client"]["peak_mb"] < BUDGET / 1e6
-    assert len(in_lines(found)) == 7
+    assert len(in_lines(found)) == 8
 
 
 @pytest.mark.parametrize(("sparse", "whole"), [(False, False), (True, True)])

@@ -30,6 +30,14 @@ def test_a_block_leaves_room_for_its_sides():
     assert measured_block(10_000, 1.0, 100_000, 2, 5) == 5  # no shorter than what it reads beside
 
 
+def test_blocks_of_long_runs_are_longer():
+    assert measured_block(2_000, 1e-3, 1_000, 1) == 400  # 0.4 s
+    assert measured_block(1_000, 1e-3, 1_000, 1) == 250  # four at least
+    assert measured_block(9_600, 1e-3, 1_000, 1) == 600  # sixteen
+    assert measured_block(9_600, 1e-3, 1_000, 2) == 400
+    assert measured_block(1_000_000, 1e-3, 1_000, 2) == 1_000  # 1 s
+
+
 def test_what_is_made_of_the_pixels_counts():
     plain = planned()
     ring = {"method": "colrow", "inner": 5, "outer": 12}

@@ -5,6 +5,7 @@ import shlex
 import stat
 import sys
 
+import dask.config
 import pytest
 
 from tsogrid.config import Config
@@ -42,10 +43,11 @@ def test_a_slurm_job(tmp_path):
     assert {"-p fast,slow", "-A exo-2026", "-n 1", "--cpus-per-task=4", "--mem=15G", "-t 1-02:30:00"} <= set(head)
     assert {"--qos=high", "--constraint=a&b", f"-o {tmp_path}/tsogrid-worker-%J.out"} <= set(head)
     body = [line for line in lines if line and not line.startswith("#")]
-    assert body[0].startswith("export DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=")
-    assert body[1].startswith("export DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL=")
-    assert body[2:4] == FULL["env"]
-    words = shlex.split(body[4])
+    settings = job_queues.settings_in_environment()
+    told, body = body[: len(settings)], body[len(settings) :]
+    assert told == [f"export {name}={value}" for name, value in settings.items()]
+    assert body[:2] == FULL["env"]
+    words = shlex.split(body[2])
     assert words[:3] == [sys.executable, "-m", "distributed.cli.dask_worker"]
     assert words[3].startswith("tls://")
     for option, value in (
@@ -57,7 +59,14 @@ def test_a_slurm_job(tmp_path):
         assert words[words.index(option) + 1] == value
     assert "--no-dashboard" in words
     assert "--lifetime=$((95100-SECONDS))s" in words  # five minutes before 26.5 hours
-    assert '"$TMPDIR/dask"' in body[4]  # filled in on the node, and still one word there
+    assert '"$TMPDIR/dask"' in body[2]  # filled in on the node, and still one word there
+
+
+def test_dask_reads_the_settings_from_the_environment():
+    read = dask.config.collect_env(job_queues.settings_in_environment())
+    for key, value in job_queues.SETTINGS.items():
+        assert dask.config.get(key, config=read) == value
+        assert dask.config.get(key) != value  # its own: of a name that dask knows
 
 
 def test_a_pbs_job(tmp_path):

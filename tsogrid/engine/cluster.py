@@ -19,8 +19,8 @@ from typing import Any
 
 from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
-from tsogrid.engine.block_size import BLOCK_SECONDS, frames_in_memory
-from tsogrid.engine.job_queues import PROFILE_INTERVAL, TCP_TIMEOUT, job_cluster, jobs_folder
+from tsogrid.engine.block_size import BLOCKS_A_WORKER, LEAST_SECONDS, MOST_SECONDS, frames_in_memory
+from tsogrid.engine.job_queues import SETTINGS, job_cluster, jobs_folder
 from tsogrid.engine.kubernetes import kubernetes_cluster
 from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError
@@ -161,14 +161,13 @@ def _local(config: ClusterConfig, n_blocks: int, store: Path | None) -> Iterator
 
 @contextmanager
 def watchful(more: dict[str, str] | None = None) -> Iterator[None]:
-    """Have a scheduler of our own notice sooner than by default what hangs, and outlive a cut of the network."""
+    """Have a cluster of our own notice sooner than by default what hangs, outlive a cut of the network, and cost little."""
     import dask
 
     settings = {
         "distributed.scheduler.worker-ttl": WORKER_TTL,
         "distributed.scheduler.allowed-failures": 2,
-        "distributed.comm.timeouts.tcp": TCP_TIMEOUT,
-        "distributed.worker.profile.interval": PROFILE_INTERVAL,
+        **SETTINGS,
         **(more or {}),
     }
     with dask.config.set(settings):
@@ -296,9 +295,9 @@ def told_of(client: Any, config: ClusterConfig) -> list[str]:
 def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int, workers: int, halo: int = 0) -> int:
     """Give a block size from the measured cost of a frame.
 
-    A block takes about 400 ms of CPU, so that what dask does for each counts little, and is no shorter than a side that it
-    reads with its own frames; every worker has at least four blocks. Its pixels are read in pieces that fit in memory;
-    those of a block with sides stay within memory as a whole.
+    A block takes 0.4 s of CPU in a short run and up to 1 s in a longer one, so that what dask does for each (some 8 ms)
+    counts little, and is no shorter than a side that it reads with its own frames. Every worker has at least four blocks.
+    The pixels of one are read in pieces that fit in memory; those of a block with sides stay within memory as a whole.
 
     Parameters
     ----------
@@ -317,7 +316,8 @@ def measured_block(n_frames: int, seconds_per_frame: float, bytes_per_frame: int
     -------
     int
     """
-    by_cost = round(BLOCK_SECONDS / max(seconds_per_frame, 1e-6))
+    share = seconds_per_frame * n_frames / (BLOCKS_A_WORKER * workers)
+    by_cost = round(min(max(share, LEAST_SECONDS), MOST_SECONDS) / max(seconds_per_frame, 1e-6))
     by_share = math.ceil(n_frames / (4 * workers))
     room = frames_in_memory(bytes_per_frame, halo) if halo else n_frames
     return max(1, min(max(by_cost, halo), room, by_share))

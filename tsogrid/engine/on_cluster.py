@@ -61,6 +61,8 @@ class _Workers:
         self.client, self.watch, self.plan = client, watch, plan
         self._shared: dict[int, Any] = {}
         self._restarts = restarts(client)
+        with suppress(Exception):  # the scheduler may be gone: then its futures tell
+            watch.workers = max(watch.workers, len(client.nthreads()))
 
     def shared(self, name: str, value: Any) -> Any:
         """A value as a task's result: the scheduler can make it again wherever a worker has died, unlike scattered data."""
@@ -84,11 +86,11 @@ class _Workers:
         return [self._outcome(future) for future in futures]
 
     def room(self, before: int) -> int:
-        """Give the blocks that may be open at a time: enough for all workers, also those still to come."""
-        workers = n_workers(self.plan.config.cluster)
-        with suppress(Exception):  # the scheduler may be gone: then its futures tell
-            workers = max(workers, len(self.client.nthreads()))
-        return max(before, OPEN_A_WORKER * workers)
+        """Give the blocks that may be open at a time: enough for all workers, also those still to come.
+
+        The watch counts them: to ask the scheduler after every block took a tenth of what a block costs it and the client.
+        """
+        return max(before, OPEN_A_WORKER * max(n_workers(self.plan.config.cluster), self.watch.workers))
 
     def _outcome(self, future: Any) -> Outcome:
         from distributed import CancelledError, KilledWorker

@@ -41,11 +41,14 @@ class Watch:
         What is waited for, and cancelled when the work is called off.
     ended : int
         Tasks that have ended, well or not.
+    workers : int
+        Most that were there at a time.
     """
 
     reason: str | None = None
     waiting: list[Any] = field(default_factory=list)
     ended: int = 0
+    workers: int = 0
 
     def require(self) -> None:
         """Refuse to go on with work that was called off.
@@ -106,7 +109,7 @@ class _Looker:
         self.jobs = QueuedJobs.of(getattr(client, "cluster", None))
         self.names: list[Any] = []  # of workers
         self.left: set[str] = set()  # workers that have left since a task has ended
-        self.ended_before, self.most = 0, 0  # tasks; workers at a time
+        self.ended_before = 0  # tasks
         self.still = 0, self.looked, False  # tasks that had ended, since when, whether said
 
     def look(self, stop: threading.Event) -> None:
@@ -201,7 +204,7 @@ class _Looker:
         if self.watch.ended != self.ended_before:
             self.ended_before = self.watch.ended
             self.left.clear()
-        return len(self.left) >= max(LEAST_LEAVING, LEAVING_EACH * self.most)
+        return len(self.left) >= max(LEAST_LEAVING, LEAVING_EACH * self.watch.workers)
 
     def _call_off(self, mend: str) -> None:
         self.watch.reason = f"{mend}; what is measured is safe, the same command goes on."
@@ -239,7 +242,7 @@ class _Looker:
         if now - self.looked > SAY_AFTER / 3:
             self.heard.clear()  # the scheduler itself was not heard of
         self.looked = now
-        self.most = max(self.most, len(workers))
+        self.watch.workers = max(self.watch.workers, len(workers))
         for address in self.heard.keys() - workers.keys():
             self.left.add(address)
             del self.heard[address]
