@@ -17,6 +17,8 @@ from tsogrid.errors import InputError
 
 FIRST_TRIAL = 4  # frames that are measured for trial
 TRIAL_SECONDS = 0.1  # of CPU that a longer trial takes at most
+LONGER_TRIALS = 2  # the second where a first one of 256 frames, say, took much less than that
+TRIAL_PART = 16  # of a long series is measured for trial at most
 TRIAL_PLACES = 5  # in the series, where the first frames cannot be read
 GUESS = 0.01  # seconds of CPU for a frame, where a trial cannot be made
 
@@ -41,13 +43,18 @@ def tried(plan: Plan, say: Callable[[str], None] = _nobody) -> float:
     """Measure a few frames for trial: the CPU time of one in seconds; see `estimated`."""
     _refuse_empty(plan)
     compile_kernels(plan, say)
-    seconds, first = _tried(plan, min(FIRST_TRIAL, plan.n_frames))
+    count = min(FIRST_TRIAL, plan.n_frames)
+    seconds, first = _tried(plan, count)
     # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
     room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
-    more = min(plan.n_frames - first, LONGEST_BLOCK, room, round(TRIAL_SECONDS / max(seconds, 1e-6)))
-    if more > 2 * FIRST_TRIAL:
+    most = min(plan.n_frames - first, max(LONGEST_BLOCK, plan.n_frames // TRIAL_PART), room)
+    for _ in range(LONGER_TRIALS):
+        more = min(most, round(TRIAL_SECONDS / max(seconds, 1e-6)))
+        if more <= 2 * count:
+            break
         with suppress(InputError):  # of a file among them, which the run sets aside
             seconds = _seconds_per_frame(plan, first, first + more)
+        count = more
     return seconds
 
 
