@@ -345,7 +345,9 @@ def main() -> None:
             for workers in given.workers:
                 found = measured(folder, files, given.size, given.block, workers, given.kernels, given.whole)
                 without = found["cpu_s"] if not workers else without
-                lines = [f"{workers} workers, {100 * (found['cpu_s'] / without - 1):+.1f} % against none:", *in_lines(found)]
+                more = 100 * (found["cpu_s"] / without - 1)  # NaN where none was asked for
+                against = f", {more:+.1f} % against none" if workers and math.isfinite(more) else ""
+                lines = [f"{workers} workers{against}:", *in_lines(found)]
                 print(json.dumps(found) if given.json else "\n".join(lines), flush=True)
 
 
