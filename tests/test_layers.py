@@ -52,6 +52,7 @@ SERVES = {
     "engine.positions": "engine.plan",
     "engine.star_times": "engine.plan",
     "engine.plan_identity": "engine.plan",
+    "engine.plan_size": "engine.plan",
     "engine.block_size": "engine.plan",
     "engine.block_measure": "engine.plan",
     "engine.allocation": "engine.plan",

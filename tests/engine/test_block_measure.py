@@ -10,6 +10,7 @@ import tsogrid
 from tsogrid.engine import block_size
 from tsogrid.engine.graph import plan, with_settings
 from tsogrid.engine.plan import Plan
+from tsogrid.engine.plan_size import bytes_held, bytes_read, readings
 from tsogrid.engine.windows import Window, center_windows, lines_about
 
 SHAPE, N = (150, 1600), 6
@@ -81,10 +82,10 @@ def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
     x, y, _ = np.transpose(STARS)
     settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=SKIES, center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
-    stamps, lines = planned.readings
+    stamps, lines = readings(planned)
     item = 8  # bytes of a pixel and its error
-    assert planned.bytes_per_frame == item * sum(each.pixels for each in (*stamps, *lines))
-    assert planned.working_bytes_per_frame == item * max(sum(each.pixels for each in stamps), lines[0].pixels)
+    assert bytes_read(planned) == item * sum(each.pixels for each in (*stamps, *lines))
+    assert bytes_held(planned) == item * max(sum(each.pixels for each in stamps), lines[0].pixels)
     expected = planned.measure(0, N)
     sizes = []
 
@@ -95,7 +96,7 @@ def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
         )
 
     monkeypatch.setattr(Plan, "read", read)
-    room = 2.2 * planned.working_bytes_per_frame
+    room = 2.2 * bytes_held(planned)
     monkeypatch.setattr(block_size, "BLOCK_BYTES", room)
     found = planned.measure(0, N)
     assert len(sizes) > 4

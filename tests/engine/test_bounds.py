@@ -8,6 +8,7 @@ import tsogrid
 from tsogrid.engine import graph
 from tsogrid.engine.block_size import BLOCK_BYTES, default_block, frames_in_memory
 from tsogrid.engine.cluster import measured_block
+from tsogrid.engine.plan_size import bytes_held, bytes_read
 from tsogrid.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::tsogrid.errors.TsogridWarning")
@@ -41,10 +42,10 @@ def test_blocks_of_long_runs_are_longer():
 def test_what_is_made_of_the_pixels_counts():
     plain = planned()
     ring = {"method": "colrow", "inner": 5, "outer": 12}
-    assert plain.working_bytes_per_frame == 2 * plain.bytes_per_frame  # errors from the gain
-    assert planned(sky=[ring]).working_bytes_per_frame > plain.working_bytes_per_frame + 8 * 25**2
+    assert bytes_held(plain) == 2 * bytes_read(plain)  # errors from the gain
+    assert bytes_held(planned(sky=[ring])) > bytes_held(plain) + 8 * 25**2
     large = planned((512, 512), apertures=[{"shape": "frame"}], calibrate={"outliers": {}})
-    assert (large.block + 2 * large.halo) * large.working_bytes_per_frame <= BLOCK_BYTES
+    assert (large.block + 2 * large.halo) * bytes_held(large) <= BLOCK_BYTES
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         The run would be refused.
     """
     from tsogrid.engine.block_size import frames_in_memory
+    from tsogrid.engine.plan_size import bytes_held
     from tsogrid.engine.run import prepared, store_place
     from tsogrid.engine.store import shard_length
     from tsogrid.engine.trial import estimated
@@ -49,8 +50,9 @@ def forecast(config: "Config", mode: "Mode") -> list[str]:
         standing, found = _standing(path, plan, mode)
     cost = estimated(plan, config, found)
     shard = found.shard if found else shard_length(plan, cost.block)
-    held = cost.block + 2 * plan.halo if plan.halo else min(cost.block, frames_in_memory(plan.working_bytes_per_frame))
-    memory = WORKER_BASE + COPIES * held * plan.working_bytes_per_frame
+    each = bytes_held(plan)
+    held = cost.block + 2 * plan.halo if plan.halo else min(cost.block, frames_in_memory(each))
+    memory = WORKER_BASE + COPIES * held * each
     passes = len(plan.passes)
     seconds = cost.cpu_seconds / cost.workers
     rows = [

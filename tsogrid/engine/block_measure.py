@@ -12,6 +12,7 @@ import numpy as np
 
 from tsogrid.engine.block_size import frames_in_memory
 from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
+from tsogrid.engine.plan_size import bytes_held_of
 from tsogrid.engine.reading import flagged_aside
 from tsogrid.engine.windows import Window, lines_about
 from tsogrid.flags import SourceFlag
@@ -90,7 +91,7 @@ def _pieces(
 ) -> list[tuple[int, int, Arrays]]:
     """Cut frames start … stop − 1, and what is known of them, into about equal pieces that fit in memory."""
     # With frames on both sides a block is as long as fits: its pieces would read and filter their sides anew.
-    count, most = stop - start, stop - start if plan.halo else frames_in_memory(plan.working_bytes(windows))
+    count, most = stop - start, stop - start if plan.halo else frames_in_memory(bytes_held_of(plan, windows))
     if count <= most:
         return [(start, stop, known)]
     number = math.ceil(count / most)

@@ -7,7 +7,6 @@ returns a dict of small arrays: pixels never travel through a graph.
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import xarray as xr
 
 import tsogrid
 from tsogrid import schema
-from tsogrid.config import Circle, ColumnRow, Config, chain_label
+from tsogrid.config import Circle, Config, chain_label
 from tsogrid.engine import plan_identity
 from tsogrid.engine.allocation import memory_kept
 from tsogrid.engine.block_measure import measured
@@ -24,18 +23,17 @@ from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
 from tsogrid.engine.detector import Detector
 from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, stages_of
+from tsogrid.engine.plan_size import bytes_held
 from tsogrid.engine.reading import read_but
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.star_times import star_times
-from tsogrid.engine.windows import Window, center_windows, lines_as_planned, plan_windows
+from tsogrid.engine.windows import Window, center_windows, plan_windows
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.io.images import read_gain, read_mask, read_psf
 from tsogrid.io.remote_names import is_remote
 from tsogrid.kernels.centroid import gaussian_template
-
-BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fit's own
 
 
 @dataclass(frozen=True)
@@ -104,45 +102,6 @@ class Plan:
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """First and last + 1 frame that is read for frames start … stop − 1."""
         return max(0, start - self.halo), min(self.n_frames, stop + self.halo)
-
-    @cached_property
-    def readings(self) -> tuple[tuple[Window, ...], ...]:
-        """Windows that are read together, in the order of reading; lines about centres as planned places have them."""
-        if not self.centers:
-            return (self.windows,)
-        return self.centers, (lines_as_planned(self.recipe, self.sources.planned, self.windows[0]),)
-
-    @cached_property
-    def bytes_per_frame(self) -> int:
-        """Bytes of one frame that are read."""
-        return sum(self._bytes(windows, self._pixel_bytes[0]) for windows in self.readings)
-
-    @cached_property
-    def working_bytes_per_frame(self) -> int:
-        """Bytes that a frame takes while it is measured; see `working_bytes`."""
-        return max(map(self.working_bytes, self.readings))
-
-    def working_bytes(self, windows: tuple[Window, ...]) -> int:
-        """Bytes that some windows of a frame take: pixels, errors made of a gain, boxes about sources for a sky."""
-        return self._bytes(windows, self._pixel_bytes[1]) + self._box_bytes
-
-    def _bytes(self, windows: tuple[Window, ...], pixel: int) -> int:
-        overscan = 0 if self.detector is None else sum(self.detector.overscan_pixels(each.region) for each in windows)
-        return pixel * sum(window.pixels for window in windows) + overscan * self.frames.variables["data"].dtype.itemsize
-
-    @cached_property
-    def _pixel_bytes(self) -> tuple[int, int]:
-        """Bytes of a pixel as it is read, and as it is measured."""
-        read = sum(variable.dtype.itemsize for variable in self.frames.variables.values())
-        made = "error" not in self.frames and math.isfinite(self.recipe.electrons_per_unit)
-        return read, read + (self.frames["data"].dtype.itemsize if made else 0)
-
-    @cached_property
-    def _box_bytes(self) -> int:
-        steps = [step for chain in self.recipe.sky for step in chain if isinstance(step, ColumnRow)]
-        sides = [step.outer or max(step.width or 0, step.height or 0) / 2 for step in steps]
-        boxes = sum(min((2 * side + 5) ** 2, 4.0 * self.shape[0] * self.shape[1]) for side in sides)
-        return int(BYTES_OF_A_BOX * boxes * len(self.sources.names))
 
     def with_block(self, block: int) -> "Plan":
         """Give the same plan with another block size; no number changes."""
@@ -397,4 +356,4 @@ def make_plan(
     made = with_own_places(with_registration(made))
     if detector is None and not single_window and frames["data"].chunks is None and not any(map(is_remote, files)):
         made = replace(made, centers=center_windows(made.recipe, made.sources.planned, shape))
-    return made if block else made.with_block(default_block(made.n_frames, made.working_bytes_per_frame, halo=made.halo))
+    return made if block else made.with_block(default_block(made.n_frames, bytes_held(made), halo=made.halo))

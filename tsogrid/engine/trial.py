@@ -12,6 +12,7 @@ from tsogrid.engine import cluster
 from tsogrid.engine.block_size import BLOCK_BYTES, LONGEST_BLOCK, frames_in_memory
 from tsogrid.engine.compiling import compile_kernels
 from tsogrid.engine.plan import Plan
+from tsogrid.engine.plan_size import bytes_held, bytes_read
 from tsogrid.engine.store import Store
 from tsogrid.errors import InputError
 
@@ -46,7 +47,7 @@ def tried(plan: Plan, say: Callable[[str], None] = _nobody) -> float:
     count = min(FIRST_TRIAL, plan.n_frames)
     seconds, first = _tried(plan, count)
     # A call costs some milliseconds, whatever the number of frames: cheap frames are measured again, more at a time.
-    room = frames_in_memory(plan.working_bytes_per_frame, plan.halo)
+    room = frames_in_memory(bytes_held(plan), plan.halo)
     most = min(plan.n_frames - first, max(LONGEST_BLOCK, plan.n_frames // TRIAL_PART), room)
     for _ in range(LONGER_TRIALS):
         more = min(most, round(TRIAL_SECONDS / max(seconds, 1e-6)))
@@ -98,10 +99,10 @@ def estimated(
         block = found.block
     elif config.output.block == "auto":
         cost = seconds / len(plan.passes)
-        block = cluster.measured_block(plan.n_frames, cost, plan.working_bytes_per_frame, workers, plan.halo)
+        block = cluster.measured_block(plan.n_frames, cost, bytes_held(plan), workers, plan.halo)
     else:
         block = config.output.block
-    return Estimate(seconds, total, plan.bytes_per_frame, block, kind, workers)
+    return Estimate(seconds, total, bytes_read(plan), block, kind, workers)
 
 
 def _tried(plan: Plan, count: int) -> tuple[float, int]:
