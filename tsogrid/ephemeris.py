@@ -6,7 +6,7 @@ end of these tables is off by less than a second, which is less than 2 microseco
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +25,16 @@ class Site(NamedTuple):
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Let astropy use the tables that it has, and keep to itself how old they are."""
+    """Let astropy use the tables that it has, and keep to itself how old they are.
+
+    Without `auto_max_age` it would refuse times after the table's last measured day once that is thirty days ago.
+    """
     from astropy.utils import iers
 
-    unasked, unsaid = ("auto_download", False), ("iers_degraded_accuracy", "ignore")
-    with iers.conf.set_temp(*unasked), iers.conf.set_temp(*unsaid), warnings.catch_warnings():
+    with ExitStack() as stack:
+        for name, value in (("auto_download", False), ("auto_max_age", None), ("iers_degraded_accuracy", "ignore")):
+            stack.enter_context(iers.conf.set_temp(name, value))
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield
 
