@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.scale_frames import write_segments
-from tsogrid.engine.job_queues import settings_in_environment
+from tsogrid.engine.dask_settings import settings_in_environment
 
 ROOT = Path(__file__).parents[1]
 BUDGET = 200e6  # bytes that client and scheduler may take

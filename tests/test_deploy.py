@@ -13,6 +13,7 @@ import yaml
 
 import tsogrid
 from tsogrid.cli.main import app
+from tsogrid.engine.dask_settings import settings_in_environment
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -76,6 +77,12 @@ def test_shellcheck_finds_nothing(path):
         pytest.skip("there is no shellcheck")
     done = subprocess.run(["shellcheck", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "mpi/launch.sh"])
+def test_dask_is_told_what_it_is_in_clusters_of_a_run(file):
+    words = (DEPLOY / file).read_text(encoding="utf-8").split()
+    assert {f"{name}={value}" for name, value in settings_in_environment().items()} <= set(words)
 
 
 def test_the_launched_program():

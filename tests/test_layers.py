@@ -71,6 +71,7 @@ SERVES = {
     "engine.ownership": "engine.store",
     "engine.status": "engine.store",
     "engine.verification": "engine.store",
+    "engine.dask_settings": "engine.cluster",
     "engine.job_queues": "engine.cluster",
     "engine.kubernetes": "engine.cluster",
     "engine.queued_jobs": "engine.cluster",

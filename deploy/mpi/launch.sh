@@ -25,5 +25,8 @@ export DASK_DISTRIBUTED__COMM__TLS__CA_FILE=$private/cert.pem
 for role in CLIENT SCHEDULER WORKER; do
     export "DASK_DISTRIBUTED__COMM__TLS__${role}__CERT=$private/cert.pem" "DASK_DISTRIBUTED__COMM__TLS__${role}__KEY=$private/key.pem"
 done
+# As in clusters that a run starts: dask outlives a cut of the network, and looks at itself seldom.
+export DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=120s DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL=1s
+export DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL=1s DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL=2s
 export TSOGRID_PRIVATE=$private
 srun --kill-on-bad-exit=1 python "$here/run.py" "$configuration"

@@ -16,6 +16,7 @@ from tests.engine.test_store import config_for
 from tsogrid.config import Config
 from tsogrid.engine import worker_watch
 from tsogrid.engine.cluster import connect, resolve_kind
+from tsogrid.engine.dask_settings import settings_in_environment
 from tsogrid.engine.kubernetes import cluster_spec
 from tsogrid.engine.run import Silent, prepared
 from tsogrid.engine.store import prepare
@@ -157,7 +158,8 @@ def test_a_dask_cluster_for_the_operator():
         (container,) = pod["containers"]
         assert container["image"] == PODS["image"]
         assert container["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
-        assert container["env"] == [{"name": "NUMBA_CACHE_DIR", "value": "/tmp/numba"}]
+        told = {each["name"]: each["value"] for each in container["env"]}
+        assert told == settings_in_environment() | {"NUMBA_CACHE_DIR": "/tmp/numba"}
         assert container["volumeMounts"] == [{"name": "volume-0", "mountPath": "/data"}]
         assert pod["volumes"] == [{"name": "volume-0", "persistentVolumeClaim": {"claimName": "data"}}]
         assert pod["securityContext"]["runAsNonRoot"]

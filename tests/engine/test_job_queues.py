@@ -9,7 +9,7 @@ import dask.config
 import pytest
 
 from tsogrid.config import Config
-from tsogrid.engine import job_queues
+from tsogrid.engine import dask_settings, job_queues
 from tsogrid.engine.cluster import connect, n_workers
 from tsogrid.engine.security import of_jobs
 from tsogrid.engine.submission import client_script
@@ -43,7 +43,7 @@ def test_a_slurm_job(tmp_path):
     assert {"-p fast,slow", "-A exo-2026", "-n 1", "--cpus-per-task=4", "--mem=15G", "-t 1-02:30:00"} <= set(head)
     assert {"--qos=high", "--constraint=a&b", f"-o {tmp_path}/tsogrid-worker-%J.out"} <= set(head)
     body = [line for line in lines if line and not line.startswith("#")]
-    settings = job_queues.settings_in_environment()
+    settings = dask_settings.settings_in_environment()
     told, body = body[: len(settings)], body[len(settings) :]
     assert told == [f"export {name}={value}" for name, value in settings.items()]
     assert body[:2] == FULL["env"]
@@ -63,8 +63,8 @@ def test_a_slurm_job(tmp_path):
 
 
 def test_dask_reads_the_settings_from_the_environment():
-    read = dask.config.collect_env(job_queues.settings_in_environment())
-    for key, value in job_queues.SETTINGS.items():
+    read = dask.config.collect_env(dask_settings.settings_in_environment())
+    for key, value in dask_settings.SETTINGS.items():
         assert dask.config.get(key, config=read) == value
         assert dask.config.get(key) != value  # its own: of a name that dask knows
 

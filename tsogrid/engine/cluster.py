@@ -20,7 +20,8 @@ from typing import Any
 from tsogrid.config import AddressCluster, ClusterConfig, KubernetesCluster, LocalCluster, QueueCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
 from tsogrid.engine.block_size import BLOCKS_A_WORKER, LEAST_SECONDS, MOST_SECONDS, frames_in_memory
-from tsogrid.engine.job_queues import SETTINGS, job_cluster, jobs_folder
+from tsogrid.engine.dask_settings import SETTINGS
+from tsogrid.engine.job_queues import job_cluster, jobs_folder
 from tsogrid.engine.kubernetes import kubernetes_cluster
 from tsogrid.engine.security import of_address
 from tsogrid.errors import RunError

@@ -21,6 +21,7 @@ from typing import Any
 
 from tsogrid.config import PbsCluster, QueueCluster, SlurmCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS, PATH_CHARACTERS, walltime_seconds
+from tsogrid.engine.dask_settings import settings_in_environment
 from tsogrid.engine.security import of_jobs
 from tsogrid.errors import ConfigError, RunError, TsogridWarning
 
@@ -29,14 +30,6 @@ from tsogrid.errors import ConfigError, RunError, TsogridWarning
 LEAVING = 60.0, 300.0
 LEAST_WALLTIME = 120.0  # seconds below which a job would spend its time on beginning and leaving
 SHORT_WALLTIME = 600.0  # seconds below which it spends much of it so
-SETTINGS = {  # of dask, for every process of a cluster that a run starts
-    "distributed.comm.timeouts.tcp": "120s",  # a connection may be silent: dask's 30 s are as long as many a cut
-    # How often a process looks at itself, for dask's reports and logs. As often as by default it costs a worker up to 5 % of
-    # its CPU, and scheduler and nannies, which have little else to do, 1 to 2 % of one each.
-    "distributed.worker.profile.interval": "1s",  # what a worker does; 10 ms by default
-    "distributed.admin.tick.interval": "1s",  # whether its event loop stands still; 20 ms
-    "distributed.admin.system-monitor.interval": "2s",  # what it takes of the machine; 500 ms. Memory is looked at besides.
-}
 SUBMIT = {"slurm": "sbatch", "pbs": "qsub"}
 
 
@@ -112,16 +105,6 @@ def job_options(config: QueueCluster, folder: Path) -> dict[str, Any]:
         },
         "silence_logs": "critical",
     }
-
-
-def settings_in_environment() -> dict[str, str]:
-    """Give `SETTINGS` as variables of the environment, as a process of dask reads them where it begins.
-
-    Returns
-    -------
-    dict of str
-    """
-    return {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": value for key, value in SETTINGS.items()}
 
 
 def check_walltime(config: QueueCluster) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from tsogrid.config import KubernetesCluster
 from tsogrid.config.cluster import DEFAULT_WORKERS
+from tsogrid.engine.dask_settings import settings_in_environment
 from tsogrid.errors import ConfigError, RunError
 
 MISSING = 'kind: kubernetes needs the package dask-kubernetes, found none: python -m pip install "tsogrid[kubernetes]"'
@@ -49,7 +50,7 @@ def cluster_spec(config: KubernetesCluster) -> dict[str, Any]:
         image=config.image,
         n_workers=config.workers or (config.adaptive.min if config.adaptive else DEFAULT_WORKERS),
         resources={"requests": amount, "limits": amount},
-        env=dict(config.env),
+        env=settings_in_environment() | dict(config.env),
         worker_command=["dask", "worker", "--nthreads", str(config.cores)],
     )
     pods = [spec["spec"][role]["spec"] for role in ("worker", "scheduler")]
