@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from astropy.utils import iers
 from hypothesis import settings
 
 from tsogrid.simulate import simulate_exposure
+
+# astropy's tables of the Earth's rotation and of leap seconds get old: no test asks the network for others, or the day.
+iers.conf.auto_download, iers.conf.auto_max_age = False, None
 
 # The same examples in every run: what fails here fails everywhere, and a slow machine fails nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
