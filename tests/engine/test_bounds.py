@@ -26,6 +26,7 @@ def test_a_block_leaves_room_for_its_sides():
     assert frames_in_memory(1_000_000, 5) == 86
     assert frames_in_memory(25_000_000, 5) == 3  # the sides fill the memory: fewer frames would hardly take less
     assert frames_in_memory(10**9, 5) == 1
+    assert frames_in_memory(100) == 4096  # no more, however small
     assert default_block(10_000, 1_000_000, 2, 5) == 86
     assert measured_block(10_000, 1e-3, 1_000_000, 2, 5) == 86
     assert measured_block(10_000, 1.0, 100_000, 2, 5) == 5  # no shorter than what it reads beside

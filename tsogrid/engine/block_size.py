@@ -4,6 +4,7 @@ import math
 import os
 
 BLOCK_BYTES = 96e6  # pixels that are held at once at most: 64 frames of 256 × 2048, of which the lines about a star are read
+LONGEST_PIECE = 4096  # frames that are read at once at most: tiny ones gain nothing by more, and long series took more memory
 LEAST_SECONDS, MOST_SECONDS = 0.4, 1.0  # of CPU that a block takes
 BLOCKS_A_WORKER = 16  # of a run that is long enough: then a worker waits little for the last one
 LONGEST_BLOCK = 256
@@ -26,7 +27,7 @@ def frames_in_memory(bytes_per_frame: int, halo: int = 0) -> int:
     -------
     int
     """
-    room = int(BLOCK_BYTES / max(bytes_per_frame, 1))
+    room = min(int(BLOCK_BYTES / max(bytes_per_frame, 1)), LONGEST_PIECE)
     return max(1, room - 2 * halo, min(room, halo))
 
 
