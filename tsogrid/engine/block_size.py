@@ -4,7 +4,7 @@ import math
 import os
 
 BLOCK_BYTES = 96e6  # pixels that are held at once at most: 64 frames of 256 × 2048, of which the lines about a star are read
-LONGEST_PIECE = 4096  # frames that are read at once at most: tiny ones gain nothing by more, and long series took more memory
+LONGEST_PIECE = 4096  # frames that are read at once at most: more tiny ones take memory and are no quicker
 LEAST_SECONDS, MOST_SECONDS = 0.4, 1.0  # of CPU that a block takes
 BLOCKS_A_WORKER = 16  # of a run that is long enough: then a worker waits little for the last one
 LONGEST_BLOCK = 256
