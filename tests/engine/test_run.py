@@ -82,6 +82,17 @@ def test_kill_nine_of_the_whole_group(exposure, tmp_path, kind, position):
     assert_same_bytes(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 
+def test_what_a_worker_left_that_died_while_it_wrote_is_gone_in_the_end(exposure, tmp_path):
+    class Torn(Silent):
+        def advance(self, frames):
+            (tmp_path / "a.zarr" / "flux" / "c.3.0.0.0.4f1c.partial").write_bytes(b"torn")
+
+    tsogrid.run(config_for(exposure.files, tmp_path / "a.zarr"), progress=Torn())
+    assert not list((tmp_path / "a.zarr").rglob("*.partial"))
+    tsogrid.run(config_for(exposure.files, tmp_path / "b.zarr"))
+    assert_same_bytes(tmp_path / "a.zarr", tmp_path / "b.zarr")
+
+
 @pytest.mark.parametrize("kind", ["none", "local"])
 def test_workers_give_the_bytes_of_one_process(exposure, tmp_path, kind):
     center = {"position": "median"}

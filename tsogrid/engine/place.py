@@ -145,7 +145,7 @@ class Folder:
         self.beside("making").remove()
 
     def tidy(self) -> None:
-        """Remove half-written files that a killed run left; the caller holds the lock."""
+        """Remove half-written files that a killed run or worker left; the caller holds the lock, and nobody writes."""
         for leftover in self.path.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
 

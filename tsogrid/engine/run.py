@@ -152,6 +152,7 @@ def run(
             target = replace(target, token=claim(target.place))
             with noted(target, kind) as course, reported(client, performance_report):
                 known = measure_missing(plan, target, client or child, progress, course)
+                path.tidy()  # what workers left that died
                 if known:
                     raise refusal(known, target.path)
     return store.open_result(path)
