@@ -27,10 +27,11 @@ WORKER = """
 def grown(factor):
     from distributed import get_worker
     memory = get_worker().memory_manager
+    memory.memory_pause_fraction = memory.memory_spill_fraction = memory.memory_target_fraction = False
     before = resident()
     memory.memory_limit = int(factor * before * 1e6)
     block()
-    memory.memory_limit = None  # or dask might pause this worker
+    memory.memory_limit = None
     return resident() - before
 
 def main():
