@@ -1,4 +1,4 @@
-"""Centres first, then only the lines about them: no number depends on it."""
+"""Only lines about the sources are read, and others where one is found far off: no number depends on it."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tsogrid.engine import block_size
 from tsogrid.engine.graph import plan, with_settings
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_size import bytes_held, bytes_read, readings
-from tsogrid.engine.windows import Window, center_windows, lines_about
+from tsogrid.engine.windows import Window, center_windows, lines_about, lines_as_planned, reach_about
 
 SHAPE, N = (150, 1600), 6
 BOUNDS = [[0, 400], [400, 800], [800, 1200], [1200, 1600]]
@@ -82,10 +82,9 @@ def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
     x, y, _ = np.transpose(STARS)
     settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=SKIES, center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
-    stamps, lines = readings(planned)
+    ((lines,),) = readings(planned)
     item = 8  # bytes of a pixel and its error
-    assert bytes_read(planned) == item * sum(each.pixels for each in (*stamps, *lines))
-    assert bytes_held(planned) == item * max(sum(each.pixels for each in stamps), lines[0].pixels)
+    assert bytes_read(planned) == bytes_held(planned) == item * lines.pixels < item * 0.7 * planned.windows[0].pixels
     expected = planned.measure(0, N)
     sizes = []
 
@@ -99,7 +98,7 @@ def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
     room = 2.2 * bytes_held(planned)
     monkeypatch.setattr(block_size, "BLOCK_BYTES", room)
     found = planned.measure(0, N)
-    assert len(sizes) > 4
+    assert len(sizes) == 3
     assert max(sizes) <= room
     assert found.keys() == expected.keys()
     for variable, values in expected.items():
@@ -110,6 +109,12 @@ def test_pieces_are_as_long_as_what_is_read_at_once_allows(frames, monkeypatch):
     sizes.clear()
     moving.measure(0, N)
     assert max(sizes) <= room
+    # And so do those that are found far from where they are planned, when they are measured again.
+    away = replace(planned, sources=replace(planned.sources, planned=planned.sources.planned + 12.0))
+    sizes.clear()
+    away.measure(0, N)
+    assert len(sizes) > 4
+    assert max(sizes) <= room
 
 
 def test_places_that_nobody_knows_need_no_line(frames):
@@ -117,21 +122,85 @@ def test_places_that_nobody_knows_need_no_line(frames):
     settings = with_settings(None, x=x, y=y, radius=[3], sky=[[ROWS]], center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
     window = planned.windows[0]
-    one = lines_about(np.array([600.0, np.nan]), np.array([75.0, np.nan]), planned.recipe, window)
-    assert one == lines_about(np.array([600.0]), np.array([75.0]), planned.recipe, window)
-    assert lines_about(np.array([np.nan]), np.array([np.nan]), planned.recipe, window) == window
+    rest = 20.0, planned.recipe, window
+    one = lines_about(np.array([600.0, np.nan]), np.array([75.0, np.nan]), *rest)
+    assert one == lines_about(np.array([600.0]), np.array([75.0]), *rest)
+    assert lines_about(np.array([np.nan]), np.array([np.nan]), *rest) == window
     places = planned.sources.planned.copy()
     places[:, 0] = np.nan
-    assert center_windows(planned.recipe, places, SHAPE)
-    assert center_windows(planned.recipe, np.full(places.shape, np.nan), SHAPE) == ()
+    as_planned = lines_as_planned(planned.recipe, places, window, True)
+    assert (as_planned.x0, as_planned.x1) == (800, 1200)  # the amplifier of the other star
+    assert lines_as_planned(planned.recipe, np.full(places.shape, np.nan), window, True) == window
 
 
-def test_lines_are_read_at_once_where_little_would_be_left_out(frames):
-    narrow = frames.isel(x=slice(500, 756))
-    settings = with_settings(
-        None, x=110, y=70, radius=[3], sky=[[{**ROWS, "amplifiers": [[0, 256]]}]], center=CENTERS["frame"]
-    )
-    assert plan(tsogrid.open_frames(narrow), settings).centers == ()
+@pytest.mark.parametrize("turned", [False, True])
+def test_amplifiers_that_no_source_needs_are_not_read(frames, turned):
+    rest, axes = {"radius": [3], "center": CENTERS["frame"]}, ("y", "x")
+    if turned:
+        frames, axes = frames.transpose("time", "x", "y").rename(x="y", y="x").assign_attrs(fast_axis=2), ("x", "y")
+
+    def planned_at(across, along, bounds):
+        place = dict(zip(axes, (across, along), strict=True))
+        settings = with_settings(None, **place, **rest, sky=[[ROWS | {"amplifiers": bounds}]])
+        return plan(tsogrid.open_frames(frames), settings)
+
+    planned = planned_at(70.4, 610.2, BOUNDS)
+    ((lines,),) = readings(planned)
+    ends = (lines.y0, lines.y1) if turned else (lines.x0, lines.x1)
+    assert ends == (400, 800)
+    ((whole,),) = readings(replace(planned, short_lines=False))
+    assert whole.pixels == 4 * lines.pixels
+    # A source between the amplifiers of two has no row noise of its own.
+    assert (planned_at(70.4, 610.2, [[0, 400], [800, 1200]]).measure(0, 1)["sky_area"] == 0).all()
+
+
+def test_a_source_far_off_is_measured_again_on_its_lines(frames, monkeypatch):
+    """A glitch in two frames of six: these alone are read twice, and have the numbers that all lines give."""
+    moved = frames.isel(time=[0] * 6).copy(deep=True)
+    for frame in (1, 4):
+        moved["data"][frame] = np.roll(moved["data"][frame].values, (17, -16), axis=(0, 1))
+    x, y, _ = STARS[0]
+    sky = [[ROWS, {"method": "annulus", "inner": 20, "outer": 32}]]
+    settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=sky, center=CENTERS["frame"])
+    planned = plan(tsogrid.open_frames(moved), settings)
+    expected = replace(planned, centers=()).measure(0, 6)
+    assert abs(np.diff(expected["y"][:2, 0])) > 15
+    read, plain = [], Plan.read
+
+    def counted(self, window, start, stop):
+        read.append((window, start, stop))
+        return plain(self, window, start, stop)
+
+    monkeypatch.setattr(Plan, "read", counted)
+    found = planned.measure(0, 6)
+    for variable, values in expected.items():
+        np.testing.assert_array_equal(found[variable], values, err_msg=variable)
+    (first, *_), (again, start, stop) = read
+    assert (start, stop) == (1, 5)
+    assert first.y1 < expected["y"][1, 0] + reach_about(planned.recipe) < again.y1 < planned.windows[0].y1
+    monkeypatch.setattr("tsogrid.engine.block_measure.FEW_FRAMES", 1)
+    read.clear()
+    for variable, values in planned.measure(0, 6).items():
+        np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
+    assert [each[1:] for each in read] == [(0, 6), (1, 2), (4, 5)]
+
+
+def test_everything_is_read_where_a_step_looks_at_every_line(frames):
     smooth = {**ROWS, "smooth": 5}
     settings = with_settings(None, x=610, y=70, radius=[3], sky=[[smooth]], center=CENTERS["frame"])
-    assert plan(tsogrid.open_frames(frames), settings).centers == ()
+    planned = plan(tsogrid.open_frames(frames), settings)
+    assert planned.centers == ()
+    assert readings(planned) == (planned.windows,)
+    # A pass that only finds centres needs no lines, unless centres do.
+    twice = CENTERS["median"]
+    settings = with_settings(None, x=610, y=70, radius=[3], sky=[[ROWS]], center=twice)
+    planned = plan(tsogrid.open_frames(frames), settings)
+    stamps, lines = readings(planned)
+    assert stamps == planned.centers == center_windows(planned.recipe, planned.sources.planned, SHAPE)
+    assert stamps[0].pixels < lines[0].pixels / 5
+    settings = with_settings(None, x=610, y=70, radius=[3], sky=[[ROWS]], center=twice | {"sky": [ROWS]})
+    planned = plan(tsogrid.open_frames(frames), settings)
+    assert planned.centers == planned.windows
+    at_once = replace(planned, centers=()).measure(0, N)
+    for variable, values in planned.measure(0, N).items():
+        np.testing.assert_array_equal(values, at_once[variable], err_msg=variable)

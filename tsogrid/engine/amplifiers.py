@@ -29,7 +29,7 @@ class LineModel:
         What a line adds to the variance of a sum over lines, a pixel²: errors that lines share (smoothing, the offset of
         filled lines, columns) are spread over them so that a sum over many lines has the right one.
     area : ndarray, shape (n, n_sources)
-        Pixels behind the levels of the line on which each source lies.
+        Pixels behind the level of the line, in the amplifier, in which each source lies.
     correlation : ndarray, shape (n,)
         Mean correlation of the amplifiers' levels; NaN for a step that does not need every line.
     level : ndarray, shape (n, n_lines, n_amplifiers), or None
@@ -90,13 +90,14 @@ def amplifier_models(
     y: np.ndarray,
     steps: Sequence[Any],
     near: Neighbourhood,
+    bounds: np.ndarray,
 ) -> list[LineModel]:
     """Model the read-out noise of lines.
 
     Parameters
     ----------
     recipe : Recipe
-        Amplifiers and fast axis.
+        The fast axis.
     data, error : ndarray, shape (n, ny, nx)
         Pixels and their errors (None if unknown).
     x, y : ndarray, shape (n, n_sources)
@@ -105,6 +106,8 @@ def amplifier_models(
         Which model; several that `go_together`.
     near : Neighbourhood
         Where the models are wanted.
+    bounds : ndarray, shape (n_amplifiers, 2)
+        Ranges of the amplifiers along the fast axis of these pixels.
 
     Returns
     -------
@@ -120,16 +123,29 @@ def amplifier_models(
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
     every = needs_every_line(steps[0])
     models = []
-    for make, variance, count, level, alike in _MODELS[type(steps[0])](recipe, lines, errors, along, across, steps, wanted):
+    for make, variance, count, level, alike in _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted):
         turned = make if recipe.fast_axis == 1 else partial(_turned, make)
-        # Pixels of the lines that the source lies on: those whose levels reach its apertures.
-        pixels = count.sum(axis=2)
-        nearest = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, pixels.shape[1] - 1).astype(np.int64)
-        area = pixels[np.arange(len(pixels))[:, None], nearest].astype(float)
+        area = _behind(count, along, across, bounds, lent=_lends(steps[0]))
         # A step that reads a few lines alone must give the same for any stamp: it measures none.
         correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
         models.append(LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None))
     return models
+
+
+def _lends(step: Any) -> bool:
+    """Whether amplifiers lend each other their levels."""
+    return bool(getattr(step, "fill", False)) or getattr(step, "reference_pixels", None) is not None
+
+
+def _behind(count: np.ndarray, along: np.ndarray, across: np.ndarray, bounds: np.ndarray, lent: bool) -> np.ndarray:
+    """Pixels of each source's line, (n, n_sources): those of its amplifier, or of all where these lend each other levels."""
+    n, lines, _ = count.shape
+    line = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, lines - 1).astype(np.int64)
+    pixels = count[np.arange(n)[:, None], line]
+    if not lent:
+        column = np.rint(np.where(np.isfinite(along), along, 0.0))[..., None].clip(bounds.min(), bounds.max() - 1)
+        pixels = np.where((column >= bounds[:, 0]) & (column < bounds[:, 1]), pixels, 0)
+    return pixels.sum(axis=2).astype(float)
 
 
 def _turned(make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -141,7 +157,7 @@ _Found = tuple[Callable[[], np.ndarray], np.ndarray, np.ndarray, np.ndarray, np.
 
 
 def _row_medians(
-    recipe: Recipe,
+    bounds: np.ndarray,
     data: np.ndarray,
     error: np.ndarray | None,
     x: np.ndarray,
@@ -158,7 +174,7 @@ def _row_medians(
         error,
         x,
         y,
-        recipe.amplifiers,
+        bounds,
         [each.mask_radius for each in steps],
         even_odd=step.even_odd,
         each_column=step.each_column,
@@ -170,7 +186,7 @@ def _row_medians(
 def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dtype, near: Neighbourhood) -> _Found:
     ranges = found.bounds
     variance = found.line_variance + found.column_variance[:, None]
-    lend = step.fill or step.reference_pixels is not None
+    lend = _lends(step)
     columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
         make = partial(_spread, found.level, found.column_level, ranges, dtype, near)
@@ -200,7 +216,7 @@ def _spread(level: np.ndarray, columns: np.ndarray, ranges: np.ndarray, dtype: n
 
 
 def _process(
-    recipe: Recipe,
+    bounds: np.ndarray,
     data: np.ndarray,
     error: np.ndarray | None,
     x: np.ndarray,
@@ -213,7 +229,7 @@ def _process(
         data,
         x,
         y,
-        recipe.amplifiers,
+        bounds,
         step.mask_radius,
         row_overhead=step.row_overhead,
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,

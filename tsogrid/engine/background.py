@@ -112,6 +112,8 @@ class Background:
         The same with a planned position where the measured one is NaN: such a source still has to be masked.
     near : Neighbourhood, optional
         Where models of the frame are wanted; everywhere if not given.
+    origin : (int, int)
+        Row and column of the first pixel in the frame.
     """
 
     recipe: Recipe
@@ -121,6 +123,7 @@ class Background:
     x_mask: np.ndarray
     y_mask: np.ndarray
     near: Neighbourhood | None = None
+    origin: tuple[int, int] = (0, 0)
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
     _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _lost: dict[str, np.ndarray] = field(default_factory=dict)
@@ -233,7 +236,7 @@ class Background:
                 model.level.astype(data.dtype, copy=False) for model in models.values() if model and model.level is not None
             ]
             rows = RowLevels(
-                np.stack(levels) if len(levels) > 1 else levels[0][None], row_pieces(self.recipe.amplifiers, data.shape[2])
+                np.stack(levels) if len(levels) > 1 else levels[0][None], row_pieces(self._bounds, data.shape[2])
             )
             near = self._everything
         steps, places = [step for _, _, step in wanted], near.places(self.places)
@@ -245,7 +248,7 @@ class Background:
         """Find the models of lines of steps that go together."""
         (whole, *_), before, _ = wanted[0]
         near, steps = self._everything if whole else self._wanted, [step for _, _, step in wanted]
-        models = amplifier_models(self.recipe, before.data, self.error, self.x_mask, self.y_mask, steps, near)
+        models = amplifier_models(self.recipe, before.data, self.error, self.x_mask, self.y_mask, steps, near, self._bounds)
         for (key, _, _), found in zip(wanted, models, strict=True):
             self._states[key] = replace(
                 before,
@@ -336,11 +339,21 @@ class Background:
                 self._sums[each, id(group)] = total, np.where(np.isfinite(total), variance, np.nan)
 
     @property
+    def _fast(self) -> int:
+        """Which axis of the pixels is the fast one."""
+        return 2 if self.recipe.fast_axis == 1 else 1
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        """Ranges of the amplifiers that these pixels hold, which they hold whole."""
+        bounds = self.recipe.amplifiers - self.origin[self._fast - 1]
+        return bounds[(bounds[:, 0] >= 0) & (bounds[:, 1] <= self.data.shape[self._fast])]
+
+    @property
     def _line_of_pixels(self) -> np.ndarray:
         """The amplifier of each pixel along the fast axis, −1 for none."""
-        ny, nx = self.data.shape[1:]
-        lines = np.full(nx if self.recipe.fast_axis == 1 else ny, -1, np.int32)
-        for index, (start, stop) in enumerate(self.recipe.amplifiers):
+        lines = np.full(self.data.shape[self._fast], -1, np.int32)
+        for index, (start, stop) in enumerate(self._bounds):
             lines[start:stop] = index
         return lines
 

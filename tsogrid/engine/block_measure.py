@@ -1,7 +1,8 @@
 """The block function of a plan: pixels are read and measured.
 
-Where a sky step needs whole lines of the detector, the centres are found first, on stamps, and then only the lines about the
-places found are read: a search that may end far off costs no lines that nobody looks at. No number depends on it.
+Where a sky step needs whole lines of the detector, those about the places where sources are planned are read, of the
+amplifiers there: a search that may end far off costs no lines that nobody looks at. The few frames in which a source is
+found far off are measured once more, on lines about it. No number depends on what is read.
 """
 
 import math
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Pixels, measure_block, shared_width
+from tsogrid.engine.pipeline import PHOTOMETRY, Arrays, Pixels, measure_block
 from tsogrid.engine.plan_size import bytes_held_of
 from tsogrid.engine.reading import flagged_aside
-from tsogrid.engine.windows import Window, lines_about
+from tsogrid.engine.windows import Window, first_reach, frames_beyond, lines_about, reach_about
 from tsogrid.flags import SourceFlag
 
 if TYPE_CHECKING:
     from tsogrid.engine.plan import Plan
+
+FEW_FRAMES = 8  # take no longer to measure than it does to begin anew
 
 
 def measured(
@@ -49,17 +52,10 @@ def measured(
         return _measured(plan, plan.windows, stages, start, stop, known, pixels)
     if not plan.centers:
         return _in_pieces(plan, plan.windows, stages, start, stop, known)
-    before = tuple(stage for stage in stages if stage != PHOTOMETRY)
     if PHOTOMETRY not in stages:
-        return _in_pieces(plan, plan.centers, before, start, stop, known)
-    found: Arrays = {}
-    if before:
-        found = _in_pieces(plan, plan.centers, (*before, PLACE), start, stop, known)
-        known |= {name: found[name] for name in ("x", "y", "flags")}
-        if plan.recipe.needs_width and "fwhm" not in known:
-            width = shared_width(found["sigma_x"], found["sigma_y"])
-            known["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
-    return found | _on_lines(plan, start, stop, known)
+        return _in_pieces(plan, plan.centers, stages, start, stop, known)
+    pieces = _pieces(plan, (_first_lines(plan, stages, start, stop, known),), start, stop, known)
+    return _one_after_the_other([_on_lines(plan, stages, *piece) for piece in pieces])
 
 
 def _in_pieces(
@@ -71,19 +67,40 @@ def _in_pieces(
     )
 
 
-def _on_lines(plan: "Plan", start: int, stop: int, known: Arrays) -> Arrays:
-    """Do the photometry on the lines about known places: those of the block, or of a piece of it where they are many."""
-    lines = _lines(plan, start, stop, known)
-    pieces = _pieces(plan, (lines,), start, stop, known)
-    return _one_after_the_other([_measured(plan, (_lines(plan, *piece),), (PHOTOMETRY,), *piece) for piece in pieces])
+def _on_lines(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
+    """Do all stages on the lines about the sources; frames that need others are measured again."""
+    lines, recipe, everything = _first_lines(plan, stages, start, stop, known), plan.recipe, plan.windows[0]
+    result = _measured(plan, (lines,), stages, start, stop, known)
+    beyond = frames_beyond(result["x"], result["y"], reach_about(recipe), lines, everything)
+    for first, last in _stretches(beyond):
+        more = lines_about(result["x"][first:last], result["y"][first:last], reach_about(recipe), recipe, everything)
+        its, window = {name: values[first:last] for name, values in known.items()}, lines.with_other(more)
+        pieces = _pieces(plan, (window,), start + first, start + last, its)
+        again = _one_after_the_other([_measured(plan, (window,), stages, *piece) for piece in pieces])
+        for name, values in again.items():
+            result[name][first:last] = values
+    return result
 
 
-def _lines(plan: "Plan", start: int, stop: int, known: Arrays) -> Window:
+def _stretches(beyond: np.ndarray) -> list[tuple[int, int]]:
+    """Cut the frames that are marked, shape (n,), into stretches: first, last + 1. Frames between near ones join them."""
+    marked = np.flatnonzero(beyond)
+    if not marked.size:
+        return []
+    breaks = np.flatnonzero(np.diff(marked) > FEW_FRAMES)
+    return list(zip(marked[[0, *(breaks + 1)]].tolist(), (marked[[*breaks, -1]] + 1).tolist(), strict=True))
+
+
+def _first_lines(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Window:
+    """The lines that are read first: about places that are known, or with room about planned ones."""
     x, y = np.moveaxis(plan.planned(start, stop), -1, 0)
-    if "x" in known:
+    recipe, reach = plan.recipe, reach_about(plan.recipe)
+    if stages != (PHOTOMETRY,):
+        reach = first_reach(recipe)
+    elif "x" in known:
         found = np.isfinite(known["x"]) & np.isfinite(known["y"])
         x, y = np.where(found, known["x"], x), np.where(found, known["y"], y)
-    return lines_about(x, y, plan.recipe, plan.windows[0])
+    return lines_about(x, y, reach, recipe, plan.windows[0], plan.short_lines)
 
 
 def _pieces(

@@ -55,7 +55,7 @@ def measure_apertures(
     result = _sums(recipe, ready, places, off, whole)
     reach = max(recipe.reach, recipe.aperture_reach)
     near = neighbourhood(*known, reach, data.shape[1:]) if recipe.has_line_sky else None
-    background = Background(recipe, data, error, places, *known, near)
+    background = Background(recipe, data, error, places, *known, near, origin)
     states = background.chains(recipe.sky)
     if any(isinstance(step, AmplifierStep) for steps in recipe.sky for step in steps):
         unknown = np.full(len(data), np.nan)

@@ -27,7 +27,7 @@ from tsogrid.kernels.frame_level import background_level
 from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
-REGISTER, PREDICT, CENTER, PLACE, PHOTOMETRY = "register", "predict", "center", "place", "photometry"
+REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
 FARTHEST = 2.0  # pixels from the place that a registration gives: a centre beyond is not the source's
 Arrays = dict[str, np.ndarray]
 
@@ -121,7 +121,7 @@ def measure_block(
         for stage in stages:
             if stage == PHOTOMETRY and recipe.needs_width:
                 _share_width(blocks)
-            if stage in (PLACE, PHOTOMETRY) and recipe.center.position == "common" and "x" not in blocks[0].given:
+            if stage == PHOTOMETRY and recipe.center.position == "common" and "x" not in blocks[0].given:
                 _share_displacement(blocks)
             for block in blocks:
                 _STAGES[stage](block)
@@ -212,7 +212,7 @@ class _Block:
             return self.center_data, self._framewide_level(x, y)
         if asked == "auto":
             return self.center_data, centroid.box_edge_level(self.center_data, x, y, box)
-        background = Background(self.recipe, self.center_data, self.error, Places(x, y, self.fwhm), x, y)
+        background = Background(self.recipe, self.center_data, self.error, Places(x, y, self.fwhm), x, y, origin=self.origin)
         state = background.chain(tuple(asked))
         if any(isinstance(step, Local | NoSky) for step in asked):
             return state.data, state.level
@@ -269,12 +269,8 @@ class _Block:
         self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found.x))
         self.found = found.x, found.y
 
-    def place(self) -> None:
-        """Say where the apertures go."""
-        x, y = self._place()
-        self.result["x"], self.result["y"] = x + self.column, y + self.row
-
     def _place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say where the apertures go."""
         position = self.recipe.center.position
         if "x" in self.given:
             return self._local(self.given["x"], self.given["y"])
@@ -287,7 +283,8 @@ class _Block:
         return x, y
 
     def photometry(self) -> None:
-        self.place()
+        x, y = self._place()
+        self.result["x"], self.result["y"] = x + self.column, y + self.row
         # By way of the frame's pixels: the same places in any window.
         x, y = self._local(self.result["x"], self.result["y"])
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
@@ -334,6 +331,5 @@ _STAGES = {
     REGISTER: _Block.register,
     PREDICT: _Block.predict,
     CENTER: _Block.center,
-    PLACE: _Block.place,
     PHOTOMETRY: _Block.photometry,
 }

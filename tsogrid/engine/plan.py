@@ -59,8 +59,10 @@ class Plan:
     windows : tuple of Window
         Pixels that may be needed.
     centers : tuple of Window
-        Pixels of these that are read first, to find the centres: then the lines about the places are. None: all are read
-        at once.
+        Pixels of these that a pass needs that only finds centres, where any other reads the lines about its sources. None:
+        every pass reads all windows.
+    short_lines : bool
+        Whether of these lines the amplifiers are left out that no source needs.
     passes : tuple of tuple of str
         Stages, in passes over the series.
     block : int
@@ -87,6 +89,7 @@ class Plan:
     detector: Detector | None = None
     aside: frozenset[int] = frozenset()
     centers: tuple[Window, ...] = ()
+    short_lines: bool = True
 
     @property
     def bounds(self) -> np.ndarray:
@@ -266,6 +269,10 @@ class Plan:
         return plan_identity.identity_of(self)
 
 
+def _is_afar(frames: xr.Dataset) -> bool:
+    return "file" in frames.coords and is_remote(str(frames["file"][0].item()))
+
+
 def _text(labels: Any) -> np.ndarray:
     return np.array(list(labels), dtype=object)
 
@@ -354,6 +361,8 @@ def make_plan(
         detector=detector,
     )
     made = with_own_places(with_registration(made))
-    if detector is None and not single_window and frames["data"].chunks is None and not any(map(is_remote, files)):
-        made = replace(made, centers=center_windows(made.recipe, made.sources.planned, shape))
+    if detector is None and not single_window and frames["data"].chunks is None:
+        # From afar a whole line is one range, and amplifiers of it are many.
+        centers, short = center_windows(made.recipe, made.sources.planned, shape), not _is_afar(frames)
+        made = replace(made, centers=centers, short_lines=short)
     return made if block else made.with_block(default_block(made.n_frames, bytes_held(made), halo=made.halo))

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from tsogrid.config import ColumnRow
+from tsogrid.engine.pipeline import PHOTOMETRY
 from tsogrid.engine.windows import Window, lines_as_planned
 
 if TYPE_CHECKING:
@@ -13,14 +14,20 @@ BYTES_OF_A_BOX = 32  # a pixel: data, error, model, residual, weights and the fi
 
 
 def readings(plan: "Plan") -> tuple[tuple[Window, ...], ...]:
-    """Give the windows that are read together, in the order of reading; lines about centres as planned places have them."""
+    """Give the windows that each pass reads together, as long as sources are about where they are planned."""
+    return tuple(_windows(plan, stages) for stages in plan.passes)
+
+
+def _windows(plan: "Plan", stages: tuple[str, ...]) -> tuple[Window, ...]:
     if not plan.centers:
-        return (plan.windows,)
-    return plan.centers, (lines_as_planned(plan.recipe, plan.sources.planned, plan.windows[0]),)
+        return plan.windows
+    if PHOTOMETRY not in stages:
+        return plan.centers
+    return (lines_as_planned(plan.recipe, plan.sources.planned, plan.windows[0], plan.short_lines),)
 
 
 def bytes_read(plan: "Plan") -> int:
-    """Give the bytes of one frame that are read."""
+    """Give the bytes of one frame that are read, in all passes."""
     pixel = sum(variable.dtype.itemsize for variable in plan.frames.variables.values())
     return sum(_bytes(plan, windows, pixel) for windows in readings(plan))
 

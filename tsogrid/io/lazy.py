@@ -22,8 +22,9 @@ from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
 GAP = 2048  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
+WIDE_GAP, MOST_UNUSED = 8192, 3  # a longer one, too, where no more than three times the wanted bytes lie between them
 MANY = 4  # pieces that are read by machine code
-PIECE = 1 << 20  # bytes held before they are decoded: still in a cache when they are swapped
+PIECE = 1 << 21  # bytes held before they are decoded: still in a cache when they are swapped
 
 
 class Runs(NamedTuple):
@@ -243,7 +244,8 @@ class _Reader:
         """Fill `out` (frames, rows, columns) from the box that begins at (frame, top, left)."""
         count, height, width = out.shape
         size = self.dtype.itemsize
-        apart = (self.nx - width) * size > GAP
+        gap = (self.nx - width) * size
+        apart = gap > GAP and gap > min(WIDE_GAP, MOST_UNUSED * width * size)
         row = (width if apart else self.nx) * size
         band = height if height * row <= PIECE else max(1, PIECE // row)
         some = max(1, PIECE // (band * row))
