@@ -42,6 +42,7 @@ SERVES = {
     "engine.calibration": "engine.pipeline",
     "engine.registering": "engine.pipeline",
     "engine.reference": "engine.plan",
+    "engine.near_windows": "engine.plan",
     "engine.correction": "engine.pipeline",
     "engine.cosmic_rays": "engine.pipeline",
     "engine.detector": "engine.pipeline",

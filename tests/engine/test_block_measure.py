@@ -9,9 +9,10 @@ import xarray as xr
 import tsogrid
 from tsogrid.engine import block_size
 from tsogrid.engine.graph import plan, with_settings
+from tsogrid.engine.near_windows import frames_beyond, reach_about, windows_about
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_size import bytes_held, bytes_read, readings
-from tsogrid.engine.windows import Window, center_windows, lines_about, lines_as_planned, reach_about
+from tsogrid.engine.windows import Window
 
 SHAPE, N = (150, 1600), 6
 BOUNDS = [[0, 400], [400, 800], [800, 1200], [1200, 1600]]
@@ -59,9 +60,8 @@ def test_lines_about_the_centres_give_the_bits_of_all_lines(frames, name):
         None, x=x, y=y, apertures=[{"shape": "circle", "radius": [3, 8]}, scaled], sky=SKIES, center=CENTERS[name]
     )
     planned = plan(tsogrid.open_frames(frames), settings)
-    assert planned.centers
-    assert sum(each.pixels for each in planned.centers) < planned.windows[0].pixels / 5
-    at_once = replace(planned, centers=())
+    assert planned.near
+    at_once = replace(planned, near=False)
     everything = replace(at_once, windows=(Window(0, SHAPE[0], 0, SHAPE[1], (0, 1)),))
     given = planned.trial(N, "photometry") if len(planned.passes) > 1 else None
     for index in range(len(planned.passes)):
@@ -121,16 +121,25 @@ def test_places_that_nobody_knows_need_no_line(frames):
     x, y, _ = np.transpose(STARS)
     settings = with_settings(None, x=x, y=y, radius=[3], sky=[[ROWS]], center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
-    window = planned.windows[0]
-    rest = 20.0, planned.recipe, window
-    one = lines_about(np.array([600.0, np.nan]), np.array([75.0, np.nan]), *rest)
-    assert one == lines_about(np.array([600.0]), np.array([75.0]), *rest)
-    assert lines_about(np.array([np.nan]), np.array([np.nan]), *rest) == window
+    rest = 20.0, planned.recipe, SHAPE, True
+    (one,) = windows_about(np.array([[[600.0, 75.0], [np.nan, 8.0]]]), *rest)
+    (same,) = windows_about(np.array([[[600.0, 75.0]]]), *rest)
+    assert one.region == same.region == (55, 96, 400, 800)
+    (whole,) = windows_about(np.full((3, 2, 2), np.nan), *rest)
+    assert whole == Window(0, SHAPE[0], 0, SHAPE[1], (0, 1))
     places = planned.sources.planned.copy()
     places[:, 0] = np.nan
-    as_planned = lines_as_planned(planned.recipe, places, window, True)
-    assert (as_planned.x0, as_planned.x1) == (800, 1200)  # the amplifier of the other star
-    assert lines_as_planned(planned.recipe, np.full(places.shape, np.nan), window, True) == window
+    ((lines,),) = readings(replace(planned, sources=replace(planned.sources, planned=places)))
+    assert (lines.x0, lines.x1) == (800, 1200)  # the amplifier of the other star
+
+
+def test_frames_whose_sources_need_other_pixels_are_told():
+    window = Window(10, 40, 0, 60, (0, 1))
+    places = np.array([[[30.0, 25.0], [5.0, 20.0]], [[30.0, 25.0], [30.0, 19.9]], [[50.1, 25.0], [np.nan, 3.0]]])
+    beyond = frames_beyond(places, 10.0, (window,), (100, 100))
+    np.testing.assert_array_equal(beyond, [False, True, True])  # beyond the frame's own edge nothing is needed
+    apart = Window(10, 40, 0, 60, (1,)), Window(0, 99, 0, 99, (0,))
+    np.testing.assert_array_equal(frames_beyond(places, 10.0, apart, (100, 100)), [False, True, False])
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -163,7 +172,7 @@ def test_a_source_far_off_is_measured_again_on_its_lines(frames, monkeypatch):
     sky = [[ROWS, {"method": "annulus", "inner": 20, "outer": 32}]]
     settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=sky, center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(moved), settings)
-    expected = replace(planned, centers=()).measure(0, 6)
+    expected = replace(planned, near=False).measure(0, 6)
     assert abs(np.diff(expected["y"][:2, 0])) > 15
     read, plain = [], Plan.read
 
@@ -172,35 +181,52 @@ def test_a_source_far_off_is_measured_again_on_its_lines(frames, monkeypatch):
         return plain(self, window, start, stop)
 
     monkeypatch.setattr(Plan, "read", counted)
-    found = planned.measure(0, 6)
-    for variable, values in expected.items():
-        np.testing.assert_array_equal(found[variable], values, err_msg=variable)
-    (first, *_), (again, start, stop) = read
-    assert (start, stop) == (1, 5)
-    assert first.y1 < expected["y"][1, 0] + reach_about(planned.recipe) < again.y1 < planned.windows[0].y1
-    monkeypatch.setattr("tsogrid.engine.block_measure.FEW_FRAMES", 1)
+    for stretches in ([(1, 5)], [(1, 2), (4, 5)]):
+        read.clear()
+        for variable, values in planned.measure(0, 6).items():
+            np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
+        (first, *_), (again, *_) = read[:2]
+        assert [each[1:] for each in read] == [(0, 6), *stretches]
+        assert first.y1 < expected["y"][1, 0] + reach_about(planned.recipe) < again.y1 < planned.windows[0].y1
+        monkeypatch.setattr("tsogrid.engine.block_measure.FEW_FRAMES", 1)
+    # Where most are far off, all are: centres first, then the photometry.
+    away = replace(planned, sources=replace(planned.sources, planned=planned.sources.planned + np.array([0.0, 14.0])))
+    expected = replace(away, near=False).measure(0, 6)
     read.clear()
-    for variable, values in planned.measure(0, 6).items():
+    for variable, values in away.measure(0, 6).items():
         np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
-    assert [each[1:] for each in read] == [(0, 6), (1, 2), (4, 5)]
+    assert [each[1:] for each in read] == [(0, 6), (0, 6)]
+
+
+def test_stamps_are_small_where_sources_are_as_planned(frames):
+    """Also those of several windows, whose sources are put in their order again."""
+    x, y, _ = np.transpose(STARS[::-1])
+    sky = [{"method": "annulus", "inner": 16, "outer": 22}]
+    settings = with_settings(None, x=x, y=y, radius=[3, 8], sky=sky, center=CENTERS["frame"])
+    planned = plan(tsogrid.open_frames(frames), settings)
+    ((one, other),) = readings(planned)
+    assert one.pixels + other.pixels < 0.6 * sum(each.pixels for each in planned.windows)
+    expected = replace(planned, near=False).measure(0, N)
+    for variable, values in planned.measure(0, N).items():
+        np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
 
 
 def test_everything_is_read_where_a_step_looks_at_every_line(frames):
     smooth = {**ROWS, "smooth": 5}
     settings = with_settings(None, x=610, y=70, radius=[3], sky=[[smooth]], center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
-    assert planned.centers == ()
+    assert not planned.near
     assert readings(planned) == (planned.windows,)
     # A pass that only finds centres needs no lines, unless centres do.
     twice = CENTERS["median"]
     settings = with_settings(None, x=610, y=70, radius=[3], sky=[[ROWS]], center=twice)
     planned = plan(tsogrid.open_frames(frames), settings)
     stamps, lines = readings(planned)
-    assert stamps == planned.centers == center_windows(planned.recipe, planned.sources.planned, SHAPE)
     assert stamps[0].pixels < lines[0].pixels / 5
     settings = with_settings(None, x=610, y=70, radius=[3], sky=[[ROWS]], center=twice | {"sky": [ROWS]})
     planned = plan(tsogrid.open_frames(frames), settings)
-    assert planned.centers == planned.windows
-    at_once = replace(planned, centers=()).measure(0, N)
+    lines, _ = readings(planned)
+    assert (lines[0].x0, lines[0].x1) == (400, 800)
+    at_once = replace(planned, near=False).measure(0, N)
     for variable, values in planned.measure(0, N).items():
         np.testing.assert_array_equal(values, at_once[variable], err_msg=variable)

@@ -1,8 +1,8 @@
 """The block function of a plan: pixels are read and measured.
 
-Where a sky step needs whole lines of the detector, those about the places where sources are planned are read, of the
-amplifiers there: a search that may end far off costs no lines that nobody looks at. The few frames in which a source is
-found far off are measured once more, on lines about it. No number depends on what is read.
+Pixels about the places where sources are planned are read first: stamps, or lines of the amplifiers there where a sky step
+needs lines. They serve centres and photometry, but for the few frames in which a source is found far off: their photometry
+reads the pixels about it. No number depends on what is read.
 """
 
 import math
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.pipeline import PHOTOMETRY, Arrays, Pixels, measure_block
+from tsogrid.engine.near_windows import first_windows, frames_beyond, reach_about, windows_about
+from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Measurement, Pixels, shared_width
 from tsogrid.engine.plan_size import bytes_held_of
 from tsogrid.engine.reading import flagged_aside
-from tsogrid.engine.windows import Window, first_reach, frames_beyond, lines_about, reach_about
+from tsogrid.engine.windows import Window
 from tsogrid.flags import SourceFlag
 
 if TYPE_CHECKING:
@@ -49,58 +50,61 @@ def measured(
     """
     stages, known = plan.passes[index], _given(plan, start, stop, index, given)
     if pixels is not None:
-        return _measured(plan, plan.windows, stages, start, stop, known, pixels)
-    if not plan.centers:
-        return _in_pieces(plan, plan.windows, stages, start, stop, known)
-    if PHOTOMETRY not in stages:
-        return _in_pieces(plan, plan.centers, stages, start, stop, known)
-    pieces = _pieces(plan, (_first_lines(plan, stages, start, stop, known),), start, stop, known)
-    return _one_after_the_other([_on_lines(plan, stages, *piece) for piece in pieces])
+        return _joined(plan, _begun(plan, plan.windows, start, stop, known, pixels).do(stages), plan.windows, start, stop)
+    return _in_pieces(plan, stages, start, stop, known)
 
 
-def _in_pieces(
-    plan: "Plan", windows: tuple[Window, ...], stages: tuple[str, ...], start: int, stop: int, known: Arrays
-) -> Arrays:
-    """Do some stages on windows, on as many frames at a time as fit in memory."""
-    return _one_after_the_other(
-        [_measured(plan, windows, stages, *piece) for piece in _pieces(plan, windows, start, stop, known)]
-    )
+def _in_pieces(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
+    """Do some stages on as many frames at a time as fit in memory."""
+    pieces = _pieces(plan, _windows(plan, stages, start, stop, known), start, stop, known)
+    return _one_after_the_other([_piece(plan, stages, *piece) for piece in pieces])
 
 
-def _on_lines(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
-    """Do all stages on the lines about the sources; frames that need others are measured again."""
-    lines, recipe, everything = _first_lines(plan, stages, start, stop, known), plan.recipe, plan.windows[0]
-    result = _measured(plan, (lines,), stages, start, stop, known)
-    beyond = frames_beyond(result["x"], result["y"], reach_about(recipe), lines, everything)
+def _piece(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
+    windows = _windows(plan, stages, start, stop, known)
+    block = _begun(plan, windows, start, stop, known)
+    if not plan.near or PHOTOMETRY not in stages or len(stages) == 1:
+        return _joined(plan, block.do(stages), windows, start, stop)
+    before = [stage for stage in stages if stage != PHOTOMETRY]
+    found = _joined(plan, block.do([*before, PLACE]), windows, start, stop)
+    known = known | {name: found[name] for name in ("x", "y", "flags")}
+    if plan.recipe.needs_width and "fwhm" not in known:
+        width = shared_width(found["sigma_x"], found["sigma_y"])
+        known["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
+    places = np.stack([found["x"], found["y"]], axis=-1)
+    beyond = frames_beyond(places, reach_about(plan.recipe), windows, plan.shape)
+    most = 2 * np.count_nonzero(beyond) > len(beyond)
+    result = found if most else _joined(plan, block.do([PHOTOMETRY]), windows, start, stop)
+    del block  # its pixels go before others are read
+    if most:
+        return result | _in_pieces(plan, (PHOTOMETRY,), start, stop, known)
     for first, last in _stretches(beyond):
-        more = lines_about(result["x"][first:last], result["y"][first:last], reach_about(recipe), recipe, everything)
-        its, window = {name: values[first:last] for name, values in known.items()}, lines.with_other(more)
-        pieces = _pieces(plan, (window,), start + first, start + last, its)
-        again = _one_after_the_other([_measured(plan, (window,), stages, *piece) for piece in pieces])
-        for name, values in again.items():
+        its = {name: values[first:last] for name, values in known.items()}
+        for name, values in _in_pieces(plan, (PHOTOMETRY,), start + first, start + last, its).items():
             result[name][first:last] = values
     return result
 
 
-def _stretches(beyond: np.ndarray) -> list[tuple[int, int]]:
+def _stretches(marked: np.ndarray) -> list[tuple[int, int]]:
     """Cut the frames that are marked, shape (n,), into stretches: first, last + 1. Frames between near ones join them."""
-    marked = np.flatnonzero(beyond)
-    if not marked.size:
+    index = np.flatnonzero(marked)
+    if not index.size:
         return []
-    breaks = np.flatnonzero(np.diff(marked) > FEW_FRAMES)
-    return list(zip(marked[[0, *(breaks + 1)]].tolist(), (marked[[*breaks, -1]] + 1).tolist(), strict=True))
+    breaks = np.flatnonzero(np.diff(index) > FEW_FRAMES)
+    return list(zip(index[[0, *(breaks + 1)]].tolist(), (index[[*breaks, -1]] + 1).tolist(), strict=True))
 
 
-def _first_lines(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Window:
-    """The lines that are read first: about places that are known, or with room about planned ones."""
-    x, y = np.moveaxis(plan.planned(start, stop), -1, 0)
-    recipe, reach = plan.recipe, reach_about(plan.recipe)
+def _windows(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> tuple[Window, ...]:
+    """The windows that are read for a piece: about places that are known, or with room about planned ones."""
+    if not plan.near:
+        return plan.windows
+    recipe, places = plan.recipe, plan.planned(start, stop)
     if stages != (PHOTOMETRY,):
-        reach = first_reach(recipe)
-    elif "x" in known:
-        found = np.isfinite(known["x"]) & np.isfinite(known["y"])
-        x, y = np.where(found, known["x"], x), np.where(found, known["y"], y)
-    return lines_about(x, y, reach, recipe, plan.windows[0], plan.short_lines)
+        return first_windows(recipe, stages, places, plan.shape, plan.short_lines)
+    if "x" in known:
+        found = np.stack([known["x"], known["y"]], axis=-1)
+        places = np.where(np.isfinite(found).all(axis=2, keepdims=True), found, places)
+    return windows_about(places, reach_about(recipe), recipe, plan.shape, recipe.has_line_sky, plan.short_lines)
 
 
 def _pieces(
@@ -131,31 +135,30 @@ def _given(plan: "Plan", start: int, stop: int, index: int, given: Arrays | None
     return given
 
 
-def _measured(
+def _begun(
     plan: "Plan",
     windows: tuple[Window, ...],
-    stages: tuple[str, ...],
     start: int,
     stop: int,
     given: Arrays,
     pixels: list[Pixels] | None = None,
-) -> Arrays:
-    """Read windows, if they are not at hand, and do some stages on them."""
+) -> Measurement:
+    """Read windows, if they are not at hand, to be measured."""
     planned = plan.planned(start, stop)
     chosen = [list(window.sources) for window in windows]
-    parts = measure_block(
+    return Measurement(
         pixels or [plan.read(window, start, stop) for window in windows],
         plan.recipe,
-        stages,
         [planned[:, sources] for sources in chosen],
         [{name: values[:, sources] for name, values in given.items()} for sources in chosen],
     )
-    return flagged_aside(_joined(parts, windows), start, stop, plan.aside)
 
 
-def _joined(parts: list[Arrays], windows: tuple[Window, ...]) -> Arrays:
+def _joined(plan: "Plan", block: Measurement, windows: tuple[Window, ...], start: int, stop: int) -> Arrays:
     """Put the sources of all windows side by side, in their own order."""
-    if len(parts) == 1:
-        return parts[0]
-    order = np.argsort([source for window in windows for source in window.sources])
-    return {name: np.concatenate([part[name] for part in parts], axis=1)[:, order] for name in parts[0]}
+    parts = block.results
+    together = parts[0]
+    if len(parts) > 1:
+        order = np.argsort([source for window in windows for source in window.sources])
+        together = {name: np.concatenate([part[name] for part in parts], axis=1)[:, order] for name in together}
+    return flagged_aside(together, start, stop, plan.aside)

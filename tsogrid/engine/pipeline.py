@@ -5,6 +5,7 @@ every sky. The steps are grouped in stages, so that a position that depends on t
 two of them; each number depends on its own frame and on what is given from outside, never on its neighbours in the block.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ from tsogrid.kernels.frame_level import background_level
 from tsogrid.kernels.neighbours import marked_about
 from tsogrid.kernels.widths import median_fwhm, seen_fwhm
 
-REGISTER, PREDICT, CENTER, PHOTOMETRY = "register", "predict", "center", "photometry"
+REGISTER, PREDICT, CENTER, PLACE, PHOTOMETRY = "register", "predict", "center", "place", "photometry"
 FARTHEST = 2.0  # pixels from the place that a registration gives: a centre beyond is not the source's
 Arrays = dict[str, np.ndarray]
 
@@ -91,10 +92,8 @@ def stages_of(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(stages) for stages in passes)
 
 
-def measure_block(
-    pixels: list[Pixels], recipe: Recipe, stages: tuple[str, ...], planned: list[np.ndarray], given: list[Arrays]
-) -> list[Arrays]:
-    """Measure sources in a block of frames.
+class Measurement:
+    """A block of frames while it is measured: stage after stage, all sources together.
 
     Parameters
     ----------
@@ -102,32 +101,46 @@ def measure_block(
         The pixels of each window.
     recipe : Recipe
         What to measure.
-    stages : tuple of str
-        Which stages to do, in order.
     planned : list of ndarray, shape (n, n_sources, 2)
         Planned positions (x, y) in the frame of each window's sources, of all frames of the pixels.
     given : list of dict of ndarray, shape (n, n_sources)
         What earlier passes and the whole series give: ``x_guess``, ``y_guess`` for the centre, ``x``, ``y`` and ``fwhm`` for
         the photometry, ``flags`` so far.
-
-    Returns
-    -------
-    list of dict of ndarray
-        Variables of the result (see `tsogrid.schema`) of each window's sources, time first.
     """
-    # NaN is a value here: it says that something could not be measured.
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        blocks = [_Block(*each, recipe) for each in zip(pixels, planned, given, strict=True)]
-        for stage in stages:
-            if stage == PHOTOMETRY and recipe.needs_width:
+
+    def __init__(self, pixels: list[Pixels], recipe: Recipe, planned: list[np.ndarray], given: list[Arrays]) -> None:
+        self.recipe = recipe
+        with _nan_is_a_value():
+            self._blocks = [_Block(*each, recipe) for each in zip(pixels, planned, given, strict=True)]
+
+    def do(self, stages: Sequence[str]) -> "Measurement":
+        """Do stages, in order; photometry finds places where PLACE has not."""
+        with _nan_is_a_value():
+            for stage in stages:
+                self._do(stage)
+        return self
+
+    def _do(self, stage: str) -> None:
+        blocks = self._blocks
+        if stage == PHOTOMETRY:
+            if "x" not in blocks[0].result:
+                self._do(PLACE)
+            if self.recipe.needs_width:
                 _share_width(blocks)
-            if stage == PHOTOMETRY and recipe.center.position == "common" and "x" not in blocks[0].given:
-                _share_displacement(blocks)
-            for block in blocks:
-                _STAGES[stage](block)
-    for block in blocks:
-        block.result["flags"] = block.flags.astype(np.int32)
-    return [block.result for block in blocks]
+        if stage == PLACE and self.recipe.center.position == "common" and "x" not in blocks[0].given:
+            _share_displacement(blocks)
+        for block in blocks:
+            _STAGES[stage](block)
+
+    @property
+    def results(self) -> list[Arrays]:
+        """Variables of the result so far (see `tsogrid.schema`) of each window's sources, time first."""
+        return [block.result | {"flags": block.flags.astype(np.int32)} for block in self._blocks]
+
+
+def _nan_is_a_value() -> np.errstate:
+    """NaN says that something could not be measured."""
+    return np.errstate(invalid="ignore", divide="ignore", over="ignore")
 
 
 def shared_width(sigma_x: np.ndarray, sigma_y: np.ndarray) -> np.ndarray:
@@ -269,8 +282,12 @@ class _Block:
         self._raise_flag(SourceFlag.CENTER_FAILED, ~np.isfinite(found.x))
         self.found = found.x, found.y
 
-    def _place(self) -> tuple[np.ndarray, np.ndarray]:
+    def place(self) -> None:
         """Say where the apertures go."""
+        x, y = self._place()
+        self.result["x"], self.result["y"] = x + self.column, y + self.row
+
+    def _place(self) -> tuple[np.ndarray, np.ndarray]:
         position = self.recipe.center.position
         if "x" in self.given:
             return self._local(self.given["x"], self.given["y"])
@@ -283,8 +300,6 @@ class _Block:
         return x, y
 
     def photometry(self) -> None:
-        x, y = self._place()
-        self.result["x"], self.result["y"] = x + self.column, y + self.row
         # By way of the frame's pixels: the same places in any window.
         x, y = self._local(self.result["x"], self.result["y"])
         self._raise_flag(SourceFlag.POSITION_OFF_FRAME, ~self._inside(x, y))
@@ -331,5 +346,6 @@ _STAGES = {
     REGISTER: _Block.register,
     PREDICT: _Block.predict,
     CENTER: _Block.center,
+    PLACE: _Block.place,
     PHOTOMETRY: _Block.photometry,
 }

@@ -22,13 +22,14 @@ from tsogrid.engine.block_measure import measured
 from tsogrid.engine.block_size import default_block
 from tsogrid.engine.calibration_plan import plan_calibration
 from tsogrid.engine.detector import Detector
+from tsogrid.engine.near_windows import reads_near
 from tsogrid.engine.pipeline import CENTER, REGISTER, Arrays, Pixels, stages_of
 from tsogrid.engine.plan_size import bytes_held
 from tsogrid.engine.reading import read_but
 from tsogrid.engine.recipe import Recipe, make_recipe
 from tsogrid.engine.reference import with_own_places, with_registration
 from tsogrid.engine.star_times import star_times
-from tsogrid.engine.windows import Window, center_windows, plan_windows
+from tsogrid.engine.windows import Window, plan_windows
 from tsogrid.field.listing import with_listed_sources
 from tsogrid.field.sources import Sources, find_sources
 from tsogrid.io.images import read_gain, read_mask, read_psf
@@ -58,21 +59,10 @@ class Plan:
         Names and planned positions.
     windows : tuple of Window
         Pixels that may be needed.
-    centers : tuple of Window
-        Pixels of these that a pass needs that only finds centres, where any other reads the lines about its sources. None:
-        every pass reads all windows.
+    near : bool
+        Whether of the windows the pixels about the sources are read first; see `tsogrid.engine.near_windows`.
     short_lines : bool
-        Whether of these lines the amplifiers are left out that no source needs.
-    passes : tuple of tuple of str
-        Stages, in passes over the series.
-    block : int
-        Frames in a block.
-    registration : str
-        Whether frames are registered to a reference frame, and why, in words.
-    detector : Detector or None
-        What is taken off the pixels as they are read.
-    aside : frozenset of int
-        Frames that are not read, since they cannot be: bad in every pixel.
+        Whether of lines about sources the amplifiers are left out that no source needs.
     """
 
     n_frames: int
@@ -88,7 +78,7 @@ class Plan:
     registration: str = ""
     detector: Detector | None = None
     aside: frozenset[int] = frozenset()
-    centers: tuple[Window, ...] = ()
+    near: bool = False
     short_lines: bool = True
 
     @property
@@ -363,6 +353,5 @@ def make_plan(
     made = with_own_places(with_registration(made))
     if detector is None and not single_window and frames["data"].chunks is None:
         # From afar a whole line is one range, and amplifiers of it are many.
-        centers, short = center_windows(made.recipe, made.sources.planned, shape), not _is_afar(frames)
-        made = replace(made, centers=centers, short_lines=short)
+        made = replace(made, near=reads_near(made.recipe, len(sources.names)), short_lines=not _is_afar(frames))
     return made if block else made.with_block(default_block(made.n_frames, bytes_held(made), halo=made.halo))

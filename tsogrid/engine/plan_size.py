@@ -3,9 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tsogrid.config import ColumnRow
-from tsogrid.engine.pipeline import PHOTOMETRY
-from tsogrid.engine.windows import Window, lines_as_planned
+from tsogrid.engine.near_windows import first_windows
+from tsogrid.engine.windows import Window
 
 if TYPE_CHECKING:
     from tsogrid.engine.plan import Plan
@@ -19,11 +21,13 @@ def readings(plan: "Plan") -> tuple[tuple[Window, ...], ...]:
 
 
 def _windows(plan: "Plan", stages: tuple[str, ...]) -> tuple[Window, ...]:
-    if not plan.centers:
+    if not plan.near:
         return plan.windows
-    if PHOTOMETRY not in stages:
-        return plan.centers
-    return (lines_as_planned(plan.recipe, plan.sources.planned, plan.windows[0], plan.short_lines),)
+    # Of a series that drifts, what a piece of it takes.
+    places = plan.sources.planned.swapaxes(0, 1)
+    known = [each[np.isfinite(each).all(axis=1)] for each in places]
+    middle = np.array([np.median(each, axis=0) if len(each) else (np.nan, np.nan) for each in known])
+    return first_windows(plan.recipe, stages, middle[None], plan.shape, plan.short_lines)
 
 
 def bytes_read(plan: "Plan") -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from tsogrid.config import Registration
 from tsogrid.engine.calibration import make_ready
 from tsogrid.engine.centering import CENTER_NAMES
-from tsogrid.engine.pipeline import CENTER, Pixels, measure_block, stages_of
+from tsogrid.engine.pipeline import CENTER, Measurement, Pixels, stages_of
 from tsogrid.engine.plan_identity import input_name
 from tsogrid.engine.registering import MOST_STARS, pattern_of
 from tsogrid.engine.windows import Window, plan_windows
@@ -107,7 +107,7 @@ def with_own_places(plan: "Plan") -> "Plan":
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         stars = star_field(np.ascontiguousarray(make_ready(pixels, recipe, planned).center_data), MANY_STARS)
     places = _nearest(planned, pattern_of(stars, 0), min(A_FEW, center.fit_box / 2))
-    found = measure_block([pixels], recipe, (CENTER,), [places], [{}])[0]
+    found = Measurement([pixels], recipe, [places], [{}]).do((CENTER,)).results[0]
     name = CENTER_NAMES[center.method]
     measured = np.stack([found[f"x_{name}"], found[f"y_{name}"]], axis=-1)
     near = np.hypot(*(measured - places)[0].T) < SAME_STAR

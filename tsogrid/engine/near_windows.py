@@ -1,0 +1,139 @@
+"""Which pixels a piece of a block reads: those about where its sources are planned, or known to be.
+
+A search may end far from where it began, and the windows of the series (`tsogrid.engine.windows`) hold all that it may lead
+to. Most searches do not: what a source needs that is about where it is planned is a half or a fourth of that. No number
+depends on what is read, as long as it holds what the stages look at.
+"""
+
+import numpy as np
+
+from tsogrid.config import AmplifierStep
+from tsogrid.engine.pipeline import PHOTOMETRY
+from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.windows import Window, boxes_about, few_windows, margins
+
+NEAR = 5.0  # pixels; a source that is no farther from where it is planned needs no second reading
+MANY_SOURCES = 32  # more are read by the windows of the series, that hold several of them
+
+
+def reads_near(recipe: Recipe, n_sources: int) -> bool:
+    """Whether fewer pixels than those of the windows of the series may serve a piece."""
+    return n_sources <= MANY_SOURCES and not recipe.needs_whole_frame and recipe.outliers is None
+
+
+def reach_about(recipe: Recipe) -> float:
+    """Give the distance from a known place within which the photometry needs pixels."""
+    return max(recipe.reach, recipe.aperture_reach)
+
+
+def first_windows(
+    recipe: Recipe, stages: tuple[str, ...], planned: np.ndarray, shape: tuple[int, int], short: bool = True
+) -> tuple[Window, ...]:
+    """Find the windows that are read first: what centring may look at, and what photometry needs of sources near by.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What will be measured.
+    stages : tuple of str
+        Which stages of it.
+    planned : ndarray, shape (n, n_sources, 2)
+        Planned places (x, y) of all sources in the frames of a piece.
+    shape : (int, int)
+        Rows and columns of a frame.
+    short : bool
+        Leave amplifiers out that no source needs.
+
+    Returns
+    -------
+    tuple of Window
+        Disjoint; together they hold each source once.
+    """
+    margin, wander = margins(recipe)
+    asked = recipe.center.sky
+    lines = isinstance(asked, list) and any(isinstance(step, AmplifierStep) for step in asked)
+    if PHOTOMETRY in stages:
+        margin, lines = max(margin, reach_about(recipe) + min(wander, NEAR)), recipe.has_line_sky
+    return windows_about(planned, margin, recipe, shape, lines, short)
+
+
+def windows_about(
+    places: np.ndarray, reach: float, recipe: Recipe, shape: tuple[int, int], lines: bool, short: bool = True
+) -> tuple[Window, ...]:
+    """Find the windows that hold all pixels within reach of some places.
+
+    Parameters
+    ----------
+    places : ndarray, shape (n, n_sources, 2)
+        Where the sources are in the frames of a piece; what is not finite needs no line.
+    reach : float
+        In pixels.
+    recipe : Recipe
+        Amplifiers and the fast axis.
+    shape : (int, int)
+        Rows and columns of a frame.
+    lines : bool
+        Whether whole lines of amplifiers are needed.
+    short : bool
+        Leave amplifiers out that no source needs.
+
+    Returns
+    -------
+    tuple of Window
+        Disjoint; together they hold each source once. Lines are one window.
+    """
+    if not lines:
+        return few_windows(boxes_about(places, shape, reach))
+    known = places[np.isfinite(places).all(axis=2)]
+    columns, rows = (_span(known[:, axis], reach, size) for axis, size in enumerate(shape[::-1]))
+    if recipe.fast_axis == 1:
+        columns = _whole_amplifiers(columns, recipe.amplifiers, shape[1], short)
+    else:
+        rows = _whole_amplifiers(rows, recipe.amplifiers, shape[0], short)
+    return (Window(*rows, *columns, tuple(range(places.shape[1]))),)
+
+
+def frames_beyond(places: np.ndarray, reach: float, windows: tuple[Window, ...], shape: tuple[int, int]) -> np.ndarray:
+    """Tell the frames that need pixels beyond the windows that were read.
+
+    Parameters
+    ----------
+    places : ndarray, shape (n, n_sources, 2)
+        Where the sources were found; those that are not finite need no pixel.
+    reach : float
+        How far about them pixels are needed.
+    windows : tuple of Window
+        What was read.
+    shape : (int, int)
+        Rows and columns of a frame.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    beyond = np.zeros(len(places), bool)
+    for window in windows:
+        its = places[:, list(window.sources)]
+        known = np.isfinite(its).all(axis=2)
+        for axis, size in enumerate(shape[::-1]):
+            first, stop = window.region[2:] if axis == 0 else window.region[:2]
+            low, high = np.floor(its[..., axis] - reach), np.ceil(its[..., axis] + reach) + 1
+            short = (np.maximum(low, 0) < first) | (np.minimum(high, size) > stop)
+            beyond |= (short & known).any(axis=1)
+    return beyond
+
+
+def _span(along: np.ndarray, reach: float, size: int) -> tuple[int, int]:
+    """Pixels within reach of some places; at least one, and all where there is no place."""
+    if not along.size:
+        return 0, size
+    start = min(max(int(np.floor(along.min() - reach)), 0), size - 1)
+    return start, min(max(int(np.ceil(along.max() + reach)) + 1, start + 1), size)
+
+
+def _whole_amplifiers(span: tuple[int, int], amplifiers: np.ndarray, size: int, short: bool) -> tuple[int, int]:
+    """Widen a range of the fast axis to the whole amplifiers that it touches; all of it where it touches none."""
+    touched = (amplifiers[:, 0] < span[1]) & (amplifiers[:, 1] > span[0])
+    if not (short and touched.any()):
+        return 0, size
+    return min(span[0], int(amplifiers[touched, 0].min())), max(span[1], int(amplifiers[touched, 1].max()))
