@@ -31,7 +31,13 @@ from tsogrid.kernels.centroid import gaussian_template
 RADII = np.linspace(3, 20, 20)
 INNER, OUTER, MASK, BOX = 23.0, 30.0, 22.0, 25
 # Rows and columns: amplifiers, frames, ratios aimed at beside typical and expert.
-SHAPES = {(64, 64): (1, 64, None, None), (256, 256): (1, 64, 80.0, 18.0), (256, 2048): (4, 64, 80.0, 30.0)}
+SHAPES = {
+    (64, 64): (1, 64, None, None),
+    (256, 256): (1, 64, 80.0, 18.0),
+    (64, 2048): (4, 64, None, None),
+    (256, 2048): (4, 64, 80.0, 30.0),
+    (2048, 2048): (4, 8, None, None),
+}
 
 
 class Night:
@@ -138,14 +144,14 @@ class Night:
 
 
 def contests(quick: bool = False) -> list[Contest]:
-    """A stamp, a square, a wide subarray. Centres differ by definition, and so, a little, do the sums of small circles."""
+    """A stamp, a square, wide subarrays, a full frame. Centres differ by definition, and so, a little, do the sums of small circles."""
     made = []
     for shape, (amplifiers, frames, typical, expert) in SHAPES.items():
         if quick and shape != (64, 64):
             continue
         night = Night(shape, amplifiers, 4 if quick else frames)
         n = 4 if quick else frames
-        few = min(n, 4)
+        few = min(n, 4 if shape[0] < 1000 else 1)
         plan = night.plan()
         made.append(
             Contest(

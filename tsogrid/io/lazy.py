@@ -21,7 +21,7 @@ from tsogrid.io.remote_names import is_remote
 from tsogrid.io.remote_pieces import Box, batches, fetch_pieces
 from tsogrid.io.tiles import TileReader
 
-GAP = 2048  # bytes: a shorter gap between two wanted ranges costs less to read than a call for each
+GAP = 4096  # bytes, a page: a shorter gap between two wanted ranges costs less to read than a call for each
 WIDE_GAP, MOST_UNUSED = 8192, 3  # a longer one, too, where no more than three times the wanted bytes lie between them
 MANY = 4  # pieces that are read by machine code
 PIECE = 1 << 21  # bytes held before they are decoded: still in a cache when they are swapped

@@ -33,9 +33,7 @@ def _sum_lines(  # type: ignore[no-untyped-def]
     row_of,
     run,
     good,
-    whole_box,
     lines,
-    only,
     box,
     reach,
     level,
@@ -66,10 +64,10 @@ def _sum_lines(  # type: ignore[no-untyped-def]
             else:
                 begin, stop = at_row, reach[0, column]
                 reach[0, column] = at_row
-            line = only if only >= 0 else np.int64(lines[box[2] + column])
+            line = np.int64(lines[box[2] + column])
             if line >= 0:
                 for row in range(begin, stop):
-                    whole[INDEX(row), INDEX(line)] += 1.0 if whole_box else good[INDEX(row * columns + column)]
+                    whole[INDEX(row), INDEX(line)] += good[INDEX(row * columns + column)]
         least, most = rows * columns, np.int64(-1)
         for m in range(first[k], first[k + 1]):
             least, most = min(least, np.int64(pixel[INDEX(m)])), max(most, np.int64(pixel[INDEX(m)]))
@@ -81,9 +79,9 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for m in range(first[k], first[k + 1]):
             at = np.int64(pixel[INDEX(m)])
             at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
-            line = only if only >= 0 else np.int64(lines[box[2] + at - at_row * columns])
+            line = np.int64(lines[box[2] + at - at_row * columns])
             if line >= 0:
-                edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] if whole_box else weight[INDEX(m)] * good[INDEX(at)]
+                edge[INDEX(at_row), INDEX(line)] += weight[INDEX(m)] * good[INDEX(at)]
         for model in range(out.shape[1]):
             total = variance = 0.0
             for row in range(low, high + 1):
@@ -98,45 +96,75 @@ def _sum_lines(  # type: ignore[no-untyped-def]
 
 
 @partial(part, forceinline=True)
-def _sum_rows(  # type: ignore[no-untyped-def]
-    radii, order, pixel, weight, first, row_of, run, box, only, level, line_variance, frame, held, out
+def _sum_whole(  # type: ignore[no-untyped-def]
+    radii,
+    order,
+    pixel,
+    weight,
+    first,
+    end,
+    row_of,
+    run,
+    box,
+    lines,
+    least,
+    most,
+    only,
+    level,
+    line_variance,
+    frame,
+    held,
+    out,
 ):
-    """As `_sum_lines` of one amplifier where all pixels count: how much of each row a circle holds needs no columns."""
-    axis, inverse = box[4] - box[0], 1.0 / (box[3] - box[2])
+    """As `_sum_lines` where all pixels count: how much of each line a circle holds is counted from its columns' ends."""
+    columns = box[3] - box[2]
+    axis, inverse = box[4] - box[0], 1.0 / columns
     for k in range(out.shape[2]):
         reach = np.int64(radii[order[k]]) + 2
         low, stop = max(axis - reach, 0), min(axis + reach, box[1] - box[0])
-        for row in range(low, stop):
-            held[INDEX(row)] = 0.0
+        for its in range(least, most):
+            for row in range(low, stop):
+                held[INDEX(its), INDEX(row)] = 0.0
         for m in range(run[k], run[k + 1]):
-            held[INDEX(row_of[INDEX(m)])] += 1.0
+            at_row = np.int64(row_of[INDEX(m)])
+            line = least if only else np.int64(lines[box[2] + np.int64(end[INDEX(m)]) - at_row * columns])
+            if line >= 0:
+                held[INDEX(line), INDEX(at_row)] += 1.0
         # a column that ends in a row has pixels in all rows from the centre's to this one
-        for row in range(stop - 2, axis - 1, -1):
-            held[INDEX(row)] += held[INDEX(row + 1)]
-        for row in range(low + 1, axis):
-            held[INDEX(row)] += held[INDEX(row - 1)]
+        for its in range(least, most):
+            for row in range(stop - 2, axis - 1, -1):
+                held[INDEX(its), INDEX(row)] += held[INDEX(its), INDEX(row + 1)]
+            for row in range(low + 1, axis):
+                held[INDEX(its), INDEX(row)] += held[INDEX(its), INDEX(row - 1)]
         for m in range(first[k], first[k + 1]):
-            held[INDEX((pixel[INDEX(m)] + 0.5) * inverse)] += weight[INDEX(m)]
+            at = np.int64(pixel[INDEX(m)])
+            at_row = np.int64((at + 0.5) * inverse)  # at // columns, sooner
+            line = least if only else np.int64(lines[box[2] + at - at_row * columns])
+            if line >= 0:
+                held[INDEX(line), INDEX(at_row)] += weight[INDEX(m)]
         for model in range(out.shape[1]):
             total = variance = 0.0
             for row in range(low, stop):
-                part_of_line = held[INDEX(row)]
-                if part_of_line > 0.0:
-                    at_row = INDEX(box[0] + row)
-                    variance += part_of_line * part_of_line * line_variance[model, frame, at_row, INDEX(only)]
-                    total += part_of_line * level[model, frame, at_row, INDEX(only)]
+                at_row = INDEX(box[0] + row)
+                for its in range(least, most):
+                    part_of_line = held[INDEX(its), INDEX(row)]
+                    if part_of_line > 0.0:
+                        variance += part_of_line * part_of_line * line_variance[model, frame, at_row, INDEX(its)]
+                        total += part_of_line * level[model, frame, at_row, INDEX(its)]
             out[0, model, k] = total
             out[1, model, k] = variance
 
 
 @part
-def _only_line(lines, first, stop):  # type: ignore[no-untyped-def]
-    """The amplifier of columns first … stop − 1 if all have the same, else −1."""
-    only = np.int64(lines[first])
+def _touched_lines(lines, first, stop):  # type: ignore[no-untyped-def]
+    """First, and one past the last, amplifier of columns first … stop − 1, and whether all of them are of one."""
+    least, most, only = np.int64(lines[first]), np.int64(0), lines[first] >= 0
     for column in range(first, stop):
-        if lines[INDEX(column)] != only:
-            return np.int64(-1)
-    return only
+        line = np.int64(lines[INDEX(column)])
+        only = only and line == least
+        if line >= 0:
+            least, most = line if least < 0 else min(least, line), max(most, line + 1)
+    return max(least, np.int64(0)), most, only
 
 
 @kernel
@@ -175,28 +203,52 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
                 for k in range(order.size):
                     out[0, model, frame, source, k] = out[1, model, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
             continue
-        whole_box = every or all_good(data, frame, box[p])
-        only = _only_line(lines, box[p, 2], box[p, 3])
-        if whole_box and only >= 0:
-            _sum_rows(
-                radii,
-                order,
-                pixel[p],
-                weight[p],
-                first[p],
-                row[p],
-                run[p],
-                box[p],
-                only,
-                level,
-                line_variance,
-                frame,
-                held,
-                found,
-            )
+        if every or all_good(data, frame, box[p]):
+            least, most, only = _touched_lines(lines, box[p, 2], box[p, 3])
+            if only:  # machine code of its own: two loops less
+                _sum_whole(
+                    radii,
+                    order,
+                    pixel[p],
+                    weight[p],
+                    first[p],
+                    end[p],
+                    row[p],
+                    run[p],
+                    box[p],
+                    lines,
+                    least,
+                    least + 1,
+                    True,
+                    level,
+                    line_variance,
+                    frame,
+                    held,
+                    found,
+                )
+            else:
+                _sum_whole(
+                    radii,
+                    order,
+                    pixel[p],
+                    weight[p],
+                    first[p],
+                    end[p],
+                    row[p],
+                    run[p],
+                    box[p],
+                    lines,
+                    least,
+                    most,
+                    False,
+                    level,
+                    line_variance,
+                    frame,
+                    held,
+                    found,
+                )
         else:
-            if not whole_box:
-                mark_good(data, frame, box[p], good)
+            mark_good(data, frame, box[p], good)
             _sum_lines(
                 pixel[p],
                 weight[p],
@@ -205,9 +257,7 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
                 row[p],
                 run[p],
                 good,
-                whole_box,
                 lines,
-                only,
                 box[p],
                 reach,
                 level,
@@ -284,7 +334,7 @@ def circle_line_sums(
     if lines.shape != data.shape[2:] or np.any(lines >= shape[-1]):
         raise ValueError(f"lines: expected {data.shape[2]} numbers below {shape[-1]}, got {lines.shape}")
     rows, columns = box_shape(max(sizes.tolist()), *data.shape[1:])
-    good, reach, held = np.zeros(rows * columns), np.zeros((2, columns), np.int64), np.zeros(rows)
+    good, reach, held = np.zeros(rows * columns), np.zeros((2, columns), np.int64), np.zeros((shape[-1], rows))
     models = len(line_variance)
     whole, edge = np.zeros((2, *shape[-2:]))
     found, out = np.empty((2, models, sizes.size)), np.empty((2, models, *x.shape, sizes.size))
