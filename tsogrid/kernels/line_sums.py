@@ -107,9 +107,7 @@ def _sum_whole(  # type: ignore[no-untyped-def]
     run,
     box,
     lines,
-    least,
-    most,
-    only,
+    touched,
     level,
     line_variance,
     frame,
@@ -117,6 +115,7 @@ def _sum_whole(  # type: ignore[no-untyped-def]
     out,
 ):
     """As `_sum_lines` where all pixels count: how much of each line a circle holds is counted from its columns' ends."""
+    least, most, only = touched
     columns = box[3] - box[2]
     axis, inverse = box[4] - box[0], 1.0 / columns
     for k in range(out.shape[2]):
@@ -204,49 +203,24 @@ def _circle_line_sums(  # type: ignore[no-untyped-def]
                     out[0, model, frame, source, k] = out[1, model, frame, source, k] = 0.0 if box[p, 4] >= 0 else np.nan
             continue
         if every or all_good(data, frame, box[p]):
-            least, most, only = _touched_lines(lines, box[p, 2], box[p, 3])
-            if only:  # machine code of its own: two loops less
-                _sum_whole(
-                    radii,
-                    order,
-                    pixel[p],
-                    weight[p],
-                    first[p],
-                    end[p],
-                    row[p],
-                    run[p],
-                    box[p],
-                    lines,
-                    least,
-                    least + 1,
-                    True,
-                    level,
-                    line_variance,
-                    frame,
-                    held,
-                    found,
-                )
-            else:
-                _sum_whole(
-                    radii,
-                    order,
-                    pixel[p],
-                    weight[p],
-                    first[p],
-                    end[p],
-                    row[p],
-                    run[p],
-                    box[p],
-                    lines,
-                    least,
-                    most,
-                    False,
-                    level,
-                    line_variance,
-                    frame,
-                    held,
-                    found,
-                )
+            _sum_whole(
+                radii,
+                order,
+                pixel[p],
+                weight[p],
+                first[p],
+                end[p],
+                row[p],
+                run[p],
+                box[p],
+                lines,
+                _touched_lines(lines, box[p, 2], box[p, 3]),
+                level,
+                line_variance,
+                frame,
+                held,
+                found,
+            )
         else:
             mark_good(data, frame, box[p], good)
             _sum_lines(
