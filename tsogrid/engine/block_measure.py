@@ -56,12 +56,16 @@ def measured(
 
 def _in_pieces(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
     """Do some stages on as many frames at a time as fit in memory."""
-    pieces = _pieces(plan, _windows(plan, stages, start, stop, known), start, stop, known)
-    return _one_after_the_other([_piece(plan, stages, *piece) for piece in pieces])
-
-
-def _piece(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known: Arrays) -> Arrays:
     windows = _windows(plan, stages, start, stop, known)
+    pieces = _pieces(plan, windows, start, stop, known)
+    if len(pieces) == 1:
+        return _piece(plan, windows, stages, start, stop, known)
+    return _one_after_the_other([_piece(plan, _windows(plan, stages, *piece), stages, *piece) for piece in pieces])
+
+
+def _piece(
+    plan: "Plan", windows: tuple[Window, ...], stages: tuple[str, ...], start: int, stop: int, known: Arrays
+) -> Arrays:
     block = _begun(plan, windows, start, stop, known)
     if not plan.near or PHOTOMETRY not in stages or len(stages) == 1:
         return _joined(plan, block.do(stages), windows, start, stop)

@@ -112,14 +112,12 @@ def frames_beyond(places: np.ndarray, reach: float, windows: tuple[Window, ...],
     ndarray of bool, shape (n,)
     """
     beyond = np.zeros(len(places), bool)
+    low, high = np.maximum(np.floor(places - reach), 0), np.minimum(np.ceil(places + reach) + 1, shape[::-1])
+    known = np.isfinite(places).all(axis=2)
     for window in windows:
-        its = places[:, list(window.sources)]
-        known = np.isfinite(its).all(axis=2)
-        for axis, size in enumerate(shape[::-1]):
-            first, stop = window.region[2:] if axis == 0 else window.region[:2]
-            low, high = np.floor(its[..., axis] - reach), np.ceil(its[..., axis] + reach) + 1
-            short = (np.maximum(low, 0) < first) | (np.minimum(high, size) > stop)
-            beyond |= (short & known).any(axis=1)
+        y0, y1, x0, x1 = window.region
+        its = np.s_[:, list(window.sources)]
+        beyond |= (((low[its] < (x0, y0)) | (high[its] > (x1, y1))).any(axis=2) & known[its]).any(axis=1)
     return beyond
 
 
