@@ -144,7 +144,7 @@ class Night:
 
 
 def contests(quick: bool = False) -> list[Contest]:
-    """A stamp, a square, wide subarrays, a full frame. Centres differ by definition, and so, a little, do the sums of small circles."""
+    """Stamps, subarrays, a full frame. Centres differ by definition, and so, a little, do the sums of small circles."""
     made = []
     for shape, (amplifiers, frames, typical, expert) in SHAPES.items():
         if quick and shape != (64, 64):
