@@ -144,12 +144,12 @@ def _sum_whole(  # type: ignore[no-untyped-def]
         for model in range(out.shape[1]):
             total = variance = 0.0
             for row in range(low, stop):
-                at_row = INDEX(box[0] + row)
+                of_frame = INDEX(box[0] + row)
                 for its in range(least, most):
                     part_of_line = held[INDEX(its), INDEX(row)]
                     if part_of_line > 0.0:
-                        variance += part_of_line * part_of_line * line_variance[model, frame, at_row, INDEX(its)]
-                        total += part_of_line * level[model, frame, at_row, INDEX(its)]
+                        variance += part_of_line * part_of_line * line_variance[model, frame, of_frame, INDEX(its)]
+                        total += part_of_line * level[model, frame, of_frame, INDEX(its)]
             out[0, model, k] = total
             out[1, model, k] = variance
 
