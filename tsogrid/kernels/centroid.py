@@ -23,8 +23,9 @@ from tsogrid.kernels.correlation import (
     refined_offset,
     star_meant,
 )
-from tsogrid.kernels.statistics import INTEGERS, SAMPLE, key_of, median
-from tsogrid.kernels.vectors import WIDTH
+from tsogrid.kernels.lane_median import lane_medians
+from tsogrid.kernels.statistics import INDEX, INTEGERS, SAMPLE
+from tsogrid.kernels.vectors import LANES, WIDTH, write
 
 # Products below this fraction of the template's largest one are rounding noise.
 _RANK_TOLERANCE = 1e-12
@@ -96,8 +97,7 @@ def box_edge_level(data: NDArray[np.floating], x: ArrayLike, y: ArrayLike, box: 
     columns, rows = check_positions(data, x, y)
     result = np.empty(columns.shape)
     width = odd_width(box)
-    keys = np.empty(4 * width + SAMPLE, INTEGERS[data.dtype])
-    _box_edge_level(data, columns, rows, width, keys, result)
+    _box_edge_level(data, columns, rows, width, np.empty((4 * width, LANES)), result)
     return result
 
 
@@ -225,31 +225,36 @@ def _center_of_mass(data, x, y, width, level, x_out, y_out):  # type: ignore[no-
 
 
 @part
-def edge_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped-def]
-    """Median of the good pixels on the edge of one box; ``keys`` is scratch for 4 × width + SAMPLE of them."""
+def _copy_edge(data, frame, x, y, width, edge, lane):  # type: ignore[no-untyped-def]
+    """Copy the pixels on the edge of one box into a lane, NaN outside the frame; return how many there are."""
     ny, nx = data.shape[1], data.shape[2]
+    known = not (math.isnan(x) or math.isnan(y))
+    left, low = box_start(x, width), box_start(y, width)
     count = np.int64(0)
-    for j in range(max(0, -low), min(width, ny - low)):
+    for j in range(width):
         step = 1 if j == 0 or j == width - 1 else width - 1
-        for i in range(0, width, max(step, 1)):
-            if 0 <= left + i < nx:
-                value = data[frame, low + j, left + i]
-                if math.isfinite(value):
-                    keys[count] = key_of(np.float64(value), keys)
-                    count += 1
-    return median(keys, count, count)
+        inside = known and 0 <= low + j < ny
+        for i in range(0, width, step):
+            value = np.nan
+            if inside and 0 <= left + i < nx:
+                value = np.float64(data[frame, INDEX(low + j), INDEX(left + i)])
+            edge[count, lane] = value
+            count += 1
+    return count
 
 
 @kernel
-def _box_edge_level(data, x, y, width, keys, level):  # type: ignore[no-untyped-def]
-    for frame in range(x.shape[0]):
-        for source in range(x.shape[1]):
-            level[frame, source] = np.nan
-            if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
-                continue
-            left = box_start(x[frame, source], width)
-            low = box_start(y[frame, source], width)
-            level[frame, source] = edge_median(data, frame, left, low, width, keys)
+def _box_edge_level(data, x, y, width, edge, level):  # type: ignore[no-untyped-def]
+    medians = np.empty((1, LANES))
+    for first in range(0, x.size, LANES):
+        count = np.int64(0)
+        for lane in range(LANES):
+            index = min(first + lane, x.size - 1)  # the last one's also in lanes that are left over
+            frame, source = index // x.shape[1], index % x.shape[1]
+            count = _copy_edge(data, frame, x[frame, source], y[frame, source], width, edge, lane)
+        write(medians, 0, lane_medians(edge, count))
+        for lane in range(min(LANES, x.size - first)):
+            level[(first + lane) // x.shape[1], (first + lane) % x.shape[1]] = medians[0, lane]
 
 
 @kernel

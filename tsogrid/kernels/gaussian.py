@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsogrid.kernels.box import box_start, check_positions, odd_width, on_grid
-from tsogrid.kernels.centroid import box_edge_level
+from tsogrid.kernels.box import check_positions, odd_width, on_grid
 from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.gaussian_boxes import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, place_boxes
 from tsogrid.kernels.gaussian_solver import invert, solve, solver_work
-from tsogrid.kernels.gaussian_start import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, refit_noise, start_values
+from tsogrid.kernels.gaussian_start import refit_noise, start_values
+from tsogrid.kernels.lane_median import lane_medians
 from tsogrid.kernels.vectors import LANES, any_of, read, spread, where, write
 
 
@@ -132,7 +133,8 @@ def gaussian_fit(
         np.array([True, fit_offset, not fixed_center, not fixed_center, True, True, angle]),
         True if angle else None,
         bool(fixed_center),
-        box_edge_level(data, columns, rows, width) if fit_offset else known,
+        known,
+        fit_offset,
         weights == "none" or weighting == FIXED,
         int(max_iterations),
         np.empty((5, width * width, LANES)),
@@ -191,6 +193,7 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
         None,
         False,
         np.where(np.isfinite(level), 0.0, np.nan)[:, None],
+        False,
         weights == "none" or weighting == FIXED,
         50,
         np.empty((5, width, LANES)),
@@ -267,38 +270,6 @@ def _write_rotated(values, lane, parameters, covariance):  # type: ignore[no-unt
     values[11] = math.sqrt(variance_turn) / (2 * reach)
 
 
-@part
-def _place(x, y, first, ny, nx, data, corners, limits):  # type: ignore[no-untyped-def]
-    """Find the boxes of the sources from number ``first`` on, and the range of their centres; return whether there is one.
-
-    A lane without a box takes the pixels of another (so that all can be read alike), and the range NaN.
-    """
-    rows, columns = data.shape[1], data.shape[2]
-    some = -1
-    for lane in range(LANES):
-        corners[0, lane] = -1
-        limits[:, lane] = np.nan
-        index = first + lane
-        if index >= x.size:
-            continue
-        frame, source = index // x.shape[1], index % x.shape[1]
-        if math.isnan(x[frame, source]) or math.isnan(y[frame, source]):
-            continue
-        left, low = box_start(x[frame, source], nx), box_start(y[frame, source], ny)
-        if left >= columns or low >= rows or left + nx <= 0 or low + ny <= 0:
-            continue
-        some = lane
-        corners[0, lane], corners[1, lane], corners[2, lane] = frame, low, left
-        corners[3, lane] = (frame * rows + low) * columns + left
-        limits[0, lane], limits[1, lane] = max(0, -left) - 0.5, min(nx, columns - left) - 0.5
-        limits[2, lane], limits[3, lane] = max(0, -low) - 0.5, min(ny, rows - low) - 0.5
-    for lane in range(LANES):
-        if some >= 0 and corners[0, lane] < 0:
-            for k in range(4):
-                corners[k, lane] = corners[k, some]
-    return some >= 0
-
-
 @kernel
 def _fit(  # type: ignore[no-untyped-def]
     data,
@@ -313,6 +284,7 @@ def _fit(  # type: ignore[no-untyped-def]
     rotated,
     fixed_center,
     level,
+    level_of_edge,
     scale_errors,
     limit,
     boxes,
@@ -326,19 +298,27 @@ def _fit(  # type: ignore[no-untyped-def]
     width = max(ny, nx)
     n = 6 if rotated is None else 7
     column, line = work[7], work[8]
-    corners = np.zeros((4, LANES), np.int64)
-    limits, noise, scales = np.empty((5, LANES)), np.empty((3, LANES)), np.empty((1, LANES))
+    all_corners, all_limits = np.zeros((2, 4, LANES), np.int64), np.empty((2, 5, LANES))
+    noise, scales = np.empty((3, LANES)), np.empty((1, LANES))
     parameters, levels, flags = np.zeros((7, LANES)), np.empty((1, LANES)), np.empty((1, LANES))
+    there = place_boxes(x, y, np.int64(0), ny, nx, data, all_corners[0], all_limits[0])
     for first in range(0, x.size, LANES):
-        if not _place(x, y, first, ny, nx, data, corners, limits):
+        this = first // LANES % 2
+        corners, limits, following = all_corners[this], all_limits[this], all_corners[1 - this]
+        some, there = there, place_boxes(x, y, first + LANES, ny, nx, data, following, all_limits[1 - this])
+        if not some:
             continue
         for lane in range(LANES):
             index = min(first + lane, x.size - 1)
             levels[0, lane] = level[index // x.shape[1], index % x.shape[1]]
         for k in range(3):
             write(noise, k, line_of_noise[k])
-        count = load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, noise)
+        count, on_edge = load_boxes(
+            data, error, corners, following, ny, nx, weighting, value, base, variance, weights[0], noise
+        )
         write(limits, 4, count)
+        if level_of_edge:
+            write(levels, 0, lane_medians(weights[0], on_edge))
         good = start_values(value, base, ny, nx, read(levels, 0), rotated, weights[0], parameters)
         if fixed_center:
             for lane in range(min(LANES, x.size - first)):

@@ -1,4 +1,4 @@
-"""What Gaussian fits begin with: the pixels of one box in each lane, their noise, and first guesses from these alone.
+"""What Gaussian fits begin with: first guesses from the pixels of a box alone, and the noise once these are fitted.
 
 The guess comes from the box smoothed over 3×3 pixels (a single hot pixel must not become the star, and an undersampled
 star gets a width): the level is the median of the box's edge, the centre and the widths are the moments of the pixels
@@ -12,9 +12,8 @@ import numpy as np
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_profile import fill_profiles
 from tsogrid.kernels.gaussian_rotated import rotated_profile
-from tsogrid.kernels.vectors import LANES, any_of, load_lines, read, spread, store_turned, where, write
+from tsogrid.kernels.vectors import read, spread, where, write
 
-FIXED, ERROR, MODEL_OF_ERROR, MODEL_OF_GAIN = 0, 1, 2, 3
 _THRESHOLD = 0.3
 # Of a Gaussian, what is above the fraction f of its peak, with T = ln 1/f: the volume in units of 2πσ² times the peak,
 # 1 − f − fT, and the variance in σ², (1 − f − fT − fT²/2) over that.
@@ -27,102 +26,6 @@ _CUT_SLOPE = _THRESHOLD * _LOG**2 / 2 / (_VOLUME * _CUT) - _VOLUME_SLOPE
 # What the pixel and the 3×3 mean add to the variance along each axis.
 _SMOOTHING = 1 / 12 + 2 / 3
 _SMALLEST_START = 0.5
-# A model may fall below the faintest pixel of the box; its variance may not fall to nothing.
-_FLOOR = 0.1
-_HUGE = 1e200  # a variance whose square is beyond all numbers
-
-
-@part
-def _copy_rows(frames, corners, inside, j, nx, target):  # type: ignore[no-untyped-def]
-    """Copy row j of every box into its lane, NaN outside the frame; ``inside``: all boxes lie inside."""
-    first = j * nx
-    if inside and nx >= LANES:
-        across = j * frames.shape[2]
-        for i in range(0, nx - LANES, LANES):
-            store_turned(target, LANES * (first + i), load_lines(frames, corners[3], across + i))
-        last = nx - LANES  # some of them once more
-        store_turned(target, LANES * (first + last), load_lines(frames, corners[3], across + last))
-        return
-    for lane in range(LANES):
-        frame, row, left = corners[0, lane], corners[1, lane] + j, corners[2, lane]
-        whole = frame >= 0 and 0 <= row < frames.shape[1]
-        for i in range(nx):
-            if whole and 0 <= left + i < frames.shape[2]:
-                target[first + i, lane] = frames[frame, row, left + i]
-            else:
-                target[first + i, lane] = np.nan
-
-
-@part
-def load_boxes(data, error, corners, ny, nx, weighting, value, base, variance, noise):  # type: ignore[no-untyped-def]
-    """Copy boxes to float64, with weights before the model is known, and fit their noise; return how many pixels are good.
-
-    Parameters
-    ----------
-    data, error : frames (n, rows, columns); error is not read if weighting does not need it.
-    corners : (4, LANES) frame (−1: none), first row and first column of each box, which may lie outside the frame, and the
-    number of its first pixel among all.
-    ny, nx : rows and columns of a box.
-    weighting : FIXED (1), ERROR (1 / error²), or MODEL_OF_ERROR or MODEL_OF_GAIN (1, to be divided by a variance).
-    value, base, variance : (ny · nx, LANES), overwritten; 0 where a pixel is bad. variance, error², only if errors are read.
-    noise : (3, LANES) variance at zero, slope, floor; overwritten for MODEL_OF_ERROR by the line through error², data.
-    """
-    with_error = weighting in (ERROR, MODEL_OF_ERROR)
-    inside = True
-    for lane in range(LANES):
-        inside = inside and corners[0, lane] >= 0
-        inside = inside and 0 <= corners[1, lane] <= data.shape[1] - ny and 0 <= corners[2, lane] <= data.shape[2] - nx
-    for j in range(ny):
-        _copy_rows(data, corners, inside, j, nx, value)
-        if with_error:
-            _copy_rows(error, corners, inside, j, nx, variance)
-    count, smallest = spread(0.0), spread(_HUGE)
-    if not with_error:
-        for k in range(ny * nx):
-            pixel = read(value, k)
-            good = pixel - pixel == 0.0
-            weight = where(good, 1.0, spread(0.0))
-            count += weight
-            write(value, k, where(good, pixel, 0.0))
-            write(base, k, weight)
-        return count
-    # Data are counted from some pixel, so that a high level costs no digits.
-    origin = spread(np.nan)
-    for k in range(ny * nx):
-        origin = where(origin - origin == 0.0, origin, read(value, k))
-        if not any_of(~(origin - origin == 0.0)):
-            break
-    s, sd, sdd, sv, sdv = spread(0.0), spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-    for k in range(ny * nx):
-        pixel, sigma = read(value, k), read(variance, k)
-        square = sigma * sigma
-        good = ((pixel - pixel) + (square - square) == 0.0) & (square > 0.0)
-        # A bad pixel weighs nothing by its variance alone.
-        square = where(good, square, _HUGE)
-        inverse = 1.0 / square
-        pixel = where(good, pixel, 0.0)
-        one = where(good, 1.0, spread(0.0))
-        count += one
-        smallest = where(square < smallest, square, smallest)
-        write(value, k, pixel)
-        write(base, k, where(good, inverse, 0.0) if weighting == ERROR else one)
-        write(variance, k, square)
-        # The relative scatter of a variance is what is alike for all pixels.
-        d, w = pixel - origin, inverse * inverse
-        wd = w * d
-        s += w
-        sd += wd
-        sdd += wd * d
-        sv += inverse
-        sdv += inverse * d
-    if weighting == MODEL_OF_ERROR:
-        determinant = s * sdd - sd * sd
-        slope = (s * sdv - sd * sv) / determinant
-        slope = where((determinant > 1e-10 * s * sdd) & (slope > 0.0), slope, 0.0)
-        write(noise, 0, (sv - slope * sd) / s - slope * origin)
-        write(noise, 1, slope)
-        write(noise, 2, _FLOOR * smallest)
-    return count
 
 
 @part
