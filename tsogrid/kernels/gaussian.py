@@ -6,6 +6,7 @@ pixels that scattered low, and bias the amplitude; weights from the model do not
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from tsogrid.kernels.box import check_positions, odd_width, on_grid
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.gaussian_boxes import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, place_boxes
-from tsogrid.kernels.gaussian_solver import invert, solve, solver_work
+from tsogrid.kernels.gaussian_solver import invert, room, solve, solver_size, solver_work
 from tsogrid.kernels.gaussian_start import refit_noise, start_values
 from tsogrid.kernels.lane_median import lane_medians
 from tsogrid.kernels.vectors import LANES, any_of, read, spread, where, write
+
+_FEW = 72  # vectors for a covariance, parameters and what else there is once for each box
 
 
 class GaussianFit(NamedTuple):
@@ -109,41 +112,30 @@ def gaussian_fit(
     width = odd_width(box)
     if width < 3:
         raise ValueError(f"a fit needs a box of at least 3 pixels, found {box}")
-    noise = np.zeros(3)
-    weighting = _weighting(weights, error is not None, gain)
+    weighting, noise = _weighting(weights, error is not None, gain), (0.0, 0.0, 0.0)
     if weighting == MODEL_OF_GAIN:
         electrons = 0.0 if math.isnan(read_noise) else read_noise
         if not gain > 0 or electrons < 0:
             raise ValueError(f"gain must be positive and read noise not negative, found {gain} and {read_noise}")
-        noise[:] = (electrons / gain) ** 2, 1 / gain, 0.25 * max(electrons**2, 1.0) / gain**2
+        noise = (electrons / gain) ** 2, 1 / gain, 0.25 * max(electrons**2, 1.0) / gain**2
     known = np.zeros(columns.shape) if level is None else np.ascontiguousarray(level, np.float64)
     if known.shape != columns.shape:
         raise ValueError(f"expected levels of shape {columns.shape}, found {known.shape}")
-    values = np.full((len(GaussianFit._fields) - 1, *columns.shape), np.nan)
-    converged = np.zeros(columns.shape, dtype=np.bool_)
-    _fit(
+    return _fitted(
         data,
-        data if error is None else np.ascontiguousarray(error),
+        error,
         columns,
         rows,
-        width,
-        width,
+        (width, width),
         weighting,
         noise,
-        np.array([True, fit_offset, not fixed_center, not fixed_center, True, True, angle]),
+        _which(True, fit_offset, not fixed_center, not fixed_center, True, True, angle),
         True if angle else None,
         bool(fixed_center),
-        known,
-        fit_offset,
+        None if fit_offset else known,
         weights == "none" or weighting == FIXED,
         int(max_iterations),
-        np.empty((5, width * width, LANES)),
-        np.empty((7, 7, LANES)),
-        solver_work(width, width),
-        values,
-        converged,
     )
-    return GaussianFit._make([*values, converged])
 
 
 def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, weights: str = "model") -> GaussianFit:
@@ -173,36 +165,27 @@ def line_fit(values: NDArray[np.float64], error: NDArray[np.float64] | None, *, 
 
     m, width = values.shape
     weighting = _weighting(weights, error is not None, math.nan)
-    found = np.full((len(GaussianFit._fields) - 1, m, 1), np.nan)
-    converged = np.zeros((m, 1), dtype=np.bool_)
     good = np.isfinite(values)
     first, last = good.argmax(axis=1), width - 1 - good[:, ::-1].argmax(axis=1)
     lines = np.arange(m)
     # The level of a sum may be many times the star's height: without it, steps as small as rounding are small enough.
     level = 0.5 * (values[lines, first] + values[lines, last])
-    _fit(
+    fit = _fitted(
         (values - level[:, None])[:, None, :],
-        np.ascontiguousarray(values if error is None else error)[:, None, :],
+        None if error is None else np.ascontiguousarray(error)[:, None, :],
         np.full((m, 1), float(width // 2)),
         np.zeros((m, 1)),
-        1,
-        width,
+        (1, width),
         weighting,
-        np.zeros(3),
-        np.array([True, True, True, False, True, False, False]),
+        (0.0, 0.0, 0.0),
+        _which(True, True, True, False, True, False, False),
         None,
         False,
         np.where(np.isfinite(level), 0.0, np.nan)[:, None],
-        False,
         weights == "none" or weighting == FIXED,
         50,
-        np.empty((5, width, LANES)),
-        np.empty((7, 7, LANES)),
-        solver_work(1, width),
-        found,
-        converged,
     )
-    fit = GaussianFit._make([*found[:, :, 0], converged[:, 0]])
+    fit = GaussianFit._make(each[:, 0] for each in fit)
     # The one row holds this much of the profile across it, whose width is any.
     across = fit.sigma_y * math.sqrt(2 * math.pi) * erf(0.5 / (math.sqrt(2) * fit.sigma_y))
     zero = np.where(fit.converged, 0.0, np.nan)
@@ -230,6 +213,57 @@ def _weighting(weights: str, with_error: bool, gain: float) -> int:
             return MODEL_OF_GAIN
         return MODEL_OF_ERROR if with_error else FIXED
     raise ValueError(f'weights must be "model", "error" or "none", found {weights!r}')
+
+
+@lru_cache(maxsize=16)
+def _which(*fitted: bool) -> NDArray[np.bool_]:
+    """Whether each parameter is fitted, as the kernel takes it."""
+    return np.array(fitted)
+
+
+def _fitted(
+    data: NDArray[np.floating],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    shape: tuple[int, int],
+    weighting: int,
+    noise: tuple[float, float, float],
+    free: NDArray[np.bool_],
+    rotated: bool | None,
+    fixed_center: bool,
+    level: NDArray[np.float64] | None,
+    scale_errors: bool,
+    limit: int,
+) -> GaussianFit:
+    """Fit boxes of this shape; without a level it is the median of the box's edge."""
+    values = np.empty((len(GaussianFit._fields) - 1, *x.shape))
+    converged = np.zeros(x.shape, dtype=np.bool_)
+    _fit(
+        data,
+        data if error is None else np.ascontiguousarray(error),
+        x,
+        y,
+        *shape,
+        weighting,
+        *noise,
+        free,
+        rotated,
+        fixed_center,
+        x if level is None else level,
+        level is None,
+        scale_errors,
+        limit,
+        np.empty((_scratch_size(*shape), LANES)),
+        values,
+        converged,
+    )
+    return GaussianFit._make([*values, converged])
+
+
+def _scratch_size(ny: int, nx: int) -> int:
+    """How many vectors `_fit` needs beside data and results."""
+    return 5 * ny * nx + _FEW + solver_size(ny, nx)
 
 
 @part
@@ -279,7 +313,9 @@ def _fit(  # type: ignore[no-untyped-def]
     ny,
     nx,
     weighting,
-    line_of_noise,
+    constant,
+    slope,
+    floor,
     free,
     rotated,
     fixed_center,
@@ -287,20 +323,24 @@ def _fit(  # type: ignore[no-untyped-def]
     level_of_edge,
     scale_errors,
     limit,
-    boxes,
-    covariance,
-    work,
+    scratch,
     values,
     converged,
 ):
-    value, base, variance, weights = boxes[0], boxes[1], boxes[2], boxes[3:]
+    pixels = ny * nx
+    value, base, variance = room(scratch, 0, pixels), room(scratch, pixels, pixels), room(scratch, 2 * pixels, pixels)
+    weights = room(scratch, 3 * pixels, pixels), room(scratch, 4 * pixels, pixels)
+    few = room(scratch, 5 * pixels, _FEW)
+    work = solver_work(scratch, 5 * pixels + _FEW, ny, nx)
+    covariance = room(few, 0, 49).reshape((7, 7, LANES))
+    parameters, noise, all_limits = room(few, 49, 7), room(few, 56, 3), room(few, 59, 10).reshape((2, 5, LANES))
+    levels, flags, scales = room(few, 69, 1), room(few, 70, 1), room(few, 71, 1)
     reweight = weighting >= MODEL_OF_ERROR
     width = max(ny, nx)
     n = 6 if rotated is None else 7
     column, line = work[7], work[8]
-    all_corners, all_limits = np.zeros((2, 4, LANES), np.int64), np.empty((2, 5, LANES))
-    noise, scales = np.empty((3, LANES)), np.empty((1, LANES))
-    parameters, levels, flags = np.zeros((7, LANES)), np.empty((1, LANES)), np.empty((1, LANES))
+    all_corners = np.zeros((2, 4, LANES), np.int64)
+    values[:] = np.nan
     there = place_boxes(x, y, np.int64(0), ny, nx, data, all_corners[0], all_limits[0])
     for first in range(0, x.size, LANES):
         this = first // LANES % 2
@@ -311,8 +351,9 @@ def _fit(  # type: ignore[no-untyped-def]
         for lane in range(LANES):
             index = min(first + lane, x.size - 1)
             levels[0, lane] = level[index // x.shape[1], index % x.shape[1]]
-        for k in range(3):
-            write(noise, k, line_of_noise[k])
+        write(noise, 0, constant)
+        write(noise, 1, slope)
+        write(noise, 2, floor)
         count, on_edge = load_boxes(
             data, error, corners, following, ny, nx, weighting, value, base, variance, weights[0], noise
         )

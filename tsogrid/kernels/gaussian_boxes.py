@@ -76,11 +76,11 @@ def _copy_rows(frames, corners, inside, j, nx, target):  # type: ignore[no-untyp
 def _ask_for_rows(frames, corners, j, nx):  # type: ignore[no-untyped-def]
     """Ask for the memory of row j of every box, a cache line at a time."""
     line = 64 // frames.itemsize
-    for lane in range(LANES):
+    count = 1 + (nx + line - 2) // line  # the last pixel may lie in one more
+    for lane in range(corners.shape[1]):
         first = corners[3, lane] + j * frames.shape[2]
-        for i in range(0, nx - 1, line):
-            prefetch(frames, INDEX(first + i))
-        prefetch(frames, INDEX(first + nx - 1))
+        for k in range(count):
+            prefetch(frames, INDEX(first + min(k * line, nx - 1)))
 
 
 @part

@@ -7,14 +7,14 @@ keeps what it found while the others go on; every lane takes the steps that it w
 """
 
 import math
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.gaussian_models import PARAMETERS, SCRATCH, TRIANGLE, upright_equations
 from tsogrid.kernels.gaussian_rotated import rotated_equations
-from tsogrid.kernels.vectors import LANES, any_of, read, spread, where, write
+from tsogrid.kernels.vectors import any_of, read, spread, where, write
 
 # The last step, still taken, is at most this fraction of the error; the next one would be smaller by far.
 _STEP_IN_ERRORS = 1e-3
@@ -93,7 +93,7 @@ def _allowed(parameters, rotated, limits, width):  # type: ignore[no-untyped-def
     return inside
 
 
-@part
+@partial(part, forceinline=True)
 def _equations(  # type: ignore[no-untyped-def]
     rotated, parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
 ):
@@ -173,7 +173,7 @@ def solve(  # type: ignore[no-untyped-def]
     rotated : True, or None for an upright Gaussian, whose code then has nothing of the other.
     limits : (5, LANES) range of x, range of y, and number of good pixels.
     value, base, noise, reweight : as in `gaussian_models.upright_equations`.
-    weights : (2, ny · nx, LANES) scratch; not used if weights do not follow the model.
+    weights : two times (ny · nx, LANES) scratch; not used if weights do not follow the model.
     scale_errors : whether weights are only relative, so that the covariance is scaled by χ² per degree of freedom.
     limit : largest number of passes.
     before : whether the noise will be fitted again, with what is found here, and then the source once more.
@@ -188,33 +188,48 @@ def solve(  # type: ignore[no-untyped-def]
     count = read(limits, 4)
     running = running & (count > unknown) & _allowed(parameters, rotated, limits, width)
     found = running & ~running
-    if not any_of(running):
-        return found
-    old, new = weights[0], weights[1]
+    old, new = weights
     if not reweight:
         old, new = base, base
-    _, square = _equations(
-        rotated, parameters, ny, nx, value, base, old, new, noise, reweight, column, line, normal, gradient
-    )
-    old, new = new, old
     next_step = _NEXT_STEP_BEFORE if before else _NEXT_STEP
-    damping = spread(_FIRST_DAMPING)
-    passes = 1
-    while passes <= limit and any_of(running):
-        solved = _factorise(normal, free, damping, n, factor)
-        for k in range(n):
-            write(step, k, read(gradient, k) if free[k] else spread(0.0))
-        _substitute(factor, step, n)
-        gain = spread(0.0)
-        for k in range(n):
-            change = read(step, k)
-            gain += change * read(gradient, k)
-            write(trial, k, read(parameters, k) + where(running, change, 0.0))
-        bad = running & ~(solved & (gain == gain) & _allowed(trial, rotated, limits, width))
-        if any_of(bad):
+    damping, square = spread(_FIRST_DAMPING), spread(0.0)
+    passes = 0
+    for k in range(n):
+        write(trial, k, read(parameters, k))
+    while passes < limit and any_of(running):
+        old_square, new_square = _equations(
+            rotated, trial, ny, nx, value, base, old, new, noise, reweight, column, line, other_normal, other_gradient
+        )
+        better, worse = running, running & ~running
+        if passes > 0:
+            better = running & (old_square <= square * (1 + 1e-12))
+            worse = running & ~better
+            damping = where(better, where(damping > 1e-6, 0.1 * damping, 1e-7), damping)
+            damping = where(worse, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
+        passes += 1
+        _keep(better, parameters, trial, n)
+        _keep(better, normal, other_normal, n * (n + 1) // 2)
+        _keep(better, gradient, other_gradient, n)
+        square = where(better, new_square, square)
+        running = running & (damping < _LAST_DAMPING)
+        if reweight:
+            if any_of(worse):
+                _keep(worse, new, old, ny * nx)
+            old, new = new, old
+        bad, gain = running, spread(0.0)
+        while any_of(bad):
+            solved = _factorise(normal, free, damping, n, factor)
+            for k in range(n):
+                write(step, k, read(gradient, k) if free[k] else spread(0.0))
+            _substitute(factor, step, n)
+            gain = spread(0.0)
+            for k in range(n):
+                change = read(step, k)
+                gain += change * read(gradient, k)
+                write(trial, k, read(parameters, k) + where(running, change, 0.0))
+            bad = running & ~(solved & (gain == gain) & _allowed(trial, rotated, limits, width))
             damping = where(bad, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
             running = running & (damping < _LAST_DAMPING)
-            continue
         scale = square / (count - unknown) if scale_errors else spread(1.0)
         size = math.sqrt(gain / scale)
         following = _change(step, parameters, rotated) * (size + _RESIDUAL) + _CORRELATED * damping * size
@@ -224,25 +239,6 @@ def solve(  # type: ignore[no-untyped-def]
         _keep(last, parameters, trial, n)
         write(scales, 0, where(last, scale, read(scales, 0)))
         found, running = found | last, running & ~last
-        if not any_of(running):
-            break
-        old_square, new_square = _equations(
-            rotated, trial, ny, nx, value, base, old, new, noise, reweight, column, line, other_normal, other_gradient
-        )
-        passes += 1
-        better = running & (old_square <= square * (1 + 1e-12))
-        worse = running & ~better
-        _keep(better, parameters, trial, n)
-        _keep(better, normal, other_normal, n * (n + 1) // 2)
-        _keep(better, gradient, other_gradient, n)
-        square = where(better, new_square, square)
-        damping = where(better, where(damping > 1e-6, 0.1 * damping, 1e-7), damping)
-        damping = where(worse, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
-        running = running & (damping < _LAST_DAMPING)
-        if reweight:
-            if any_of(worse):
-                _keep(worse, new, old, ny * nx)
-            old, new = new, old
     return found
 
 
@@ -264,7 +260,31 @@ def invert(normal, free, n, factor, step, covariance):  # type: ignore[no-untype
     return good
 
 
-def solver_work(ny: int, nx: int) -> tuple[NDArray[np.float64], ...]:
-    """Scratch arrays of `solve` for boxes of this many rows and columns."""
-    lengths = [TRIANGLE, TRIANGLE, PARAMETERS, PARAMETERS, PARAMETERS, PARAMETERS, TRIANGLE, SCRATCH * nx, SCRATCH * ny]
-    return tuple(np.zeros((length, LANES)) for length in lengths)
+def solver_size(ny: int, nx: int) -> int:
+    """How many vectors `solver_work` takes for boxes of this many rows and columns."""
+    return 3 * TRIANGLE + 4 * PARAMETERS + SCRATCH * (nx + ny)
+
+
+@part
+def room(scratch, first, count):  # type: ignore[no-untyped-def]
+    """Some vectors of a large array."""
+    return scratch[first : first + count]
+
+
+@part
+def solver_work(scratch, first, ny, nx):  # type: ignore[no-untyped-def]
+    """Scratch arrays of `solve`, from a vector of a large array on."""
+    gradient = first + 2 * TRIANGLE
+    factor = gradient + 4 * PARAMETERS
+    column = factor + TRIANGLE
+    return (
+        room(scratch, first, TRIANGLE),
+        room(scratch, first + TRIANGLE, TRIANGLE),
+        room(scratch, gradient, PARAMETERS),
+        room(scratch, gradient + PARAMETERS, PARAMETERS),
+        room(scratch, gradient + 2 * PARAMETERS, PARAMETERS),
+        room(scratch, gradient + 3 * PARAMETERS, PARAMETERS),
+        room(scratch, factor, TRIANGLE),
+        room(scratch, column, SCRATCH * nx),
+        room(scratch, column + SCRATCH * nx, SCRATCH * ny),
+    )
