@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import check_positions, odd_width, on_grid
-from tsogrid.kernels.compile import kernel, part
+from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.gaussian_boxes import ERROR, FIXED, MODEL_OF_ERROR, MODEL_OF_GAIN, load_boxes, place_boxes
+from tsogrid.kernels.gaussian_shape import write_rotated, write_upright
 from tsogrid.kernels.gaussian_solver import invert, room, solve, solver_size, solver_work
 from tsogrid.kernels.gaussian_start import refit_noise, start_values
 from tsogrid.kernels.lane_median import lane_medians
@@ -266,44 +267,6 @@ def _scratch_size(ny: int, nx: int) -> int:
     return 5 * ny * nx + _FEW + solver_size(ny, nx)
 
 
-@part
-def _write_upright(values, lane, parameters, covariance):  # type: ignore[no-untyped-def]
-    values[2] = parameters[4, lane]
-    values[3] = parameters[5, lane]
-    values[4] = 0.0
-    values[9] = math.sqrt(covariance[4, 4, lane])
-    values[10] = math.sqrt(covariance[5, 5, lane])
-    values[11] = 0.0
-
-
-@part
-def _write_rotated(values, lane, parameters, covariance):  # type: ignore[no-untyped-def]
-    """Widths and angle from the inverse covariance, and their errors to first order."""
-    a, b, c = parameters[4, lane], parameters[5, lane], parameters[6, lane]
-    middle = 0.5 * (a + c)
-    reach = math.sqrt((0.5 * (a - c)) ** 2 + b * b)
-    theta = 0.5 * math.atan2(-2.0 * b, c - a)
-    cosine, sine = math.cos(theta), math.sin(theta)
-    # Change of each eigenvalue, and turn of the axes, per change of (a, b, c).
-    along = (cosine * cosine, 2 * cosine * sine, sine * sine)
-    across = (sine * sine, -2 * cosine * sine, cosine * cosine)
-    turn = (-cosine * sine, cosine * cosine - sine * sine, cosine * sine)
-    variance_along, variance_across, variance_turn = 0.0, 0.0, 0.0
-    for k in range(3):
-        for m in range(3):
-            element = covariance[4 + k, 4 + m, lane]
-            variance_along += along[k] * along[m] * element
-            variance_across += across[k] * across[m] * element
-            variance_turn += turn[k] * turn[m] * element
-    sigma_along, sigma_across = 1 / math.sqrt(middle - reach), 1 / math.sqrt(middle + reach)
-    values[2] = sigma_along
-    values[3] = sigma_across
-    values[4] = theta
-    values[9] = 0.5 * sigma_along**3 * math.sqrt(variance_along)
-    values[10] = 0.5 * sigma_across**3 * math.sqrt(variance_across)
-    values[11] = math.sqrt(variance_turn) / (2 * reach)
-
-
 @kernel
 def _fit(  # type: ignore[no-untyped-def]
     data,
@@ -373,7 +336,7 @@ def _fit(  # type: ignore[no-untyped-def]
                 refit_noise(parameters, rotated, ny, nx, base, variance, column, line, noise)
             good = solve(
                 good, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors,
-                limit, attempt < last, work, scales,
+                limit, attempt < last, attempt == 1, work, scales,
             )  # fmt: skip
             if not any_of(good):
                 break
@@ -400,6 +363,6 @@ def _fit(  # type: ignore[no-untyped-def]
             found[12] = math.sqrt(covariance[0, 0, lane])
             found[13] = math.sqrt(covariance[1, 1, lane])
             if rotated is not None:
-                _write_rotated(found, lane, parameters, covariance)
+                write_rotated(found, lane, parameters, covariance)
             else:
-                _write_upright(found, lane, parameters, covariance)
+                write_upright(found, lane, parameters, covariance)

@@ -91,13 +91,14 @@ def _add_row(  # type: ignore[no-untyped-def]
 
 @part
 def upright_equations(  # type: ignore[no-untyped-def]
-    parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
+    parameters, moved, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
 ):
     """Fill normal (lower triangle) and gradient; return χ² with the old and with the new weights.
 
     Parameters
     ----------
     parameters : (7, LANES) values.
+    moved : whether column and line have not the profiles of these parameters already.
     ny, nx : size of the box.
     value, base : (ny · nx, LANES) pixels (0 where bad) and their weights before the model is known (0 where bad).
     old_weight, weight : (ny · nx, LANES) weights of the pass before (read) and of this one (written if reweight).
@@ -107,8 +108,9 @@ def upright_equations(  # type: ignore[no-untyped-def]
     normal, gradient : (TRIANGLE, LANES) and (7, LANES), overwritten.
     """
     amplitude, level = read(parameters, 0), read(parameters, 1)
-    fill_profiles(column, nx, read(parameters, 2), read(parameters, 4))
-    fill_profiles(line, ny, read(parameters, 3), read(parameters, 5))
+    if moved:
+        fill_profiles(column, nx, read(parameters, 2), read(parameters, 4))
+        fill_profiles(line, ny, read(parameters, 3), read(parameters, 5))
     normal[:] = 0.0
     gradient[:] = 0.0
     totals = (spread(0.0), spread(0.0))

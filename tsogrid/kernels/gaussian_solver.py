@@ -95,14 +95,14 @@ def _allowed(parameters, rotated, limits, width):  # type: ignore[no-untyped-def
 
 @partial(part, forceinline=True)
 def _equations(  # type: ignore[no-untyped-def]
-    rotated, parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
+    rotated, parameters, moved, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
 ):
     if rotated is not None:
         return rotated_equations(
             parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
         )
     return upright_equations(
-        parameters, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
+        parameters, moved, ny, nx, value, base, old_weight, weight, noise, reweight, column, line, normal, gradient
     )
 
 
@@ -162,7 +162,7 @@ def _keep(mask, target, source, n):  # type: ignore[no-untyped-def]
 @part
 def solve(  # type: ignore[no-untyped-def]
     running, parameters, free, rotated, ny, nx, width, limits, value, base, weights, noise, reweight, scale_errors, limit,
-    before, work, scales
+    before, after, work, scales
 ):  # fmt: skip
     """Fit in place where ``running`` is true; return where a solution was found.
 
@@ -177,6 +177,7 @@ def solve(  # type: ignore[no-untyped-def]
     scale_errors : whether weights are only relative, so that the covariance is scaled by χ² per degree of freedom.
     limit : largest number of passes.
     before : whether the noise will be fitted again, with what is found here, and then the source once more.
+    after : whether that has happened, and left the profiles of an upright Gaussian in ``work``.
     work : tuple of scratch arrays made by `solver_work`; the first takes the normal equations of the last pass.
     scales : (1, LANES), overwritten by what the covariance has to be multiplied by.
     """
@@ -193,12 +194,12 @@ def solve(  # type: ignore[no-untyped-def]
         old, new = base, base
     next_step = _NEXT_STEP_BEFORE if before else _NEXT_STEP
     damping, square = spread(_FIRST_DAMPING), spread(0.0)
-    passes = 0
+    passes, moved = 0, not after
     for k in range(n):
         write(trial, k, read(parameters, k))
     while passes < limit and any_of(running):
         old_square, new_square = _equations(
-            rotated, trial, ny, nx, value, base, old, new, noise, reweight, column, line, other_normal, other_gradient
+            rotated, trial, moved, ny, nx, value, base, old, new, noise, reweight, column, line, other_normal, other_gradient
         )
         better, worse = running, running & ~running
         if passes > 0:
@@ -206,7 +207,7 @@ def solve(  # type: ignore[no-untyped-def]
             worse = running & ~better
             damping = where(better, where(damping > 1e-6, 0.1 * damping, 1e-7), damping)
             damping = where(worse, where(damping > 1e-3, 10.0 * damping, 0.01), damping)
-        passes += 1
+        passes, moved = passes + 1, True
         _keep(better, parameters, trial, n)
         _keep(better, normal, other_normal, n * (n + 1) // 2)
         _keep(better, gradient, other_gradient, n)
