@@ -255,16 +255,10 @@ def _fitted(
         level is None,
         scale_errors,
         limit,
-        np.empty((_scratch_size(*shape), LANES)),
         values,
         converged,
     )
     return GaussianFit._make([*values, converged])
-
-
-def _scratch_size(ny: int, nx: int) -> int:
-    """How many vectors `_fit` needs beside data and results."""
-    return 5 * ny * nx + _FEW + solver_size(ny, nx)
 
 
 @kernel
@@ -286,11 +280,11 @@ def _fit(  # type: ignore[no-untyped-def]
     level_of_edge,
     scale_errors,
     limit,
-    scratch,
     values,
     converged,
 ):
     pixels = ny * nx
+    scratch = np.empty((5 * pixels + _FEW + solver_size(ny, nx), LANES))
     value, base, variance = room(scratch, 0, pixels), room(scratch, pixels, pixels), room(scratch, 2 * pixels, pixels)
     weights = room(scratch, 3 * pixels, pixels), room(scratch, 4 * pixels, pixels)
     few = room(scratch, 5 * pixels, _FEW)

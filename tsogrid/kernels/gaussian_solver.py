@@ -261,7 +261,8 @@ def invert(normal, free, n, factor, step, covariance):  # type: ignore[no-untype
     return good
 
 
-def solver_size(ny: int, nx: int) -> int:
+@part
+def solver_size(ny, nx):  # type: ignore[no-untyped-def]
     """How many vectors `solver_work` takes for boxes of this many rows and columns."""
     return 3 * TRIANGLE + 4 * PARAMETERS + SCRATCH * (nx + ny)
 
