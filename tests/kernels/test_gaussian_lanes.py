@@ -1,4 +1,4 @@
-"""Gaussian fits side by side: exponentials of all lanes, and fits that do not notice their neighbours."""
+"""Gaussian fits side by side: exponentials and medians of all lanes, and fits that do not notice their neighbours."""
 
 import math
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tsogrid.kernels.compile import kernel
 from tsogrid.kernels.gaussian import gaussian_fit
 from tsogrid.kernels.gaussian_profile import exponential
+from tsogrid.kernels.lane_median import lane_medians
 from tsogrid.kernels.vectors import LANES, read, write
 from tsogrid.simulate import simulate_stars
 
@@ -31,6 +32,35 @@ def test_exponential_to_the_last_bits():
     far = np.array([[-np.inf, -1e9, -800.0, -700.0] * (LANES // 4)])
     exponentials(far, lanes[:1], numbers[:1])
     np.testing.assert_allclose(lanes[:1], math.exp(-700), rtol=1e-15)
+
+
+@kernel
+def medians(numbers, n, out):
+    write(out, 0, lane_medians(numbers, n))
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 40), kind=st.integers(0, 5), bad=st.sampled_from([0.0, 0.1, 0.9]), seed=st.integers(0, 2**32 - 1))
+def test_medians_of_lanes_are_those_of_each_alone(n, kind, bad, seed):
+    rng = np.random.default_rng(seed)
+    shape = (n, LANES)
+    kinds = [
+        rng.normal(100, 10, shape),
+        rng.poisson(3, shape),
+        rng.standard_cauchy(shape),
+        np.exp(rng.normal(0, 100, shape)) * rng.choice([-1, 1], shape),
+        rng.integers(0, 2, shape),
+        rng.choice([1.7e308, -1.7e308, 0.0, 5e-324], shape),
+    ]
+    numbers = kinds[kind].astype(float)
+    numbers[rng.random(shape) < bad] = rng.choice([np.nan, np.inf, -np.inf])
+    found = np.empty((1, LANES))
+    medians(np.concatenate([numbers, np.full((2, LANES), 1e9)]), n, found)
+    for lane in range(LANES):
+        good = np.sort(numbers[np.isfinite(numbers[:, lane]), lane])
+        middle = good[(len(good) - 1) // 2 : len(good) // 2 + 1]
+        expected = np.nan if not len(good) else middle[0] if len(good) % 2 else 0.5 * middle[0] + 0.5 * middle[-1]
+        np.testing.assert_equal(found[0, lane], expected)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tsogrid.kernels.compile import part
 
 GRID = 2.0**36
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def odd_width(box: int) -> int:
@@ -40,7 +41,7 @@ def check_positions(
     ValueError
         If data is not a native C-contiguous float32 or float64 cube, or the positions are not (n, ns).
     """
-    if data.ndim != 3 or data.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if data.ndim != 3 or data.dtype not in _FLOATS:
         raise ValueError(f"expected frames (n, ny, nx) of float32 or float64, found {data.dtype} {data.shape}")
     if not data.flags.c_contiguous or not data.dtype.isnative:
         raise ValueError("frames must be C-contiguous and of native byte order")
