@@ -24,6 +24,7 @@ from tsogrid.kernels.polynomial import (
     robust_lines,
     spread_line,
     take_off,
+    whole_rows,
 )
 from tsogrid.kernels.statistics import (
     INDEX,
@@ -37,7 +38,9 @@ from tsogrid.kernels.vectors import (
     as_single,
     counted,
     fill,
+    fused,
     lane,
+    load,
     load_marked,
     no_count,
     number_of,
@@ -161,19 +164,23 @@ def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped
 
 @part
 def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
-    """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such."""
-    packed, good = part_of(work, VALUES), fill(0.0) <= 0.0
+    """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such, and then Σ v and Σ u v."""
+    packed, good, u = part_of(work, VALUES), fill(0.0) <= 0.0, fill(-0.5 * (h - 1))
+    total, moment = fill(0.0), fill(0.0)
     for j in range(h):
         row = load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1))
         good = good & (row == row)
+        total, moment = total + row, fused(u, row, moment)
+        u = u + 1.0
         store(work, INDEX(packed + WIDTH * j), row)
-    return all_of(good)
+    return all_of(good), (total, moment)
 
 
 @part
 def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
     """Copy eight rows, turned to columns; as `_gather_columns`."""
-    one, packed, good = np.uint8(1), part_of(work, VALUES), fill(0.0) <= 0.0
+    one, packed, good, u = np.uint8(1), part_of(work, VALUES), fill(0.0) <= 0.0, fill(-0.5 * (w - 1))
+    total, moment = fill(0.0), fill(0.0)
     for i in range(0, w, WIDTH):
         pixel = row * pitch + i
         a = load_marked(values, marks, INDEX(pixel), one)
@@ -184,9 +191,13 @@ def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped
         f = load_marked(values, marks, INDEX(pixel + 5 * pitch), one)
         g = load_marked(values, marks, INDEX(pixel + 6 * pitch), one)
         h = load_marked(values, marks, INDEX(pixel + 7 * pitch), one)
-        good = good & (a == a) & (b == b) & (c == c) & (d == d) & (e == e) & (f == f) & (g == g) & (h == h)
         store_turned(work, INDEX(packed + WIDTH * i), (a, b, c, d, e, f, g, h))
-    return all_of(good)
+        for k in range(i, min(i + WIDTH, w)):
+            column = load(work, INDEX(packed + WIDTH * k))
+            good = good & (column == column)
+            total, moment = total + column, fused(u, column, moment)
+            u = u + 1.0
+    return all_of(good), (total, moment)
 
 
 @part
@@ -246,15 +257,16 @@ def _column_row(  # type: ignore[no-untyped-def]
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
-                    whole = _gather_rows(values, marks, w, pitch, line, work)
+                    whole, sums = _gather_rows(values, marks, w, pitch, line, work)
                 else:
-                    whole = _gather_columns(values, marks, h, pitch, line, work)
-                rows, points, first, last = pack_rows(work, w if along_rows[d] else h, whole)
+                    whole, sums = _gather_columns(values, marks, h, pitch, line, work)
+                length = w if along_rows[d] else h
+                rows, points, first, last = whole_rows(work, length) if whole else pack_rows(work, length)
                 alive = points > least[d] - 0.5
                 if not any_of(alive):
                     continue
                 lines = (points, 0.5 * (first + last), 0.5 * (last - first), alive, whole)
-                guess = robust_lines(work, singles, rows, lines, order, guess, lines_terms, rounded, chosen)
+                guess = robust_lines(work, singles, rows, lines, order, sums, guess, lines_terms, rounded, chosen)
                 if along_rows[d]:
                     _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
                 else:

@@ -38,18 +38,15 @@ _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
 @part
-def _count(singles, rows, pivot):  # type: ignore[no-untyped-def]
+def count_lines(singles, rows, pivot):  # type: ignore[no-untyped-def]
     """How many values of each line are at most its pivot."""
-    count = no_count()
-    whole = rows - rows % 4
-    for k in range(0, whole, 4):
-        count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
-        count = counted(count, load(singles, INDEX(WIDTH * k + WIDTH)) <= pivot)
-        count = counted(count, load(singles, INDEX(WIDTH * k + 2 * WIDTH)) <= pivot)
-        count = counted(count, load(singles, INDEX(WIDTH * k + 3 * WIDTH)) <= pivot)
-    for k in range(whole, rows):
-        count = counted(count, load(singles, INDEX(WIDTH * k)) <= pivot)
-    return count
+    even, odd = no_count(), no_count()  # two chains of sums, of which each waits for itself
+    for k in range(0, rows - 1, 2):
+        even = counted(even, load(singles, INDEX(WIDTH * k)) <= pivot)
+        odd = counted(odd, load(singles, INDEX(WIDTH * k + WIDTH)) <= pivot)
+    if rows % 2:
+        even = counted(even, load(singles, INDEX(WIDTH * (rows - 1))) <= pivot)
+    return as_single(even) + as_single(odd)
 
 
 @part
@@ -91,6 +88,64 @@ def _select(sizes, singles, at, line, step, stop, low, high, rank, chosen):  # t
 
 
 @part
+def bracket_of_lines(singles, rows, points, guess, counts, together):  # type: ignore[no-untyped-def]
+    """Where the median of each of eight lines lies, in single precision.
+
+    Parameters
+    ----------
+    singles, rows, points, guess, together : as in `median_of_lines`.
+    counts : vector of float32, how many values are at most the guess (`count_lines`).
+
+    Returns
+    -------
+    tuple of vectors: (low, high] holds the median, which is the mean of two values unless their number is odd; ``before``
+    of the values in it are smaller; where unsolved, there are others.
+    """
+    n = as_single(points)
+    rank = math.floor((n - _ONE) * _HALF)
+    top, target = n - rank, n * _HALF
+    odd = top - rank < _TWO
+    # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
+    low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
+    pivot, slope, before = guess, guess * _SLOPE / n, rank
+    unsolved = n > _HALF
+    for attempt in range(_MOST_PASSES):
+        if attempt > 0:
+            counts = count_lines(singles, rows, pivot)
+        count = fill(total_of(counts)) if together else counts
+        up, down = unsolved & (count <= target), unsolved & (count >= target)
+        low, low_count = where(up, pivot, low), where(up, count, low_count)
+        high, high_count = where(down, pivot, high), where(down, count, high_count)
+        before, behind = rank - low_count, high_count - top
+        unsolved = unsolved & (where(odd, before * behind, before + behind) > np.float32(0.0))
+        if not any_of(unsolved):
+            break
+        share = (target - low_count) / (high_count - low_count)
+        share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
+        smaller = high - slope * (high_count - target)
+        smaller = where(smaller > high * _HALF, smaller, high * _HALF)
+        pivot = where(low > _NEGATIVE, low + (high - low) * share, smaller)
+        pivot = where(high < _INFINITE, pivot, low + slope * (target - low_count))
+        slope = slope + slope  # still on one side after the next pass: the guess was too small
+    return low, high, before, odd, unsolved
+
+
+@part
+def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
+    """Between which two values of double precision each median lies, but for the rounding of the values to single."""
+    low, high, before, odd, unsolved = bracket
+    above, below = fill(_INFINITE), fill(-_INFINITE)
+    for k in range(rows):
+        single = load(singles, INDEX(WIDTH * k))
+        above = where(single > low, where(single < above, single, above), above)
+        below = where(single <= high, where(single > below, single, below), below)
+    smaller, larger = as_double(above), as_double(below)
+    middling = where(odd, where(as_double(before) < 0.5, smaller, larger), 0.5 * smaller + 0.5 * larger)
+    open_ = unsolved & (above < below)
+    return where(open_, smaller, middling), where(open_, larger, middling)
+
+
+@part
 def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, chosen):  # type: ignore[no-untyped-def]
     """Median of each of eight lines of values that are not negative.
 
@@ -109,31 +164,9 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
     -------
     vector of float64; anything in lines without values.
     """
-    n = as_single(points)
-    rank = math.floor((n - _ONE) * _HALF)
-    top, target = n - rank, n * _HALF
-    odd = top - rank < _TWO
-    # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
-    low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
-    pivot, slope = guess, guess * _SLOPE / n
-    unsolved = n > _HALF
-    for attempt in range(_MOST_PASSES):
-        counts = _count(singles, rows, pivot)
-        count = as_single(counts) if not together else fill(np.float32(total_of(counts)))
-        up, down = unsolved & (count <= target), unsolved & (count >= target)
-        low, low_count = where(up, pivot, low), where(up, count, low_count)
-        high, high_count = where(down, pivot, high), where(down, count, high_count)
-        before, behind = rank - low_count, high_count - top
-        unsolved = unsolved & (where(odd, before * behind, before + behind) > np.float32(0.0))
-        if not any_of(unsolved):
-            break
-        share = (target - low_count) / (high_count - low_count)
-        share = fill(_HALF) if attempt > _HALVING and attempt % 2 else share
-        smaller = high - slope * (high_count - target)
-        smaller = where(smaller > high * _HALF, smaller, high * _HALF)
-        pivot = where(low > _NEGATIVE, low + (high - low) * share, smaller)
-        pivot = where(high < _INFINITE, pivot, low + slope * (target - low_count))
-        slope = slope + slope  # still on one side after the next pass: the guess was too small
+    low, high, before, odd, unsolved = bracket_of_lines(
+        singles, rows, points, guess, count_lines(singles, rows, guess), together
+    )
     above, below = _ends(sizes, at, singles, rows, low, high)
     if together:
         above, below = fill(smallest_of(above)), fill(-smallest_of(0.0 - below))

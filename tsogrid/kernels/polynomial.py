@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.line_medians import median_of_lines
+from tsogrid.kernels.line_medians import bracket_of_lines, count_lines, limits_of_lines, median_of_lines
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
@@ -33,6 +33,9 @@ from tsogrid.kernels.vectors import (
 PASSES = 3
 REACH = 3.0  # median absolute residuals
 LARGEST_ORDER = 5
+_SINGLE = 2.0**-23  # more than the rounding of a number to single precision changes it
+_SMALL, _LARGE = 1e-29, 1e37  # between them single precision rounds so
+_MEDIAN_OF_MEAN = np.float32(0.845)
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
 # Parts of the flat work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
 PLACES, VALUES, SIZES, _REST, _EVEN, _ODD = range(6)
@@ -61,15 +64,14 @@ def least_points(order: int) -> int:
 
 
 @part
-def pack_rows(work, length, complete):  # type: ignore[no-untyped-def]
+def pack_rows(work, length):  # type: ignore[no-untyped-def]
     """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES; note the others' places.
 
-    Returns how many rows are left, and of every line the number of points, and the places of the first and the last. If the
-    rows are ``complete``, all pixels good, there is nothing to look for.
+    Returns how many rows are left, and of every line the number of points, and the places of the first and the last.
     """
     places, values = part_of(work, PLACES), part_of(work, VALUES)
     rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
-    for k in range(0 if complete else length):
+    for k in range(length):
         row, place = load(work, INDEX(values + WIDTH * k)), fill(np.float64(k))
         good = row == row
         work[INDEX(places + rows)] = np.float64(k)
@@ -78,75 +80,70 @@ def pack_rows(work, length, complete):  # type: ignore[no-untyped-def]
         first = where(good & (first < 0.0), place, first)
         last = where(good, place, last)
         points = counted(points, good)
-    number = as_double(points)
-    if complete:
-        for k in range(length):
-            work[INDEX(places + k)] = k
-        rows, number, first, last = length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
-    return rows, number, first, last
+    return rows, as_double(points), first, last
 
 
 @part
-def _whole_sums(work, rows, middle):  # type: ignore[no-untyped-def]
-    """Σ v and Σ u v where no point is missing."""
-    places, values = part_of(work, PLACES), part_of(work, VALUES)
-    total, moment = fill(0.0), fill(0.0)
+def whole_rows(work, length):  # type: ignore[no-untyped-def]
+    """As `pack_rows` where all points are good."""
+    places = part_of(work, PLACES)
+    for k in range(length):
+        work[INDEX(places + k)] = np.float64(k)
+    return length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
+
+
+@part
+def _mark_good(work, singles, rows):  # type: ignore[no-untyped-def]
+    """Before the first fit every good point is within any reach."""
+    values = part_of(work, VALUES)
     for k in range(rows):
         value = load(work, INDEX(values + WIDTH * k))
-        total = total + value
-        moment = fused(work[INDEX(places + k)] - middle, value, moment)
-    return total, moment
+        store(singles, INDEX(WIDTH * k), as_single(where(value == value, 0.0, value)))
 
 
 @part
-def _sums(work, sizes, rows, middle, reach):  # type: ignore[no-untyped-def]
-    """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is within reach."""
+def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-def]
+    """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is at most ``near``; whether as many are at most ``far``."""
     places, values, zero = part_of(work, PLACES), part_of(work, VALUES), fill(0.0)
-    count, first, second, total, moment = no_count(), zero, zero, zero, zero
+    count, more, first, second, total, moment = no_count(), no_count(), zero, zero, zero, zero
     for k in range(rows):
-        keep = abs(load(work, INDEX(sizes + WIDTH * k))) < reach
-        place = work[INDEX(places + k)] - middle
-        u, value = where(keep, place, zero), where(keep, load(work, INDEX(values + WIDTH * k)), zero)
-        count = counted(count, keep)
-        first = first + u
-        second = fused(u, u, second)
-        total = total + value
-        moment = fused(u, value, moment)
-    return as_double(count), first, second, total, moment
+        single = load(singles, INDEX(WIDTH * k))
+        u, value, keep = work[INDEX(places + k)] - middle, load(work, INDEX(values + WIDTH * k)), single <= near
+        count, more = counted(count, keep), counted(more, single <= far)
+        first = where(keep, first + u, first)
+        second = where(keep, fused(u, u, second), second)
+        total = where(keep, total + value, total)
+        moment = where(keep, fused(u, value, moment), moment)
+    return (as_double(count), first, second, total, moment), as_single(count) == as_single(more)
 
 
 @part
-def _straight_residuals(work, singles, rows, middle, level, slope):  # type: ignore[no-untyped-def]
-    places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
+def _straight_residuals(work, singles, rows, middle, level, slope, pivot):  # type: ignore[no-untyped-def]
+    """Fill the residuals' sizes; count those up to a pivot."""
+    places, values, count = part_of(work, PLACES), part_of(work, VALUES), no_count()
     for k in range(rows):
         fitted = fused(slope, work[INDEX(places + k)] - middle, level)
-        size = abs(load(work, INDEX(values + WIDTH * k)) - fitted)
-        store(work, INDEX(sizes + WIDTH * k), size)
-        store(singles, INDEX(WIDTH * k), as_single(size))
+        size = abs(as_single(load(work, INDEX(values + WIDTH * k)) - fitted))
+        store(singles, INDEX(WIDTH * k), size)
+        count = counted(count, size <= pivot)
+    return as_single(count)
 
 
 @part
-def _fit_straight(work, sizes, singles, rows, lines, order, reach, terms, at, last):  # type: ignore[no-untyped-def]
-    """One fit of degree 0 or 1; unless it is the last, residuals for the next. Returns the size of the fitted values."""
-    points, middle, half, _, whole = lines
-    if whole:
-        total, moment = _whole_sums(work, rows, middle)
-        count, first, second = points, fill(0.0), points * (points * points - 1.0) * (1.0 / 12.0)
-    else:
-        count, first, second, total, moment = _sums(work, sizes, rows, middle, reach)
+def _fit_straight(order, sums, terms, at):  # type: ignore[no-untyped-def]
+    """Level and slope of degree 0 or 1."""
+    count, first, second, total, moment = sums
     mean, level, slope = first / count, total / count, fill(0.0)
     if order > 0:
         slope = (moment - mean * total) / (second - mean * first)
         level = level - slope * mean
     store(terms, INDEX(WIDTH * at), level)
     store(terms, INDEX(WIDTH * (at + 1)), slope)
-    if not last:
-        _straight_residuals(work, singles, rows, middle, level, slope)
-    return abs(level) + abs(slope * half)
+    return level, slope
 
 
 @part
-def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient):  # type: ignore[no-untyped-def]
+def _second_sums(work, rows, middle, near, singles, newer, older, shift, coefficient):  # type: ignore[no-untyped-def]
     """`_next_sums` after the polynomial of degree 0, which is 1."""
     places, values, rest, zero = part_of(work, PLACES), part_of(work, VALUES), part_of(work, _REST), fill(0.0)
     norm, moment, projection = zero, zero, zero
@@ -158,7 +155,7 @@ def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coeffici
         store(work, INDEX(rest + place), left)
         store(work, INDEX(older + place), p)
         store(work, INDEX(newer + place), fill(1.0))
-        p = where(abs(load(work, INDEX(sizes + place))) < reach, p, zero)
+        p = where(load(singles, INDEX(place)) <= near, p, zero)
         norm = fused(p, p, norm)
         moment = fused(u * p, p, moment)
         projection = fused(p, left, projection)
@@ -166,7 +163,7 @@ def _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coeffici
 
 
 @part
-def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
+def _next_sums(work, rows, middle, near, singles, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
     """Take the term before off the rest and make the next polynomial; Σ p², Σ u p² and Σ p rest over the kept points."""
     places, rest, zero = part_of(work, PLACES), part_of(work, _REST), fill(0.0)
     norm, moment, projection = zero, zero, zero
@@ -177,7 +174,7 @@ def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coe
         p = fused(u - shift, p, 0.0 - ratio * load(work, INDEX(older + place)))
         store(work, INDEX(rest + place), left)
         store(work, INDEX(older + place), p)
-        p = where(abs(load(work, INDEX(sizes + place))) < reach, p, zero)
+        p = where(load(singles, INDEX(place)) <= near, p, zero)
         norm = fused(p, p, norm)
         moment = fused(u * p, p, moment)
         projection = fused(p, left, projection)
@@ -186,31 +183,24 @@ def _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coe
 
 @part
 def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore[no-untyped-def]
-    """Fill residuals; return the largest fitted value."""
-    values, rest, sizes, largest = part_of(work, VALUES), part_of(work, _REST), part_of(work, SIZES), fill(0.0)
+    """Fill the residuals' sizes; return the largest fitted value."""
+    values, rest, largest = part_of(work, VALUES), part_of(work, _REST), fill(0.0)
     for k in range(rows):
         place = WIDTH * k
         left = fused(0.0 - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
         value = load(work, INDEX(values + place))
-        size, fitted = where(value == value, abs(left), np.nan), abs(value - left)
-        store(work, INDEX(sizes + place), size)
-        store(singles, INDEX(place), as_single(size))
+        fitted = abs(value - left)
+        store(singles, INDEX(place), as_single(where(value == value, abs(left), value)))
         largest = where(fitted > largest, fitted, largest)
     return largest
 
 
 @part
-def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, last):  # type: ignore[no-untyped-def]
-    """One fit of any degree; as `_fit_straight`."""
-    middle, alive = lines[1], lines[3]
-    norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
-    few = alive & (norm < order + 0.5)
-    if any_of(few):
-        # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
-        reach = where(few, np.inf, reach)
-        norm, moment, _, projection, _ = _sums(work, sizes, rows, middle, reach)
-    store(terms, INDEX(WIDTH * _REACH), reach)
+def _fit_general(work, singles, rows, middle, near, order, sums, terms, at):  # type: ignore[no-untyped-def]
+    """One fit of any degree; what its residuals are made of."""
+    norm, moment, _, projection, _ = sums
     newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
+    coefficient = ratio
     for k in range(order + 1):
         shift, coefficient = moment / norm, projection / norm
         store(terms, INDEX(WIDTH * (at + 3 * k)), shift)
@@ -218,75 +208,129 @@ def _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, las
         store(terms, INDEX(WIDTH * (at + 3 * k + 2)), coefficient)
         before = norm
         if k == 0:
-            norm, moment, projection = _second_sums(work, rows, middle, reach, sizes, newer, older, shift, coefficient)
+            norm, moment, projection = _second_sums(work, rows, middle, near, singles, newer, older, shift, coefficient)
         elif k < order:
-            norm, moment, projection = _next_sums(work, rows, middle, reach, sizes, newer, older, shift, ratio, coefficient)
+            norm, moment, projection = _next_sums(
+                work, rows, middle, near, singles, newer, older, shift, ratio, coefficient
+            )
         if k < order:
             newer, older, ratio = older, newer, norm / before
-    return fill(0.0) if last else _general_residuals(work, singles, rows, newer, coefficient)
+    return newer, coefficient
 
 
 @part
-def _mean_size(work, rows, points):  # type: ignore[no-untyped-def]
-    """About the median of normal residuals, from their mean."""
-    sizes, total = part_of(work, SIZES), fill(0.0)
+def _left_before(terms, order, u, value):  # type: ignore[no-untyped-def]
+    """What the last fit but one leaves of a value, by the same operations as the fit did."""
+    if order < 2:
+        return value - fused(load(terms, INDEX(WIDTH * (_BEFORE + 1))), u, load(terms, INDEX(WIDTH * _BEFORE)))
+    before, p = fill(0.0), fill(1.0)
+    for k in range(order + 1):
+        at = _BEFORE + 3 * k
+        value = fused(0.0 - load(terms, INDEX(WIDTH * (at + 2))), p, value)
+        ratio = load(terms, INDEX(WIDTH * (at + 1)))
+        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, 0.0 - ratio * before)
+    return value
+
+
+@part
+def _decide(work, singles, rows, lines, order, guess, least, terms, rounded, chosen):  # type: ignore[no-untyped-def]
+    """Which points are within reach, by residuals in double precision: their sizes become 0, all others infinite."""
+    points, middle, _, alive, _ = lines
+    places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
+    for k in range(rows):
+        u, value = work[INDEX(places + k)] - middle, load(work, INDEX(values + WIDTH * k))
+        size = abs(_left_before(terms, order, u, value))
+        store(work, INDEX(sizes + WIDTH * k), size)
+        store(singles, INDEX(WIDTH * k), as_single(size))
+    middling = median_of_lines(
+        work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, np.bool_(False), chosen
+    )
+    reach = REACH * middling
+    reach = where(least > reach, least, reach)
     for k in range(rows):
         size = load(work, INDEX(sizes + WIDTH * k))
-        total = total + where(size == size, size, 0.0)
-    return as_single(0.845 * total / points)
+        store(singles, INDEX(WIDTH * k), as_single(where(size < reach, 0.0, where(size == size, np.inf, size))))
+    return reach
 
 
 @part
-def robust_lines(work, singles, rows, lines, order, guess, terms, rounded, chosen):  # type: ignore[no-untyped-def]
+def _mean_size(singles, rows, points):  # type: ignore[no-untyped-def]
+    """About the median of normal residuals, from their mean."""
+    total = fill(np.float32(0.0))
+    for k in range(rows):
+        size = load(singles, INDEX(WIDTH * k))
+        total = where(size == size, total + size, total)
+    return total * _MEDIAN_OF_MEAN / as_single(points)
+
+
+@part
+def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, rounded, chosen):  # type: ignore[no-untyped-def]
     """Fit eight lines; return the first median residual of each.
 
     Parameters
     ----------
-    work : from `line_work`, filled by `append_row`.
+    work : from `line_work`, filled by `pack_rows` or `whole_rows`.
     singles : scratch of float32, eight lines.
     rows : number of rows in ``work``.
     lines : of each line the number of its points, where the middle of them is, how far from there the first and the last
         lie, whether it is fitted, and (for all eight together) whether no point of any is missing.
     order : degree of the polynomial.
+    whole_sums : Σ v and Σ u v if no point is missing.
     guess : first guess of the median residual, 0 for none; it changes no number.
     terms : flat, TERMS rows of eight; overwritten.
     rounded : whether the medians are those of residuals in single precision.
     chosen : scratch of float64 for a line, and one more.
     """
-    points, middle, half, alive, _ = lines
-    reach, first_guess = fill(np.inf), guess
+    points, middle, half, alive, whole = lines
+    counted_points = where(alive, points, 0.0)
+    infinite = fill(np.float32(np.inf))
+    reach, near, far, least, first_guess = fill(np.inf), infinite, infinite, fill(0.0), guess
     store(terms, INDEX(WIDTH * MIDDLE), where(alive, middle, 0.0))
+    if order > 1 or not whole:
+        _mark_good(work, singles, rows)
     for attempt in range(PASSES):
         last = attempt == PASSES - 1
         at = LAST if last else _BEFORE
-        # In the first fit the values stand for the residuals: all that are finite are within reach.
-        sizes = part_of(work, SIZES if attempt > 0 else VALUES)
-        if order < 2:
-            known = (points, middle, half, alive, lines[4] and attempt == 0)
-            store(terms, INDEX(WIDTH * _REACH), reach)
-            largest = _fit_straight(work, sizes, singles, rows, known, order, reach, terms, at, last)
+        if attempt == 0 and order < 2 and whole:
+            sums = (points, fill(0.0), points * (points * points - 1.0) * (1.0 / 12.0), whole_sums[0], whole_sums[1])
         else:
-            largest = _fit_general(work, sizes, singles, rows, lines, order, reach, terms, at, last)
-        if last:
-            break
-        unknown = alive & (as_double(guess) <= 0.0)
+            sums, clear = _sums(work, singles, rows, middle, near, far)
+            # Where single precision does not tell which points are kept, double precision does.
+            clear = (clear & (as_double(far) < _LARGE) & (reach > _SMALL)) if attempt > 0 else alive
+            if any_of(alive & ~clear):
+                reach = _decide(work, singles, rows, lines, order, guess, least, terms, rounded, chosen)
+                near = fill(np.float32(0.0))
+                sums, clear = _sums(work, singles, rows, middle, near, near)
+            few = alive & (sums[0] < order + 0.5)
+            if order > 1 and any_of(few):
+                # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
+                reach, near = where(few, np.inf, reach), where(few, infinite, near)
+                sums, clear = _sums(work, singles, rows, middle, near, near)
+        store(terms, INDEX(WIDTH * _REACH), reach)
+        if order < 2:
+            level, slope = _fit_straight(order, sums, terms, at)
+            if last:
+                break
+            counts = _straight_residuals(work, singles, rows, middle, level, slope, guess)
+            largest = abs(level) + abs(slope * half)
+        else:
+            newer, coefficient = _fit_general(work, singles, rows, middle, near, order, sums, terms, at)
+            if last:
+                break
+            largest = _general_residuals(work, singles, rows, newer, coefficient)
+            counts = count_lines(singles, rows, guess)
+        unknown = alive & ~(guess > np.float32(0.0))
         if any_of(unknown):
-            guess = where(unknown, _mean_size(work, rows, points), guess)
-        middling = median_of_lines(
-            work,
-            part_of(work, SIZES),
-            singles,
-            rows,
-            where(alive, points, 0.0),
-            guess,
-            rounded,
-            np.bool_(False),
-            chosen,
-        )
-        guess = where(alive, as_single(middling), guess)
+            guess = where(unknown, _mean_size(singles, rows, points), guess)
+            counts = count_lines(singles, rows, guess)
+        bracket = bracket_of_lines(singles, rows, counted_points, guess, counts, np.bool_(False))
+        lowest, highest = limits_of_lines(singles, rows, bracket)
+        least = fused(fill(_ROUNDING), largest, fill(1e-300))
+        reach, most = (REACH * (1.0 - _SINGLE)) * lowest, (REACH * (1.0 + _SINGLE)) * highest
+        reach, most = where(least > reach, least, reach), where(least > most, least, most)
+        near, far = as_single(reach * (1.0 - 2.0 * _SINGLE)), as_single(most * (1.0 + _SINGLE))
+        guess = where(alive, as_single(lowest), guess)
         first_guess = guess if attempt == 0 else first_guess
-        reach, least = REACH * middling, fused(fill(_ROUNDING), largest, fill(1e-300))
-        reach = where(least > reach, least, reach)
     # A line that is not fitted keeps nothing and loses nothing.
     store(terms, INDEX(WIDTH * _REACH), where(alive, load(terms, INDEX(WIDTH * _REACH)), -1.0))
     for row in range(_BEFORE, TERMS):
@@ -303,18 +347,6 @@ def _evaluated(terms, at, order, u):  # type: ignore[no-untyped-def]
         shift, ratio = load(terms, INDEX(WIDTH * (at + 3 * k))), load(terms, INDEX(WIDTH * (at + 3 * k + 1)))
         before, p = p, (u - shift) * p - ratio * before
     return total
-
-
-@part
-def _rest_before(terms, order, u, value):  # type: ignore[no-untyped-def]
-    """What the last fit but one leaves of a value, by the same operations as the fit did."""
-    before, p = fill(0.0), fill(1.0)
-    for k in range(order + 1):
-        at = _BEFORE + 3 * k
-        value = fused(0.0 - load(terms, INDEX(WIDTH * (at + 2))), p, value)
-        ratio = load(terms, INDEX(WIDTH * (at + 1)))
-        before, p = p, fused(u - load(terms, INDEX(WIDTH * at)), p, 0.0 - ratio * before)
-    return value
 
 
 @part
@@ -341,7 +373,7 @@ def take_off(values, marks, start, step, count, place, stride, order, terms, bit
         if order < 2:
             size, fitted = abs(value - fused(slope, u, level)), fused(last_slope, u, last_level)
         else:
-            size, fitted = abs(_rest_before(terms, order, u, value)), _evaluated(terms, LAST, order, u)
+            size, fitted = abs(_left_before(terms, order, u, value)), _evaluated(terms, LAST, order, u)
         add_bits(marks, pixel, bit, (size < reach) & load_bits(marks, pixel, np.uint8(1)))
         store(values, pixel, value - fitted)
         u = u + stride
