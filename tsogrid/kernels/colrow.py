@@ -49,6 +49,7 @@ from tsogrid.kernels.vectors import (
     store_turned,
     total_of,
     where,
+    zeros,
 )
 
 MOST_DIRECTIONS = 7  # the kept pixels of each are a bit of a byte
@@ -119,12 +120,12 @@ def column_row(
         along_rows,
         np.array([least_points(order) for order in orders]),
         pitch,
-        np.zeros(size),
-        np.zeros(size, np.uint8),
+        zeros(size),
+        zeros(size, np.uint8),
         line_work(length),
-        np.empty(max(size, WIDTH * length), np.float32),
+        zeros(max(size, WIDTH * length), np.float32),
         np.empty(max(size, length) + 1),
-        np.zeros((2, WIDTH * TERMS)),
+        zeros(2 * WIDTH * TERMS).reshape(2, WIDTH * TERMS),
         result.model,
         kept.view(np.uint8),
         result.scatter,

@@ -28,6 +28,7 @@ from tsogrid.kernels.vectors import (
     no_count,
     store,
     where,
+    zeros,
 )
 
 PASSES = 3
@@ -49,7 +50,7 @@ TERMS = LAST + 3 * (LARGEST_ORDER + 1)
 
 def line_work(length: int) -> NDArray[np.float64]:
     """Scratch for eight lines of at most ``length`` points."""
-    return np.zeros(_PARTS * WIDTH * (length + WIDTH))
+    return zeros(_PARTS * WIDTH * (length + WIDTH))
 
 
 @part

@@ -14,6 +14,9 @@ For functions of a few instructions over parts of arrays, which leave no vector 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
 from tsogrid.kernels.compile import instruction
 
 _CPU = Path("/proc/cpuinfo")
@@ -29,7 +32,27 @@ def _lanes() -> int:
 
 
 WIDTH = 8
+_LINE = 64  # bytes of a line of the cache
 LANES = _lanes()
+
+
+def zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[np.generic]:
+    """Scratch that begins where a line of the cache does: vectors as long as one never lie in two.
+
+    Parameters
+    ----------
+    size : int
+        Number of elements.
+    dtype : data type
+
+    Returns
+    -------
+    ndarray, shape (size,)
+    """
+    item = np.dtype(dtype).itemsize
+    room = np.zeros(size + _LINE // item, dtype)
+    start = -room.ctypes.data % _LINE // item
+    return room[start : start + size]
 
 
 def _memory(name: str) -> Any:
