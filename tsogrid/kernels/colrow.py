@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.line_medians import median_of_lines
+from tsogrid.kernels.cutout_pixels import load_cutout, store_kept, store_model
+from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, median_of_all
 from tsogrid.kernels.polynomial import (
     LARGEST_ORDER,
     TERMS,
@@ -34,21 +35,14 @@ from tsogrid.kernels.vectors import (
     WIDTH,
     all_of,
     any_of,
-    as_double,
-    as_single,
-    counted,
     fill,
     fused,
-    lane,
     load,
     load_marked,
-    no_count,
     number_of,
     ramp,
     store,
     store_turned,
-    total_of,
-    where,
     zeros,
 )
 
@@ -113,9 +107,13 @@ def column_row(
     result = ColumnRow(np.empty(data.shape, data.dtype), kept, np.empty(m))
     size = -(-h // WIDTH) * WIDTH * pitch
     length = max(h, w)
+    sizes = zeros(size, np.float32)
+    sizes[:] = np.nan
     _column_row(
-        data,
-        np.ascontiguousarray(region),
+        data.reshape(-1),
+        np.ascontiguousarray(region).view(np.uint8).reshape(-1),
+        h,
+        w,
         orders,
         along_rows,
         np.array([least_points(order) for order in orders]),
@@ -123,11 +121,12 @@ def column_row(
         zeros(size),
         zeros(size, np.uint8),
         line_work(length),
-        zeros(max(size, WIDTH * length), np.float32),
+        zeros(WIDTH * (length + WIDTH), np.float32),
+        sizes,
         np.empty(max(size, length) + 1),
         zeros(2 * WIDTH * TERMS).reshape(2, WIDTH * TERMS),
-        result.model,
-        kept.view(np.uint8),
+        result.model.reshape(-1),
+        kept.view(np.uint8).reshape(-1),
         result.scatter,
     )
     return result
@@ -149,18 +148,6 @@ def line_orders(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[
         np.array([orders[direction] for direction in directions], np.int64),
         np.array([direction == "X" for direction in directions]),
     )
-
-
-@part
-def _load(data, region, frame, pitch, values, marks):  # type: ignore[no-untyped-def]
-    """Copy a cut-out to double precision, 0 and no mark where a pixel must not be fitted."""
-    _, h, w = data.shape
-    for j in range(h):
-        for i in range(w):
-            value = np.float64(data[frame, j, i])
-            good = region[frame, j, i] & (abs(value) < np.inf)
-            values[INDEX(j * pitch + i)] = value if good else 0.0
-            marks[INDEX(j * pitch + i)] = 1 if good else 0
 
 
 @part
@@ -202,36 +189,12 @@ def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped
 
 
 @part
-def _scatter(values, marks, singles, rows, fitted, rounded, chosen):  # type: ignore[no-untyped-def]
-    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; overwrites them."""
-    points, total = no_count(), fill(0.0)
-    for k in range(rows):
-        size = abs(load_marked(values, marks, INDEX(WIDTH * k), np.uint8(1)))
-        points = counted(points, size == size)
-        total = total + where(size == size, size, 0.0)
-        store(values, INDEX(WIDTH * k), size)
-        store(singles, INDEX(WIDTH * k), as_single(size))
-    count = total_of(as_double(points))
-    if fitted == 0 or count <= fitted:
+def _scatter(values, singles, rows, points, total, fitted, rounded, chosen):  # type: ignore[no-untyped-def]
+    """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; about their sum."""
+    if fitted == 0 or points <= fitted:
         return np.nan
-    start = fill(np.float32(0.845 * total_of(total) / count))
-    middling = median_of_lines(values, np.int64(0), singles, rows, fill(count), start, rounded, np.bool_(True), chosen)
-    return MAD_TO_SIGMA * lane(middling, INDEX(0)) * np.sqrt(count / (count - fitted))
-
-
-@part
-def _store(data, frame, values, marks, pitch, directions, model, kept):  # type: ignore[no-untyped-def]
-    """Write the model, which is what was taken off, and the kept pixels of every direction."""
-    _, h, w = data.shape
-    for j in range(h):
-        start = j * pitch
-        for i in range(w):
-            value = np.float64(data[frame, j, i])
-            model[frame, j, i] = (value if marks[INDEX(start + i)] & 1 else 0.0) - values[INDEX(start + i)]
-        for d in range(directions):
-            bit = np.uint8(2 << d)
-            for i in range(w):
-                kept[d, frame, j, i] = np.uint8(1) if marks[INDEX(start + i)] & bit else np.uint8(0)
+    guess = max(MEAN_TO_MEDIAN * total / points, 1e-30)
+    return MAD_TO_SIGMA * median_of_all(values, singles, rows, points, guess, rounded, chosen) * np.sqrt(points / (points - fitted))
 
 
 @part
@@ -245,16 +208,15 @@ def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # 
 
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, orders, along_rows, least, pitch, values, marks, work, singles, chosen, terms, model, kept, scatter
+    data, region, h, w, orders, along_rows, least, pitch, values, marks, work, singles, sizes, chosen, terms, model, kept, scatter
 ):
-    m, h, w = data.shape
     lines_terms, spread = terms[0], terms[1]
     rounded = data.itemsize == 4
-    for frame in range(m):
-        _load(data, region, frame, pitch, values, marks)
-        fitted = 0
+    for frame in range(scatter.size):
+        start, fitted, total = frame * h * w, 0, 0.0
+        pixels = load_cutout(data, region, start, w, h, pitch, values, marks)
         for d in range(orders.size):
-            order, bit = orders[d], np.uint8(2 << d)
+            order, bit, last = orders[d], np.uint8(2 << d), d == orders.size - 1
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
@@ -262,16 +224,22 @@ def _column_row(  # type: ignore[no-untyped-def]
                 else:
                     whole, sums = _gather_columns(values, marks, h, pitch, line, work)
                 length = w if along_rows[d] else h
-                rows, points, first, last = whole_rows(work, length) if whole else pack_rows(work, length)
+                rows, points, first, final = whole_rows(work, length) if whole else pack_rows(work, length)
                 alive = points > least[d] - 0.5
-                if not any_of(alive):
-                    continue
-                lines = (points, 0.5 * (first + last), 0.5 * (last - first), alive, whole)
-                guess = robust_lines(work, singles, rows, lines, order, sums, guess, lines_terms, rounded, chosen)
-                if along_rows[d]:
-                    _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
-                else:
-                    take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
-                fitted += (order + 1) * number_of(alive)
-        _store(data, frame, values, marks, pitch, orders.size, model, kept)
-        scatter[frame] = _scatter(values, marks, singles, h * pitch // WIDTH, fitted, rounded, chosen)
+                if any_of(alive):
+                    lines = (points, 0.5 * (first + final), 0.5 * (final - first), alive, whole)
+                    guess = robust_lines(work, singles, rows, lines, order, sums, guess, lines_terms, rounded, chosen)
+                    if along_rows[d]:
+                        _take_off_rows(values, marks, line, w, pitch, order, lines_terms, spread, bit)
+                    else:
+                        take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
+                    fitted += (order + 1) * number_of(alive)
+                if last and along_rows[d]:  # while they are near
+                    done = (line, min(line + WIDTH, h))
+                    total += store_model(data, start, w, done, pitch, values, marks, sizes, model)
+                    store_kept(kept, start, w, done, pitch, marks, orders.size)
+        if not along_rows[orders.size - 1]:
+            done = (0, h)
+            total = store_model(data, start, w, done, pitch, values, marks, sizes, model)
+            store_kept(kept, start, w, done, pitch, marks, orders.size)
+        scatter[frame] = _scatter(values, sizes, h * pitch // WIDTH, pixels, total, fitted, rounded, chosen)

@@ -21,14 +21,15 @@ from tsogrid.kernels.vectors import (
     lane,
     load,
     no_count,
-    smallest_of,
     total_of,
     truths,
     where,
     with_lane,
 )
 
+MEAN_TO_MEDIAN = np.float32(0.845)  # of sizes of normal values
 _MOST_PASSES = 14
+_FEW = 128  # so many values left of all are partitioned
 _HALVING = 6  # after so many passes every second halves the bracket
 _SLOPE = np.float32(
     2.33
@@ -62,12 +63,8 @@ def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
 
 
 @part
-def _select(sizes, singles, at, line, step, stop, low, high, rank, chosen):  # type: ignore[no-untyped-def]
-    """The values of a rank, and of the next, among those of one line in a bracket (C. A. R. Hoare 1961, CACM 4, 321)."""
-    count = 0
-    for k in range(line, stop, step):
-        chosen[INDEX(count)] = sizes[INDEX(at + k)]
-        count += 1 if (singles[INDEX(k)] > low) & (singles[INDEX(k)] <= high) else 0
+def _ranked(chosen, count, rank):  # type: ignore[no-untyped-def]
+    """The values of a rank, and of the next, among the first ones (C. A. R. Hoare 1961, CACM 4, 321); moves them."""
     rank, left, right = min(rank, count - 1), 0, count - 1
     while left < right:
         pivot, i, j = chosen[rank], left, right
@@ -88,12 +85,22 @@ def _select(sizes, singles, at, line, step, stop, low, high, rank, chosen):  # t
 
 
 @part
-def bracket_of_lines(singles, rows, points, guess, counts, together):  # type: ignore[no-untyped-def]
+def _select(sizes, singles, at, line, stop, low, high, rank, chosen):  # type: ignore[no-untyped-def]
+    """The values of a rank, and of the next, among those of one line in a bracket."""
+    count = 0
+    for k in range(line, stop, WIDTH):
+        chosen[INDEX(count)] = sizes[INDEX(at + k)]
+        count += 1 if (singles[INDEX(k)] > low) & (singles[INDEX(k)] <= high) else 0
+    return _ranked(chosen, count, rank)
+
+
+@part
+def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-untyped-def]
     """Where the median of each of eight lines lies, in single precision.
 
     Parameters
     ----------
-    singles, rows, points, guess, together : as in `median_of_lines`.
+    singles, rows, points, guess : as in `median_of_lines`.
     counts : vector of float32, how many values are at most the guess (`count_lines`).
 
     Returns
@@ -110,9 +117,7 @@ def bracket_of_lines(singles, rows, points, guess, counts, together):  # type: i
     pivot, slope, before = guess, guess * _SLOPE / n, rank
     unsolved = n > _HALF
     for attempt in range(_MOST_PASSES):
-        if attempt > 0:
-            counts = count_lines(singles, rows, pivot)
-        count = fill(total_of(counts)) if together else counts
+        count = counts if attempt == 0 else count_lines(singles, rows, pivot)
         up, down = unsolved & (count <= target), unsolved & (count >= target)
         low, low_count = where(up, pivot, low), where(up, count, low_count)
         high, high_count = where(down, pivot, high), where(down, count, high_count)
@@ -146,7 +151,7 @@ def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
 
 
 @part
-def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, chosen):  # type: ignore[no-untyped-def]
+def median_of_lines(sizes, at, singles, rows, points, guess, rounded, chosen):  # type: ignore[no-untyped-def]
     """Median of each of eight lines of values that are not negative.
 
     Parameters
@@ -157,29 +162,72 @@ def median_of_lines(sizes, at, singles, rows, points, guess, rounded, together, 
     points : vector of float64, number of values in each line.
     guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
     rounded : whether the values are to be rounded to float32 first.
-    together : whether the eight are one line, of ``points`` (all eight alike) values.
     chosen : scratch of float64 for a line, and one more.
 
     Returns
     -------
     vector of float64; anything in lines without values.
     """
-    low, high, before, odd, unsolved = bracket_of_lines(
-        singles, rows, points, guess, count_lines(singles, rows, guess), together
-    )
+    low, high, before, odd, unsolved = bracket_of_lines(singles, rows, points, guess, count_lines(singles, rows, guess))
     above, below = _ends(sizes, at, singles, rows, low, high)
-    if together:
-        above, below = fill(smallest_of(above)), fill(-smallest_of(0.0 - below))
     left = truths(unsolved & (above < below))
     for line in range(WIDTH if left != 0 else 0):
         if (left >> line) & 1:
-            one, step = INDEX(line), np.int64(1 if together else WIDTH)
-            start = np.int64(0) if together else line
-            wanted = np.int64(lane(before, one))
-            first, second = _select(
-                sizes, singles, at, start, step, WIDTH * rows, lane(low, one), lane(high, one), wanted, chosen
-            )
+            one, wanted = INDEX(line), np.int64(lane(before, INDEX(line)))
+            limits = lane(low, one), lane(high, one)
+            first, second = _select(sizes, singles, at, line, WIDTH * rows, limits[0], limits[1], wanted, chosen)
             below, above = with_lane(below, one, first), with_lane(above, one, second)
     if rounded:
         above, below = as_double(as_single(above)), as_double(as_single(below))
     return where(odd, where(as_double(before) < 0.5, above, below), 0.5 * above + 0.5 * below)
+
+
+@part
+def median_of_all(values, singles, rows, points, guess, rounded, chosen):  # type: ignore[no-untyped-def]
+    """Median of |values|, all together.
+
+    Parameters
+    ----------
+    values : flat float64; ``rows`` rows of eight.
+    singles : |values| rounded to float32; NaN where one does not count.
+    rows : number of rows.
+    points : how many values count, at least one.
+    guess : where to begin; it decides the number of passes and nothing else.
+    rounded : whether the values are to be rounded to float32 first.
+    chosen : scratch of float64 for all values, and one more.
+    """
+    rank, odd, beyond = (points - 1) // 2, points % 2 == 1, _FEW // 4
+    # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
+    low, high, low_count, high_count = _NEGATIVE, _INFINITE, 0, points
+    pivot, slope = np.float32(guess), np.float32(guess) * _SLOPE / np.float32(points)
+    for attempt in range(_MOST_PASSES):
+        if high_count - low_count <= _FEW:
+            break
+        count = np.int64(total_of(count_lines(singles, rows, fill(pivot))))
+        if count <= rank:
+            low, low_count = pivot, count
+        elif odd or count > rank + 1:
+            high, high_count = pivot, count
+        # The next pivot goes a little beyond the rank that is sought, so that it becomes the bracket's other end.
+        upwards = rank - low_count < high_count - rank
+        wanted = rank + beyond if upwards else rank - beyond
+        if low > _NEGATIVE and high < _INFINITE:
+            share = np.float32(wanted - low_count) / np.float32(high_count - low_count)
+            pivot = low + (high - low) * (_HALF if attempt > _HALVING and attempt % 2 else share)
+        elif high < _INFINITE:
+            pivot = max(high - slope * np.float32(high_count - (rank - beyond)), high * _HALF)
+        else:
+            pivot = max(low, pivot) + slope * np.float32(rank + beyond - low_count if low > _NEGATIVE else beyond)
+        slope = slope + slope
+    count = 0
+    for k in range(rows):
+        single = load(singles, INDEX(WIDTH * k))
+        inside = truths((single > low) & (single <= high))
+        for line in range(WIDTH if inside != 0 else 0):
+            if (inside >> line) & 1:
+                chosen[INDEX(count)] = abs(values[INDEX(WIDTH * k + line)])
+                count += 1
+    first, second = _ranked(chosen, count, rank - low_count)
+    if rounded:
+        first, second = np.float64(np.float32(first)), np.float64(np.float32(second))
+    return first if odd else 0.5 * first + 0.5 * second

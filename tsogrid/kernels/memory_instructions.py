@@ -44,6 +44,18 @@ def load(typing: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def load_as_double(typing: Any, array: Any, index: Any) -> Any:
+    """As `load`, in double precision whatever the array is in."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        kind = EIGHT.of(sig.args[0].dtype)
+        vector = _load(context, builder, sig.args[0], values[0], values[1], kind)
+        return vector if kind == EIGHT else builder.fpext(vector, EIGHT.written)
+
+    return EIGHT(array, types.uintp), build
+
+
+@intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a vector, from an element on."""
 
@@ -51,6 +63,18 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return _store(context, builder, sig.args[0], *values)
 
     return types.void(array, types.uintp, value), build
+
+
+@intrinsic
+def store_rounded(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write eight float64 in the precision of the array, from an element on."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        kind = EIGHT.of(sig.args[0].dtype)
+        vector = values[2] if kind == EIGHT else builder.fptrunc(values[2], kind.written)
+        return _store(context, builder, sig.args[0], values[0], values[1], vector)
+
+    return types.void(array, types.uintp, EIGHT), build
 
 
 @intrinsic
@@ -103,6 +127,18 @@ def load_marked(typing: Any, array: Any, marks: Any, index: Any, bit: Any) -> An
         return builder.select(marked, value, ir.Constant(value.type, [float("nan")] * EIGHT.width))
 
     return EIGHT(array, marks, types.uintp, types.uint8), build
+
+
+@intrinsic
+def store_bit(typing: Any, array: Any, index: Any, bit: Any, mask: Any) -> Any:
+    """Write eight neighbouring bytes: ``bit`` where the mask is true, else 0."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        bits = filled(context, builder, values[2], types.uint8, _BYTES)
+        found = builder.select(values[3], bits, ir.Constant(bits.type, None))
+        return _store(context, builder, sig.args[0], values[0], values[1], found)
+
+    return types.void(array, types.uintp, types.uint8, mask), build
 
 
 @intrinsic

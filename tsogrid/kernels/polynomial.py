@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import part
-from tsogrid.kernels.line_medians import bracket_of_lines, count_lines, limits_of_lines, median_of_lines
+from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, bracket_of_lines, count_lines, limits_of_lines, median_of_lines
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
@@ -36,7 +36,6 @@ REACH = 3.0  # median absolute residuals
 LARGEST_ORDER = 5
 _SINGLE = 2.0**-23  # more than the rounding of a number to single precision changes it
 _SMALL, _LARGE = 1e-29, 1e37  # between them single precision rounds so
-_MEDIAN_OF_MEAN = np.float32(0.845)
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
 # Parts of the flat work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
 PLACES, VALUES, SIZES, _REST, _EVEN, _ODD = range(6)
@@ -244,7 +243,7 @@ def _decide(work, singles, rows, lines, order, guess, least, terms, rounded, cho
         store(work, INDEX(sizes + WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
     middling = median_of_lines(
-        work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, np.bool_(False), chosen
+        work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, chosen
     )
     reach = REACH * middling
     reach = where(least > reach, least, reach)
@@ -261,7 +260,7 @@ def _mean_size(singles, rows, points):  # type: ignore[no-untyped-def]
     for k in range(rows):
         size = load(singles, INDEX(WIDTH * k))
         total = where(size == size, total + size, total)
-    return total * _MEDIAN_OF_MEAN / as_single(points)
+    return total * MEAN_TO_MEDIAN / as_single(points)
 
 
 @part
@@ -324,7 +323,7 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
         if any_of(unknown):
             guess = where(unknown, _mean_size(singles, rows, points), guess)
             counts = count_lines(singles, rows, guess)
-        bracket = bracket_of_lines(singles, rows, counted_points, guess, counts, np.bool_(False))
+        bracket = bracket_of_lines(singles, rows, counted_points, guess, counts)
         lowest, highest = limits_of_lines(singles, rows, bracket)
         least = fused(fill(_ROUNDING), largest, fill(1e-300))
         reach, most = (REACH * (1.0 - _SINGLE)) * lowest, (REACH * (1.0 + _SINGLE)) * highest

@@ -65,8 +65,10 @@ def _vector(name: str) -> Any:
 
 # Where vectors come from and go to.
 load, store = _memory("load"), _memory("store")
+load_as_double, store_rounded = _memory("load_as_double"), _memory("store_rounded")
 read, write = _memory("read"), _memory("write")
-load_bits, load_marked, add_bits = _memory("load_bits"), _memory("load_marked"), _memory("add_bits")
+load_bits, load_marked = _memory("load_bits"), _memory("load_marked")
+store_bit, add_bits = _memory("store_bit"), _memory("add_bits")
 load_lines, store_turned = _memory("load_lines"), _memory("store_turned")
 fill, spread, ramp, no_count = _vector("fill"), _vector("spread"), _vector("ramp"), _vector("no_count")
 # What becomes of them.

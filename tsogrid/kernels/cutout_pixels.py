@@ -1,0 +1,96 @@
+"""The pixels of a cut-out on their way to scratch in double precision, and of its model on their way back.
+
+By eight neighbours. The last eight of a row that is no multiple of eight begin inside the eight before them, and are worked
+out twice: nothing beyond a row is read or written. Rows shorter than eight go pixel by pixel.
+"""
+
+import numpy as np
+
+from tsogrid.kernels.compile import part
+from tsogrid.kernels.statistics import INDEX
+from tsogrid.kernels.vectors import (
+    WIDTH,
+    as_single,
+    fill,
+    load,
+    load_as_double,
+    load_bits,
+    number_of,
+    ramp,
+    store,
+    store_bit,
+    store_rounded,
+    total_of,
+    where,
+)
+
+
+@part
+def load_cutout(data, region, start, w, h, pitch, values, marks):  # type: ignore[no-untyped-def]
+    """Copy a cut-out, 0 and no mark where a pixel must not be fitted; how many may be.
+
+    Parameters
+    ----------
+    data, region : all cut-outs, flat; ``region`` as uint8.
+    start : the pixel with which this one begins.
+    w, h : its width and height.
+    pitch : from row to row of scratch.
+    values, marks : flat; overwritten.
+    """
+    points, one = 0, np.uint8(1)
+    for j in range(h):
+        row, scratch = start + j * w, j * pitch
+        for i in range(0, w if w >= WIDTH else 0, WIDTH):
+            at = min(i, w - WIDTH)
+            value = load_as_double(data, INDEX(row + at))
+            good = load_bits(region, INDEX(row + at), one) & (abs(value) < np.inf)
+            store(values, INDEX(scratch + at), where(good, value, 0.0))
+            store_bit(marks, INDEX(scratch + at), one, good)
+            points += number_of(good if at == i else good & (ramp() > i - at - 0.5))
+        for i in range(w if w < WIDTH else 0):
+            value = np.float64(data[row + i])
+            fits = (region[row + i] != 0) & (abs(value) < np.inf)
+            values[scratch + i] = value if fits else 0.0
+            marks[scratch + i] = one if fits else np.uint8(0)
+            points += 1 if fits else 0
+    return points
+
+
+@part
+def store_model(data, start, w, rows, pitch, values, marks, singles, model):  # type: ignore[no-untyped-def]
+    """Write the model of rows, which is what was taken off.
+
+    ``rows``: the first, and the one behind the last. ``singles`` becomes |what is left| in single precision where a pixel
+    may be fitted. Returns about the sum of these.
+    """
+    total, one = fill(0.0), np.uint8(1)
+    for j in range(rows[0], rows[1]):
+        row, scratch = start + j * w, j * pitch
+        for i in range(0, w if w >= WIDTH else 0, WIDTH):
+            at = min(i, w - WIDTH)
+            value, left = load_as_double(data, INDEX(row + at)), load(values, INDEX(scratch + at))
+            good = load_bits(marks, INDEX(scratch + at), one)
+            store_rounded(model, INDEX(row + at), where(good, value, 0.0) - left)
+            size = where(good, abs(left), np.nan)
+            store(singles, INDEX(scratch + at), as_single(size))
+            total = where(good, total + size, total)
+        for i in range(w if w < WIDTH else 0):
+            left, fits = values[scratch + i], marks[scratch + i] & one != 0
+            model[row + i] = (np.float64(data[row + i]) if fits else 0.0) - left
+            singles[scratch + i] = abs(left) if fits else np.nan
+            total = total + (abs(left) / WIDTH if fits else 0.0)
+    return total_of(total)
+
+
+@part
+def store_kept(kept, start, w, rows, pitch, marks, directions):  # type: ignore[no-untyped-def]
+    """Write which pixels of rows, as in `store_model`, the last fit of every direction was made to."""
+    for d in range(directions):
+        bit, cutouts = np.uint8(2 << d), d * (kept.size // directions)
+        for j in range(rows[0], rows[1]):
+            row, scratch = cutouts + start + j * w, j * pitch
+            for i in range(0, w if w >= WIDTH else 0, WIDTH):
+                at = min(i, w - WIDTH)
+                store_bit(kept, INDEX(row + at), np.uint8(1), load_bits(marks, INDEX(scratch + at), bit))
+            for i in range(w if w < WIDTH else 0):
+                kept[row + i] = np.uint8(1) if marks[scratch + i] & bit else np.uint8(0)
