@@ -86,11 +86,8 @@ def store_model(data, start, w, rows, pitch, values, marks, singles, model):  # 
 def store_kept(kept, start, w, rows, pitch, marks, directions):  # type: ignore[no-untyped-def]
     """Write which pixels of rows, as in `store_model`, the last fit of every direction was made to."""
     for d in range(directions):
-        bit, cutouts = np.uint8(2 << d), d * (kept.size // directions)
+        cutouts, shift = d * (kept.size // directions), np.uint8(d + 1)
         for j in range(rows[0], rows[1]):
             row, scratch = cutouts + start + j * w, j * pitch
-            for i in range(0, w if w >= WIDTH else 0, WIDTH):
-                at = min(i, w - WIDTH)
-                store_bit(kept, INDEX(row + at), np.uint8(1), load_bits(marks, INDEX(scratch + at), bit))
-            for i in range(w if w < WIDTH else 0):
-                kept[row + i] = np.uint8(1) if marks[scratch + i] & bit else np.uint8(0)
+            for i in range(w):
+                kept[INDEX(row + i)] = np.uint8(np.uint8(marks[INDEX(scratch + i)] >> shift) & np.uint8(1))

@@ -11,7 +11,7 @@ operations whatever its neighbours are, and a row without a point of any of the 
 import numpy as np
 from numpy.typing import NDArray
 
-from tsogrid.kernels.compile import part
+from tsogrid.kernels.compile import by_type, part
 from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, bracket_of_lines, count_lines, limits_of_lines, median_of_lines
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
@@ -85,10 +85,10 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
 
 @part
 def whole_rows(work, length):  # type: ignore[no-untyped-def]
-    """As `pack_rows` where all points are good."""
-    places = part_of(work, PLACES)
+    """As `pack_rows` where all points are good; the places count from their middle."""
+    places, middle = part_of(work, PLACES), 0.5 * (length - 1)
     for k in range(length):
-        work[INDEX(places + k)] = np.float64(k)
+        work[INDEX(places + k)] = np.float64(k) - middle
     return length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
 
 
@@ -101,6 +101,14 @@ def _mark_good(work, singles, rows):  # type: ignore[no-untyped-def]
         store(singles, INDEX(WIDTH * k), as_single(where(value == value, 0.0, value)))
 
 
+@by_type
+def _abscissa(place, middle):  # type: ignore[no-untyped-def]
+    """Of a row of points, in every line; ``middle`` is a vector, or a number where places count from it already."""
+    if hasattr(middle, "element"):
+        return lambda place, middle: place - middle
+    return lambda place, middle: fill(place)
+
+
 @part
 def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-def]
     """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is at most ``near``; whether as many are at most ``far``."""
@@ -108,7 +116,7 @@ def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-de
     count, more, first, second, total, moment = no_count(), no_count(), zero, zero, zero, zero
     for k in range(rows):
         single = load(singles, INDEX(WIDTH * k))
-        u, value, keep = work[INDEX(places + k)] - middle, load(work, INDEX(values + WIDTH * k)), single <= near
+        u, value, keep = _abscissa(work[INDEX(places + k)], middle), load(work, INDEX(values + WIDTH * k)), single <= near
         count, more = counted(count, keep), counted(more, single <= far)
         first = where(keep, first + u, first)
         second = where(keep, fused(u, u, second), second)
@@ -118,11 +126,19 @@ def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-de
 
 
 @part
+def _kept_sums(work, singles, rows, origin, whole, near, far):  # type: ignore[no-untyped-def]
+    """`_sums`, with fewer instructions where no point is missing."""
+    if whole:
+        return _sums(work, singles, rows, 0.0, near, far)
+    return _sums(work, singles, rows, origin, near, far)
+
+
+@part
 def _straight_residuals(work, singles, rows, middle, level, slope, pivot):  # type: ignore[no-untyped-def]
     """Fill the residuals' sizes; count those up to a pivot."""
     places, values, count = part_of(work, PLACES), part_of(work, VALUES), no_count()
     for k in range(rows):
-        fitted = fused(slope, work[INDEX(places + k)] - middle, level)
+        fitted = fused(slope, _abscissa(work[INDEX(places + k)], middle), level)
         size = abs(as_single(load(work, INDEX(values + WIDTH * k)) - fitted))
         store(singles, INDEX(WIDTH * k), size)
         count = counted(count, size <= pivot)
@@ -233,12 +249,11 @@ def _left_before(terms, order, u, value):  # type: ignore[no-untyped-def]
 
 
 @part
-def _decide(work, singles, rows, lines, order, guess, least, terms, rounded, chosen):  # type: ignore[no-untyped-def]
+def _decide(work, singles, rows, points, origin, alive, order, guess, least, terms, rounded, chosen):  # type: ignore[no-untyped-def]
     """Which points are within reach, by residuals in double precision: their sizes become 0, all others infinite."""
-    points, middle, _, alive, _ = lines
     places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
     for k in range(rows):
-        u, value = work[INDEX(places + k)] - middle, load(work, INDEX(values + WIDTH * k))
+        u, value = work[INDEX(places + k)] - origin, load(work, INDEX(values + WIDTH * k))
         size = abs(_left_before(terms, order, u, value))
         store(work, INDEX(sizes + WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
@@ -282,6 +297,7 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
     chosen : scratch of float64 for a line, and one more.
     """
     points, middle, half, alive, whole = lines
+    origin = fill(0.0) if whole else middle
     counted_points = where(alive, points, 0.0)
     infinite = fill(np.float32(np.inf))
     reach, near, far, least, first_guess = fill(np.inf), infinite, infinite, fill(0.0), guess
@@ -294,27 +310,30 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
         if attempt == 0 and order < 2 and whole:
             sums = (points, fill(0.0), points * (points * points - 1.0) * (1.0 / 12.0), whole_sums[0], whole_sums[1])
         else:
-            sums, clear = _sums(work, singles, rows, middle, near, far)
+            sums, clear = _kept_sums(work, singles, rows, origin, whole, near, far)
             # Where single precision does not tell which points are kept, double precision does.
             clear = (clear & (as_double(far) < _LARGE) & (reach > _SMALL)) if attempt > 0 else alive
             if any_of(alive & ~clear):
-                reach = _decide(work, singles, rows, lines, order, guess, least, terms, rounded, chosen)
+                reach = _decide(work, singles, rows, points, origin, alive, order, guess, least, terms, rounded, chosen)
                 near = fill(np.float32(0.0))
-                sums, clear = _sums(work, singles, rows, middle, near, near)
+                sums, clear = _kept_sums(work, singles, rows, origin, whole, near, near)
             few = alive & (sums[0] < order + 0.5)
             if order > 1 and any_of(few):
                 # Half of the points are always within reach; where that is too few for the polynomial, all of them are.
                 reach, near = where(few, np.inf, reach), where(few, infinite, near)
-                sums, clear = _sums(work, singles, rows, middle, near, near)
+                sums, clear = _kept_sums(work, singles, rows, origin, whole, near, near)
         store(terms, INDEX(WIDTH * _REACH), reach)
         if order < 2:
             level, slope = _fit_straight(order, sums, terms, at)
             if last:
                 break
-            counts = _straight_residuals(work, singles, rows, middle, level, slope, guess)
+            if whole:
+                counts = _straight_residuals(work, singles, rows, 0.0, level, slope, guess)
+            else:
+                counts = _straight_residuals(work, singles, rows, middle, level, slope, guess)
             largest = abs(level) + abs(slope * half)
         else:
-            newer, coefficient = _fit_general(work, singles, rows, middle, near, order, sums, terms, at)
+            newer, coefficient = _fit_general(work, singles, rows, origin, near, order, sums, terms, at)
             if last:
                 break
             largest = _general_residuals(work, singles, rows, newer, coefficient)
