@@ -213,10 +213,10 @@ def _column_row(  # type: ignore[no-untyped-def]
     lines_terms, spread = terms[0], terms[1]
     rounded = data.itemsize == 4
     for frame in range(scatter.size):
-        start, fitted, total = frame * h * w, 0, 0.0
+        start, fitted = frame * h * w, 0
         pixels = load_cutout(data, region, start, w, h, pitch, values, marks)
         for d in range(orders.size):
-            order, bit, last = orders[d], np.uint8(2 << d), d == orders.size - 1
+            order, bit = orders[d], np.uint8(2 << d)
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
@@ -234,12 +234,6 @@ def _column_row(  # type: ignore[no-untyped-def]
                     else:
                         take_off(values, marks, line, pitch, h, fill(0.0), fill(1.0), order, lines_terms, bit)
                     fitted += (order + 1) * number_of(alive)
-                if last and along_rows[d]:  # while they are near
-                    done = (line, min(line + WIDTH, h))
-                    total += store_model(data, start, w, done, pitch, values, marks, sizes, model)
-                    store_kept(kept, start, w, done, pitch, marks, orders.size)
-        if not along_rows[orders.size - 1]:
-            done = (0, h)
-            total = store_model(data, start, w, done, pitch, values, marks, sizes, model)
-            store_kept(kept, start, w, done, pitch, marks, orders.size)
+        total = store_model(data, start, w, h, pitch, values, marks, sizes, model)
+        store_kept(kept, start, w, h, pitch, marks, orders.size)
         scatter[frame] = _scatter(values, sizes, h * pitch // WIDTH, pixels, total, fitted, rounded, chosen)

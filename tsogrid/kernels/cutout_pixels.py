@@ -57,14 +57,13 @@ def load_cutout(data, region, start, w, h, pitch, values, marks):  # type: ignor
 
 
 @part
-def store_model(data, start, w, rows, pitch, values, marks, singles, model):  # type: ignore[no-untyped-def]
-    """Write the model of rows, which is what was taken off.
+def store_model(data, start, w, h, pitch, values, marks, singles, model):  # type: ignore[no-untyped-def]
+    """Write the model, which is what was taken off; about the sum of |what is left| where a pixel may be fitted.
 
-    ``rows``: the first, and the one behind the last. ``singles`` becomes |what is left| in single precision where a pixel
-    may be fitted. Returns about the sum of these.
+    ``singles`` becomes |what is left| in single precision, NaN at other pixels.
     """
     total, one = fill(0.0), np.uint8(1)
-    for j in range(rows[0], rows[1]):
+    for j in range(h):
         row, scratch = start + j * w, j * pitch
         for i in range(0, w if w >= WIDTH else 0, WIDTH):
             at = min(i, w - WIDTH)
@@ -83,11 +82,11 @@ def store_model(data, start, w, rows, pitch, values, marks, singles, model):  # 
 
 
 @part
-def store_kept(kept, start, w, rows, pitch, marks, directions):  # type: ignore[no-untyped-def]
-    """Write which pixels of rows, as in `store_model`, the last fit of every direction was made to."""
+def store_kept(kept, start, w, h, pitch, marks, directions):  # type: ignore[no-untyped-def]
+    """Write which pixels the last fit of every direction was made to."""
     for d in range(directions):
         cutouts, shift = d * (kept.size // directions), np.uint8(d + 1)
-        for j in range(rows[0], rows[1]):
+        for j in range(h):
             row, scratch = cutouts + start + j * w, j * pitch
             for i in range(w):
                 kept[INDEX(row + i)] = np.uint8(np.uint8(marks[INDEX(scratch + i)] >> shift) & np.uint8(1))

@@ -29,7 +29,7 @@ from tsogrid.kernels.vectors import (
 
 MEAN_TO_MEDIAN = np.float32(0.845)  # of sizes of normal values
 _MOST_PASSES = 14
-_FEW = 128  # so many values left of all are partitioned
+_FEW, _MANY = 16, 1024  # so many values left of all are partitioned, and one more for so many
 _HALVING = 6  # after so many passes every second halves the bracket
 _SLOPE = np.float32(
     2.33
@@ -142,8 +142,9 @@ def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
     above, below = fill(_INFINITE), fill(-_INFINITE)
     for k in range(rows):
         single = load(singles, INDEX(WIDTH * k))
-        above = where(single > low, where(single < above, single, above), above)
-        below = where(single <= high, where(single > below, single, below), below)
+        larger, smaller = where(single > low, single, _INFINITE), where(single <= high, single, _NEGATIVE)
+        above = where(larger < above, larger, above)
+        below = where(smaller > below, smaller, below)
     smaller, larger = as_double(above), as_double(below)
     middling = where(odd, where(as_double(before) < 0.5, smaller, larger), 0.5 * smaller + 0.5 * larger)
     open_ = unsolved & (above < below)
@@ -196,12 +197,13 @@ def median_of_all(values, singles, rows, points, guess, rounded, chosen):  # typ
     rounded : whether the values are to be rounded to float32 first.
     chosen : scratch of float64 for all values, and one more.
     """
-    rank, odd, beyond = (points - 1) // 2, points % 2 == 1, _FEW // 4
+    rank, odd, few = (points - 1) // 2, points % 2 == 1, _FEW + points // _MANY
+    beyond = few // 4
     # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
     low, high, low_count, high_count = _NEGATIVE, _INFINITE, 0, points
     pivot, slope = np.float32(guess), np.float32(guess) * _SLOPE / np.float32(points)
     for attempt in range(_MOST_PASSES):
-        if high_count - low_count <= _FEW:
+        if high_count - low_count <= few:
             break
         count = np.int64(total_of(count_lines(singles, rows, fill(pivot))))
         if count <= rank:
