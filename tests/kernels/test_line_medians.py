@@ -9,23 +9,53 @@ from tsogrid.kernels.aperture import circle_sums
 from tsogrid.kernels.colrow import column_row
 from tsogrid.kernels.colrow_variance import column_row_circle_variance, column_row_variance
 from tsogrid.kernels.compile import kernel
-from tsogrid.kernels.line_medians import median_of_lines
+from tsogrid.kernels.line_medians import (
+    bracket_of_lines,
+    count_lines,
+    limits_of_lines,
+    median_of_all,
+    median_of_lines,
+)
 from tsogrid.kernels.shapes import ShapeWeights, dense_weights
 from tsogrid.kernels.vectors import as_single, load, store
 
 
 @kernel
-def _medians(sizes, singles, points, guess, rounded, together, chosen, found):
+def _medians(sizes, singles, points, guess, rounded, chosen, found):
     rows = sizes.size // 8
     number, start = load(points, np.uintp(0)), as_single(load(guess, np.uintp(0)))
-    store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, together, chosen))
+    store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, chosen))
+
+
+@kernel
+def _limits(singles, points, guess, lowest, highest):
+    rows, number, start = singles.size // 8, load(points, np.uintp(0)), as_single(load(guess, np.uintp(0)))
+    bracket = bracket_of_lines(singles, rows, number, start, count_lines(singles, rows, start))
+    smaller, larger = limits_of_lines(singles, rows, bracket)
+    store(lowest, np.uintp(0), smaller)
+    store(highest, np.uintp(0), larger)
+
+
+@kernel
+def _median(values, singles, points, guess, rounded, chosen):
+    return median_of_all(values, singles, values.size // 8, points, guess, rounded, chosen)
 
 
 def medians(sizes, guess, rounded, together):
-    count = np.isfinite(sizes).sum(axis=0).astype(float)
-    points = np.full(8, count.sum()) if together else count
-    found, chosen = np.empty(8), np.empty(sizes.size + 1)
-    _medians(sizes.ravel(), sizes.astype(np.float32).ravel(), points, np.full(8, guess), rounded, together, chosen, found)
+    count = np.isfinite(sizes).sum(axis=0)
+    found, chosen, singles = np.empty(8), np.empty(sizes.size + 1), sizes.astype(np.float32).ravel()
+    if together:
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], sizes.size)
+        number = int(count.sum())
+        return np.full(8, _median(signs * sizes.ravel(), singles, number, guess, rounded, chosen) if number else np.nan)
+    points, start = count.astype(float), np.full(8, guess)
+    _medians(sizes.ravel(), singles, points, start, rounded, chosen, found)
+    lowest, highest = np.empty(8), np.empty(8)
+    _limits(singles, points, start, lowest, highest)
+    some = count > 0
+    exact = np.nanmedian(singles.reshape(-1, 8)[:, some].astype(float), axis=0)
+    assert (lowest[some] <= exact).all()
+    assert (exact <= highest[some]).all()
     return found
 
 

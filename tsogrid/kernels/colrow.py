@@ -224,7 +224,10 @@ def _column_row(  # type: ignore[no-untyped-def]
                 else:
                     whole, sums = _gather_columns(values, marks, h, pitch, line, work)
                 length = w if along_rows[d] else h
-                rows, points, first, final = whole_rows(work, length) if whole else pack_rows(work, length)
+                if whole:
+                    rows, points, first, final = whole_rows(work, singles, length)
+                else:
+                    rows, points, first, final = pack_rows(work, singles, length)
                 alive = points > least[d] - 0.5
                 if any_of(alive):
                     lines = (points, 0.5 * (first + final), 0.5 * (final - first), alive, whole)

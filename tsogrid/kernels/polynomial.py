@@ -64,10 +64,11 @@ def least_points(order: int) -> int:
 
 
 @part
-def pack_rows(work, length):  # type: ignore[no-untyped-def]
+def pack_rows(work, singles, length):  # type: ignore[no-untyped-def]
     """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES; note the others' places.
 
-    Returns how many rows are left, and of every line the number of points, and the places of the first and the last.
+    In ``singles`` points are 0, which is within any reach. Returns how many rows are left, and of every line the number of
+    points, and the places of the first and the last.
     """
     places, values = part_of(work, PLACES), part_of(work, VALUES)
     rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
@@ -76,6 +77,7 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
         good = row == row
         work[INDEX(places + rows)] = np.float64(k)
         store(work, INDEX(values + WIDTH * rows), row)
+        store(singles, INDEX(WIDTH * rows), as_single(where(good, 0.0, row)))
         rows += 1 if any_of(good) else 0
         first = where(good & (first < 0.0), place, first)
         last = where(good, place, last)
@@ -84,21 +86,15 @@ def pack_rows(work, length):  # type: ignore[no-untyped-def]
 
 
 @part
-def whole_rows(work, length):  # type: ignore[no-untyped-def]
-    """As `pack_rows` where all points are good; the places count from their middle."""
+def whole_rows(work, singles, length):  # type: ignore[no-untyped-def]
+    """As `pack_rows` where all points are good; the places count from their middle, and their squares follow."""
     places, middle = part_of(work, PLACES), 0.5 * (length - 1)
     for k in range(length):
-        work[INDEX(places + k)] = np.float64(k) - middle
+        u = np.float64(k) - middle
+        work[INDEX(places + k)] = u
+        work[INDEX(places + length + k)] = u * u
+        store(singles, INDEX(WIDTH * k), fill(np.float32(0.0)))
     return length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
-
-
-@part
-def _mark_good(work, singles, rows):  # type: ignore[no-untyped-def]
-    """Before the first fit every good point is within any reach."""
-    values = part_of(work, VALUES)
-    for k in range(rows):
-        value = load(work, INDEX(values + WIDTH * k))
-        store(singles, INDEX(WIDTH * k), as_single(where(value == value, 0.0, value)))
 
 
 @by_type
@@ -107,6 +103,14 @@ def _abscissa(place, middle):  # type: ignore[no-untyped-def]
     if hasattr(middle, "element"):
         return lambda place, middle: place - middle
     return lambda place, middle: fill(place)
+
+
+@by_type
+def _add_square(total, u, square, middle):  # type: ignore[no-untyped-def]
+    """Σ u² (which is exact), from ``square`` where places count from their middle."""
+    if hasattr(middle, "element"):
+        return lambda total, u, square, middle: fused(u, u, total)
+    return lambda total, u, square, middle: total + square
 
 
 @part
@@ -119,7 +123,7 @@ def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-de
         u, value, keep = _abscissa(work[INDEX(places + k)], middle), load(work, INDEX(values + WIDTH * k)), single <= near
         count, more = counted(count, keep), counted(more, single <= far)
         first = where(keep, first + u, first)
-        second = where(keep, fused(u, u, second), second)
+        second = where(keep, _add_square(second, u, work[INDEX(places + rows + k)], middle), second)
         total = where(keep, total + value, total)
         moment = where(keep, fused(u, value, moment), moment)
     return (as_double(count), first, second, total, moment), as_single(count) == as_single(more)
@@ -302,8 +306,6 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
     infinite = fill(np.float32(np.inf))
     reach, near, far, least, first_guess = fill(np.inf), infinite, infinite, fill(0.0), guess
     store(terms, INDEX(WIDTH * MIDDLE), where(alive, middle, 0.0))
-    if order > 1 or not whole:
-        _mark_good(work, singles, rows)
     for attempt in range(PASSES):
         last = attempt == PASSES - 1
         at = LAST if last else _BEFORE
@@ -350,10 +352,10 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
         near, far = as_single(reach * (1.0 - 2.0 * _SINGLE)), as_single(most * (1.0 + _SINGLE))
         guess = where(alive, as_single(lowest), guess)
         first_guess = guess if attempt == 0 else first_guess
-    # A line that is not fitted keeps nothing and loses nothing.
-    store(terms, INDEX(WIDTH * _REACH), where(alive, load(terms, INDEX(WIDTH * _REACH)), -1.0))
-    for row in range(_BEFORE, TERMS):
-        store(terms, INDEX(WIDTH * row), where(alive, load(terms, INDEX(WIDTH * row)), 0.0))
+    if any_of(~alive):  # such a line keeps nothing and loses nothing
+        store(terms, INDEX(WIDTH * _REACH), where(alive, reach, -1.0))
+        for row in range(_BEFORE, TERMS):
+            store(terms, INDEX(WIDTH * row), where(alive, load(terms, INDEX(WIDTH * row)), 0.0))
     return first_guess
 
 
@@ -371,9 +373,11 @@ def _evaluated(terms, at, order, u):  # type: ignore[no-untyped-def]
 @part
 def spread_line(terms, line, order, spread):  # type: ignore[no-untyped-def]
     """Give all eight lanes the terms of one line."""
-    for k in range(LAST + 3 * (order + 1)):
-        if k < _BEFORE + 3 * (order + 1) or k >= LAST:
-            store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
+    number = 2 if order < 2 else 3 * (order + 1)
+    for k in range(_BEFORE + number):
+        store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
+    for k in range(LAST, LAST + number):
+        store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
 
 
 @part
