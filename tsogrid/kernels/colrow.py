@@ -14,35 +14,24 @@ from numpy.typing import NDArray
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.cutout_pixels import load_cutout, store_kept, store_model
 from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, median_of_all
+from tsogrid.kernels.line_points import gather_columns, gather_rows, line_work, pack_rows, whole_rows
 from tsogrid.kernels.polynomial import (
     LARGEST_ORDER,
     TERMS,
-    VALUES,
     least_points,
-    line_work,
-    pack_rows,
-    part_of,
     robust_lines,
     spread_line,
     take_off,
-    whole_rows,
 )
 from tsogrid.kernels.statistics import (
-    INDEX,
     MAD_TO_SIGMA,
 )
 from tsogrid.kernels.vectors import (
     WIDTH,
-    all_of,
     any_of,
     fill,
-    fused,
-    load,
-    load_marked,
     number_of,
     ramp,
-    store,
-    store_turned,
     zeros,
 )
 
@@ -112,8 +101,7 @@ def column_row(
     _column_row(
         data.reshape(-1),
         np.ascontiguousarray(region).view(np.uint8).reshape(-1),
-        h,
-        w,
+        (h, w),
         orders,
         along_rows,
         np.array([least_points(order) for order in orders]),
@@ -151,50 +139,13 @@ def line_orders(order_x: int, order_y: int, directions: Sequence[str]) -> tuple[
 
 
 @part
-def _gather_columns(values, marks, h, pitch, column, work):  # type: ignore[no-untyped-def]
-    """Copy eight columns, NaN where a pixel must not be fitted; whether there is none such, and then Σ v and Σ u v."""
-    packed, good, u = part_of(work, VALUES), fill(0.0) <= 0.0, fill(-0.5 * (h - 1))
-    total, moment = fill(0.0), fill(0.0)
-    for j in range(h):
-        row = load_marked(values, marks, INDEX(j * pitch + column), np.uint8(1))
-        good = good & (row == row)
-        total, moment = total + row, fused(u, row, moment)
-        u = u + 1.0
-        store(work, INDEX(packed + WIDTH * j), row)
-    return all_of(good), (total, moment)
-
-
-@part
-def _gather_rows(values, marks, w, pitch, row, work):  # type: ignore[no-untyped-def]
-    """Copy eight rows, turned to columns; as `_gather_columns`."""
-    one, packed, good, u = np.uint8(1), part_of(work, VALUES), fill(0.0) <= 0.0, fill(-0.5 * (w - 1))
-    total, moment = fill(0.0), fill(0.0)
-    for i in range(0, w, WIDTH):
-        pixel = row * pitch + i
-        a = load_marked(values, marks, INDEX(pixel), one)
-        b = load_marked(values, marks, INDEX(pixel + pitch), one)
-        c = load_marked(values, marks, INDEX(pixel + 2 * pitch), one)
-        d = load_marked(values, marks, INDEX(pixel + 3 * pitch), one)
-        e = load_marked(values, marks, INDEX(pixel + 4 * pitch), one)
-        f = load_marked(values, marks, INDEX(pixel + 5 * pitch), one)
-        g = load_marked(values, marks, INDEX(pixel + 6 * pitch), one)
-        h = load_marked(values, marks, INDEX(pixel + 7 * pitch), one)
-        store_turned(work, INDEX(packed + WIDTH * i), (a, b, c, d, e, f, g, h))
-        for k in range(i, min(i + WIDTH, w)):
-            column = load(work, INDEX(packed + WIDTH * k))
-            good = good & (column == column)
-            total, moment = total + column, fused(u, column, moment)
-            u = u + 1.0
-    return all_of(good), (total, moment)
-
-
-@part
 def _scatter(values, singles, rows, points, total, fitted, rounded, chosen):  # type: ignore[no-untyped-def]
     """1 σ of a pixel from the residuals at good pixels, from which ``fitted`` coefficients were taken; about their sum."""
     if fitted == 0 or points <= fitted:
         return np.nan
     guess = max(MEAN_TO_MEDIAN * total / points, 1e-30)
-    return MAD_TO_SIGMA * median_of_all(values, singles, rows, points, guess, rounded, chosen) * np.sqrt(points / (points - fitted))
+    middling = median_of_all(values, singles, rows, points, guess, rounded, chosen)
+    return MAD_TO_SIGMA * middling * np.sqrt(points / (points - fitted))
 
 
 @part
@@ -208,8 +159,25 @@ def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # 
 
 @kernel
 def _column_row(  # type: ignore[no-untyped-def]
-    data, region, h, w, orders, along_rows, least, pitch, values, marks, work, singles, sizes, chosen, terms, model, kept, scatter
+    data,
+    region,
+    shape,
+    orders,
+    along_rows,
+    least,
+    pitch,
+    values,
+    marks,
+    work,
+    singles,
+    sizes,
+    chosen,
+    terms,
+    model,
+    kept,
+    scatter,
 ):
+    h, w = shape
     lines_terms, spread = terms[0], terms[1]
     rounded = data.itemsize == 4
     for frame in range(scatter.size):
@@ -220,9 +188,9 @@ def _column_row(  # type: ignore[no-untyped-def]
             guess = fill(np.float32(0.0))
             for line in range(0, h if along_rows[d] else w, WIDTH):
                 if along_rows[d]:
-                    whole, sums = _gather_rows(values, marks, w, pitch, line, work)
+                    whole, sums = gather_rows(values, marks, w, pitch, line, work)
                 else:
-                    whole, sums = _gather_columns(values, marks, h, pitch, line, work)
+                    whole, sums = gather_columns(values, marks, h, pitch, line, work)
                 length = w if along_rows[d] else h
                 if whole:
                     rows, points, first, final = whole_rows(work, singles, length)

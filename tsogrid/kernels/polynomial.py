@@ -9,10 +9,10 @@ operations whatever its neighbours are, and a row without a point of any of the 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import by_type, part
 from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, bracket_of_lines, count_lines, limits_of_lines, median_of_lines
+from tsogrid.kernels.line_points import EVEN, ODD, PLACES, REST, SIZES, VALUES, part_of
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
@@ -28,7 +28,6 @@ from tsogrid.kernels.vectors import (
     no_count,
     store,
     where,
-    zeros,
 )
 
 PASSES = 3
@@ -37,9 +36,6 @@ LARGEST_ORDER = 5
 _SINGLE = 2.0**-23  # more than the rounding of a number to single precision changes it
 _SMALL, _LARGE = 1e-29, 1e37  # between them single precision rounds so
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
-# Parts of the flat work array of eight lines. VALUES: the points, NaN where one is bad; SIZES: |residual|.
-PLACES, VALUES, SIZES, _REST, _EVEN, _ODD = range(6)
-_PARTS = 6
 # A line's terms, eight lines side by side: where its abscissa is 0, which residuals the last fit kept, the last fit but one
 # and the last. A fit is level and slope, or the shift and ratio of the recurrence and the coefficient of each polynomial.
 MIDDLE, _REACH, _BEFORE = 0, 1, 2
@@ -47,54 +43,9 @@ LAST = _BEFORE + 3 * (LARGEST_ORDER + 1)
 TERMS = LAST + 3 * (LARGEST_ORDER + 1)
 
 
-def line_work(length: int) -> NDArray[np.float64]:
-    """Scratch for eight lines of at most ``length`` points."""
-    return zeros(_PARTS * WIDTH * (length + WIDTH))
-
-
-@part
-def part_of(work, which):  # type: ignore[no-untyped-def]
-    """Where a part of the work array begins."""
-    return which * (work.size // _PARTS)
-
-
 def least_points(order: int) -> int:
     """Number of points below which a line has no polynomial: three, or as many as there are coefficients."""
     return max(3, order + 1)
-
-
-@part
-def pack_rows(work, singles, length):  # type: ignore[no-untyped-def]
-    """Leave out the rows without a point from ``length`` rows of eight lines (NaN: bad) in VALUES; note the others' places.
-
-    In ``singles`` points are 0, which is within any reach. Returns how many rows are left, and of every line the number of
-    points, and the places of the first and the last.
-    """
-    places, values = part_of(work, PLACES), part_of(work, VALUES)
-    rows, points, first, last = 0, no_count(), fill(-1.0), fill(-1.0)
-    for k in range(length):
-        row, place = load(work, INDEX(values + WIDTH * k)), fill(np.float64(k))
-        good = row == row
-        work[INDEX(places + rows)] = np.float64(k)
-        store(work, INDEX(values + WIDTH * rows), row)
-        store(singles, INDEX(WIDTH * rows), as_single(where(good, 0.0, row)))
-        rows += 1 if any_of(good) else 0
-        first = where(good & (first < 0.0), place, first)
-        last = where(good, place, last)
-        points = counted(points, good)
-    return rows, as_double(points), first, last
-
-
-@part
-def whole_rows(work, singles, length):  # type: ignore[no-untyped-def]
-    """As `pack_rows` where all points are good; the places count from their middle, and their squares follow."""
-    places, middle = part_of(work, PLACES), 0.5 * (length - 1)
-    for k in range(length):
-        u = np.float64(k) - middle
-        work[INDEX(places + k)] = u
-        work[INDEX(places + length + k)] = u * u
-        store(singles, INDEX(WIDTH * k), fill(np.float32(0.0)))
-    return length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)
 
 
 @by_type
@@ -165,7 +116,7 @@ def _fit_straight(order, sums, terms, at):  # type: ignore[no-untyped-def]
 @part
 def _second_sums(work, rows, middle, near, singles, newer, older, shift, coefficient):  # type: ignore[no-untyped-def]
     """`_next_sums` after the polynomial of degree 0, which is 1."""
-    places, values, rest, zero = part_of(work, PLACES), part_of(work, VALUES), part_of(work, _REST), fill(0.0)
+    places, values, rest, zero = part_of(work, PLACES), part_of(work, VALUES), part_of(work, REST), fill(0.0)
     norm, moment, projection = zero, zero, zero
     for k in range(rows):
         place = WIDTH * k
@@ -185,7 +136,7 @@ def _second_sums(work, rows, middle, near, singles, newer, older, shift, coeffic
 @part
 def _next_sums(work, rows, middle, near, singles, newer, older, shift, ratio, coefficient):  # type: ignore[no-untyped-def]
     """Take the term before off the rest and make the next polynomial; Σ p², Σ u p² and Σ p rest over the kept points."""
-    places, rest, zero = part_of(work, PLACES), part_of(work, _REST), fill(0.0)
+    places, rest, zero = part_of(work, PLACES), part_of(work, REST), fill(0.0)
     norm, moment, projection = zero, zero, zero
     for k in range(rows):
         place = WIDTH * k
@@ -204,7 +155,7 @@ def _next_sums(work, rows, middle, near, singles, newer, older, shift, ratio, co
 @part
 def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore[no-untyped-def]
     """Fill the residuals' sizes; return the largest fitted value."""
-    values, rest, largest = part_of(work, VALUES), part_of(work, _REST), fill(0.0)
+    values, rest, largest = part_of(work, VALUES), part_of(work, REST), fill(0.0)
     for k in range(rows):
         place = WIDTH * k
         left = fused(0.0 - coefficient, load(work, INDEX(newer + place)), load(work, INDEX(rest + place)))
@@ -219,7 +170,7 @@ def _general_residuals(work, singles, rows, newer, coefficient):  # type: ignore
 def _fit_general(work, singles, rows, middle, near, order, sums, terms, at):  # type: ignore[no-untyped-def]
     """One fit of any degree; what its residuals are made of."""
     norm, moment, _, projection, _ = sums
-    newer, older, ratio = part_of(work, _EVEN), part_of(work, _ODD), fill(0.0)
+    newer, older, ratio = part_of(work, EVEN), part_of(work, ODD), fill(0.0)
     coefficient = ratio
     for k in range(order + 1):
         shift, coefficient = moment / norm, projection / norm
@@ -230,9 +181,7 @@ def _fit_general(work, singles, rows, middle, near, order, sums, terms, at):  # 
         if k == 0:
             norm, moment, projection = _second_sums(work, rows, middle, near, singles, newer, older, shift, coefficient)
         elif k < order:
-            norm, moment, projection = _next_sums(
-                work, rows, middle, near, singles, newer, older, shift, ratio, coefficient
-            )
+            norm, moment, projection = _next_sums(work, rows, middle, near, singles, newer, older, shift, ratio, coefficient)
         if k < order:
             newer, older, ratio = older, newer, norm / before
     return newer, coefficient
@@ -261,9 +210,7 @@ def _decide(work, singles, rows, points, origin, alive, order, guess, least, ter
         size = abs(_left_before(terms, order, u, value))
         store(work, INDEX(sizes + WIDTH * k), size)
         store(singles, INDEX(WIDTH * k), as_single(size))
-    middling = median_of_lines(
-        work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, chosen
-    )
+    middling = median_of_lines(work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, chosen)
     reach = REACH * middling
     reach = where(least > reach, least, reach)
     for k in range(rows):
