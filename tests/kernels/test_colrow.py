@@ -288,3 +288,25 @@ def test_a_line_of_as_many_pixels_as_coefficients_is_met_and_a_shorter_one_left(
         np.testing.assert_allclose(model[0][region[0]], data[0][region[0]], rtol=1e-11)
     assert np.all(model[0] != 0)
     assert not model[1].any()
+
+
+@pytest.mark.parametrize("scale", [1e-33, 1e-20, 1.0, 1e33])
+@pytest.mark.parametrize("order", [1, 3])
+def test_the_unit_of_the_pixels_changes_no_choice(scale, order):
+    """Single precision, which mostly decides what is kept, ends at 1e±38: beyond, double precision does."""
+    data = np.random.default_rng(4).normal(100, 5, (1, 40, 37))
+    data[0, 5:9, 5:30] = 180.0
+    region = ring((40, 37), 0, 17)[None]
+    unit = 2.0 ** np.round(np.log2(scale))
+    fit, other = (column_row(each, region, order, order, "YX") for each in (data, data * unit))
+    np.testing.assert_array_equal(fit.kept, other.kept)
+    np.testing.assert_array_equal(fit.model * unit, other.model)
+    np.testing.assert_array_equal(fit.scatter * unit, other.scatter)
+
+
+def test_residuals_that_single_precision_cannot_tell_apart():
+    """Two values beside three median residuals, one on either side and alike in single precision."""
+    size = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3 * (1 - 1e-12), 3 * (1 + 1e-12)])
+    line = np.concatenate([size, -size])  # of mean 0: a constant leaves the values themselves
+    fit = column_row(line[None, None], np.ones((1, 1, 16), bool), 0, 0, ["X"])
+    np.testing.assert_array_equal(fit.kept[0, 0, 0], np.abs(line) < 3)

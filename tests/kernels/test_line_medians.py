@@ -14,17 +14,16 @@ from tsogrid.kernels.line_medians import (
     count_lines,
     limits_of_lines,
     median_of_all,
-    median_of_lines,
+    median_of_line,
 )
 from tsogrid.kernels.shapes import ShapeWeights, dense_weights
 from tsogrid.kernels.vectors import as_single, load, store
 
 
 @kernel
-def _medians(sizes, singles, points, guess, rounded, chosen, found):
-    rows = sizes.size // 8
-    number, start = load(points, np.uintp(0)), as_single(load(guess, np.uintp(0)))
-    store(found, np.uintp(0), median_of_lines(sizes, np.int64(0), singles, rows, number, start, rounded, chosen))
+def _medians(sizes, rounded, chosen, found):
+    for line in range(8):
+        found[line] = median_of_line(sizes, line, np.int64(8), sizes.size, rounded, chosen)
 
 
 @kernel
@@ -49,7 +48,7 @@ def medians(sizes, guess, rounded, together):
         number = int(count.sum())
         return np.full(8, _median(signs * sizes.ravel(), singles, number, guess, rounded, chosen) if number else np.nan)
     points, start = count.astype(float), np.full(8, guess)
-    _medians(sizes.ravel(), singles, points, start, rounded, chosen, found)
+    _medians(sizes.ravel(), rounded, chosen, found)
     lowest, highest = np.empty(8), np.empty(8)
     _limits(singles, points, start, lowest, highest)
     some = count > 0

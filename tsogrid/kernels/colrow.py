@@ -91,6 +91,11 @@ def column_row(
     if region.shape != data.shape or region.dtype != np.bool_:
         raise ValueError(f"expected a region of bool {data.shape}, found {region.dtype} {region.shape}")
     m, h, w = data.shape
+    if w < WIDTH:  # rows are copied by so many pixels
+        wide, fitted = np.zeros((m, h, WIDTH), data.dtype), np.zeros((m, h, WIDTH), np.bool_)
+        wide[..., :w], fitted[..., :w] = data, region
+        fit = column_row(wide, fitted, order_x, order_y, directions)
+        return ColumnRow(fit.model[..., :w].copy(), fit.kept[..., :w].copy(), fit.scatter)
     pitch = row_pitch(w)
     kept = np.empty((len(orders), m, h, w), np.bool_)
     result = ColumnRow(np.empty(data.shape, data.dtype), kept, np.empty(m))
@@ -154,7 +159,7 @@ def _take_off_rows(values, marks, row, w, pitch, order, terms, spread, bit):  # 
     for line in range(WIDTH):
         spread_line(terms, line, order, spread)
         start, groups = (row + line) * pitch, (w + WIDTH - 1) // WIDTH
-        take_off(values, marks, start, WIDTH, groups, ramp(), fill(float(WIDTH)), order, spread, bit)
+        take_off(values, marks, start, np.int64(WIDTH), groups, ramp(), fill(float(WIDTH)), order, spread, bit)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """The pixels of a cut-out on their way to scratch in double precision, and of its model on their way back.
 
-By eight neighbours. The last eight of a row that is no multiple of eight begin inside the eight before them, and are worked
-out twice: nothing beyond a row is read or written. Rows shorter than eight go pixel by pixel.
+By eight neighbours; a row has at least as many. The last eight of a row that is no multiple of eight begin inside the eight
+before them, and are worked out twice: nothing beyond a row is read or written.
 """
 
 import numpy as np
@@ -40,19 +40,13 @@ def load_cutout(data, region, start, w, h, pitch, values, marks):  # type: ignor
     points, one = 0, np.uint8(1)
     for j in range(h):
         row, scratch = start + j * w, j * pitch
-        for i in range(0, w if w >= WIDTH else 0, WIDTH):
+        for i in range(0, w, WIDTH):
             at = min(i, w - WIDTH)
             value = load_as_double(data, INDEX(row + at))
             good = load_bits(region, INDEX(row + at), one) & (abs(value) < np.inf)
             store(values, INDEX(scratch + at), where(good, value, 0.0))
             store_bit(marks, INDEX(scratch + at), one, good)
             points += number_of(good if at == i else good & (ramp() > i - at - 0.5))
-        for i in range(w if w < WIDTH else 0):
-            value = np.float64(data[row + i])
-            fits = (region[row + i] != 0) & (abs(value) < np.inf)
-            values[scratch + i] = value if fits else 0.0
-            marks[scratch + i] = one if fits else np.uint8(0)
-            points += 1 if fits else 0
     return points
 
 
@@ -65,7 +59,7 @@ def store_model(data, start, w, h, pitch, values, marks, singles, model):  # typ
     total, one = fill(0.0), np.uint8(1)
     for j in range(h):
         row, scratch = start + j * w, j * pitch
-        for i in range(0, w if w >= WIDTH else 0, WIDTH):
+        for i in range(0, w, WIDTH):
             at = min(i, w - WIDTH)
             value, left = load_as_double(data, INDEX(row + at)), load(values, INDEX(scratch + at))
             good = load_bits(marks, INDEX(scratch + at), one)
@@ -73,11 +67,6 @@ def store_model(data, start, w, h, pitch, values, marks, singles, model):  # typ
             size = where(good, abs(left), np.nan)
             store(singles, INDEX(scratch + at), as_single(size))
             total = where(good, total + size, total)
-        for i in range(w if w < WIDTH else 0):
-            left, fits = values[scratch + i], marks[scratch + i] & one != 0
-            model[row + i] = (np.float64(data[row + i]) if fits else 0.0) - left
-            singles[scratch + i] = abs(left) if fits else np.nan
-            total = total + (abs(left) / WIDTH if fits else 0.0)
     return total_of(total)
 
 

@@ -1,8 +1,8 @@
-"""Medians of eight lines of sizes at once, without sorting: passes count how many of each line lie at or below its pivot.
+"""Medians of sizes without sorting: passes count how many of each of eight lines lie at or below its pivot.
 
-The passes look at single precision, which keeps the order of doubles; one more, over the doubles, takes the two exact values
-from the bracket that is left. Where a pivot starts decides how many passes there are, and no number. A line whose bracket
-does not close soon (values alike in single precision) is partitioned alone.
+The passes look at single precision, which keeps the order of doubles. They end with two values in single precision between
+which each median lies; most often that is all one needs to know. Where it is not, a line is partitioned alone, in double
+precision. Where a pivot starts decides how many passes there are, and no number.
 """
 
 import math
@@ -18,13 +18,11 @@ from tsogrid.kernels.vectors import (
     as_single,
     counted,
     fill,
-    lane,
     load,
     no_count,
     total_of,
     truths,
     where,
-    with_lane,
 )
 
 MEAN_TO_MEDIAN = np.float32(0.845)  # of sizes of normal values
@@ -51,18 +49,6 @@ def count_lines(singles, rows, pivot):  # type: ignore[no-untyped-def]
 
 
 @part
-def _ends(sizes, at, singles, rows, low, high):  # type: ignore[no-untyped-def]
-    """Smallest value above ``low``, and largest that is at most ``high``."""
-    above, below = fill(np.inf), fill(-np.inf)
-    for k in range(rows):
-        size, single = load(sizes, INDEX(at + WIDTH * k)), load(singles, INDEX(WIDTH * k))
-        larger, smaller = where(single > low, size, np.inf), where(single <= high, size, -np.inf)
-        above = where(larger < above, larger, above)
-        below = where(smaller > below, smaller, below)
-    return above, below
-
-
-@part
 def _ranked(chosen, count, rank):  # type: ignore[no-untyped-def]
     """The values of a rank, and of the next, among the first ones (C. A. R. Hoare 1961, CACM 4, 321); moves them."""
     rank, left, right = min(rank, count - 1), 0, count - 1
@@ -85,13 +71,22 @@ def _ranked(chosen, count, rank):  # type: ignore[no-untyped-def]
 
 
 @part
-def _select(sizes, singles, at, line, stop, low, high, rank, chosen):  # type: ignore[no-untyped-def]
-    """The values of a rank, and of the next, among those of one line in a bracket."""
+def _middle(chosen, count, rank, odd, rounded):  # type: ignore[no-untyped-def]
+    """The value of a rank among the first ones, or the mean of it and the next; moves them."""
+    first, second = _ranked(chosen, count, rank)
+    if rounded:
+        first, second = np.float64(np.float32(first)), np.float64(np.float32(second))
+    return first if odd else 0.5 * first + 0.5 * second
+
+
+@part
+def median_of_line(sizes, start, step, stop, rounded, chosen):  # type: ignore[no-untyped-def]
+    """Median of one line of values, NaN where there is none; NaN if there are none at all."""
     count = 0
-    for k in range(line, stop, WIDTH):
-        chosen[INDEX(count)] = sizes[INDEX(at + k)]
-        count += 1 if (singles[INDEX(k)] > low) & (singles[INDEX(k)] <= high) else 0
-    return _ranked(chosen, count, rank)
+    for k in range(start, stop, step):
+        chosen[INDEX(count)] = sizes[INDEX(k)]
+        count += 1 if sizes[INDEX(k)] == sizes[INDEX(k)] else 0
+    return _middle(chosen, count, (count - 1) // 2, count % 2 == 1, rounded)
 
 
 @part
@@ -100,7 +95,10 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
 
     Parameters
     ----------
-    singles, rows, points, guess : as in `median_of_lines`.
+    singles : flat float32, ``rows`` rows of eight values that are not negative; NaN where there is none.
+    rows : number of rows.
+    points : vector of float64, number of values in each line.
+    guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
     counts : vector of float32, how many values are at most the guess (`count_lines`).
 
     Returns
@@ -145,42 +143,10 @@ def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
         larger, smaller = where(single > low, single, _INFINITE), where(single <= high, single, _NEGATIVE)
         above = where(larger < above, larger, above)
         below = where(smaller > below, smaller, below)
-    smaller, larger = as_double(above), as_double(below)
-    middling = where(odd, where(as_double(before) < 0.5, smaller, larger), 0.5 * smaller + 0.5 * larger)
-    open_ = unsolved & (above < below)
-    return where(open_, smaller, middling), where(open_, larger, middling)
-
-
-@part
-def median_of_lines(sizes, at, singles, rows, points, guess, rounded, chosen):  # type: ignore[no-untyped-def]
-    """Median of each of eight lines of values that are not negative.
-
-    Parameters
-    ----------
-    sizes : flat float64; ``rows`` rows of eight from place ``at``; NaN where there is no value.
-    singles : the same, rounded to float32.
-    rows : number of rows.
-    points : vector of float64, number of values in each line.
-    guess : vector of float32, positive: where to begin; it decides the number of passes and nothing else.
-    rounded : whether the values are to be rounded to float32 first.
-    chosen : scratch of float64 for a line, and one more.
-
-    Returns
-    -------
-    vector of float64; anything in lines without values.
-    """
-    low, high, before, odd, unsolved = bracket_of_lines(singles, rows, points, guess, count_lines(singles, rows, guess))
-    above, below = _ends(sizes, at, singles, rows, low, high)
-    left = truths(unsolved & (above < below))
-    for line in range(WIDTH if left != 0 else 0):
-        if (left >> line) & 1:
-            one, wanted = INDEX(line), np.int64(lane(before, INDEX(line)))
-            limits = lane(low, one), lane(high, one)
-            first, second = _select(sizes, singles, at, line, WIDTH * rows, limits[0], limits[1], wanted, chosen)
-            below, above = with_lane(below, one, first), with_lane(above, one, second)
-    if rounded:
-        above, below = as_double(as_single(above)), as_double(as_single(below))
-    return where(odd, where(as_double(before) < 0.5, above, below), 0.5 * above + 0.5 * below)
+    first, last = as_double(above), as_double(below)
+    middling = where(odd, where(as_double(before) < 0.5, first, last), 0.5 * first + 0.5 * last)
+    unknown = unsolved & (above < below)
+    return where(unknown, first, middling), where(unknown, last, middling)
 
 
 @part
@@ -205,11 +171,11 @@ def median_of_all(values, singles, rows, points, guess, rounded, chosen):  # typ
     for attempt in range(_MOST_PASSES):
         if high_count - low_count <= few:
             break
-        count = np.int64(total_of(count_lines(singles, rows, fill(pivot))))
-        if count <= rank:
-            low, low_count = pivot, count
-        elif odd or count > rank + 1:
-            high, high_count = pivot, count
+        found = int(total_of(count_lines(singles, rows, fill(pivot))))
+        if found <= rank:
+            low, low_count = pivot, found
+        elif odd or found > rank + 1:
+            high, high_count = pivot, found
         # The next pivot goes a little beyond the rank that is sought, so that it becomes the bracket's other end.
         upwards = rank - low_count < high_count - rank
         wanted = rank + beyond if upwards else rank - beyond
@@ -229,7 +195,4 @@ def median_of_all(values, singles, rows, points, guess, rounded, chosen):  # typ
             if (inside >> line) & 1:
                 chosen[INDEX(count)] = abs(values[INDEX(WIDTH * k + line)])
                 count += 1
-    first, second = _ranked(chosen, count, rank - low_count)
-    if rounded:
-        first, second = np.float64(np.float32(first)), np.float64(np.float32(second))
-    return first if odd else 0.5 * first + 0.5 * second
+    return _middle(chosen, count, rank - low_count, odd, rounded)

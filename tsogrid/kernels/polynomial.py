@@ -11,7 +11,7 @@ operations whatever its neighbours are, and a row without a point of any of the 
 import numpy as np
 
 from tsogrid.kernels.compile import by_type, part
-from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, bracket_of_lines, count_lines, limits_of_lines, median_of_lines
+from tsogrid.kernels.line_medians import MEAN_TO_MEDIAN, bracket_of_lines, count_lines, limits_of_lines, median_of_line
 from tsogrid.kernels.line_points import EVEN, ODD, PLACES, REST, SIZES, VALUES, part_of
 from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
@@ -28,13 +28,14 @@ from tsogrid.kernels.vectors import (
     no_count,
     store,
     where,
+    with_lane,
 )
 
 PASSES = 3
 REACH = 3.0  # median absolute residuals
 LARGEST_ORDER = 5
 _SINGLE = 2.0**-23  # more than the rounding of a number to single precision changes it
-_SMALL, _LARGE = 1e-29, 1e37  # between them single precision rounds so
+_SMALL, _LARGE = 1e-35, 1e37  # between them single precision rounds so
 _ROUNDING = 1e-13  # of the fitted values: a residual below it is rounding, and no outlier
 # A line's terms, eight lines side by side: where its abscissa is 0, which residuals the last fit kept, the last fit but one
 # and the last. A fit is level and slope, or the shift and ratio of the recurrence and the coefficient of each polynomial.
@@ -202,16 +203,15 @@ def _left_before(terms, order, u, value):  # type: ignore[no-untyped-def]
 
 
 @part
-def _decide(work, singles, rows, points, origin, alive, order, guess, least, terms, rounded, chosen):  # type: ignore[no-untyped-def]
+def _decide(work, singles, rows, origin, order, least, terms, rounded, chosen):  # type: ignore[no-untyped-def]
     """Which points are within reach, by residuals in double precision: their sizes become 0, all others infinite."""
-    places, values, sizes = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES)
+    places, values, sizes, reach = part_of(work, PLACES), part_of(work, VALUES), part_of(work, SIZES), least
     for k in range(rows):
         u, value = work[INDEX(places + k)] - origin, load(work, INDEX(values + WIDTH * k))
-        size = abs(_left_before(terms, order, u, value))
-        store(work, INDEX(sizes + WIDTH * k), size)
-        store(singles, INDEX(WIDTH * k), as_single(size))
-    middling = median_of_lines(work, sizes, singles, rows, where(alive, points, 0.0), guess, rounded, chosen)
-    reach = REACH * middling
+        store(work, INDEX(sizes + WIDTH * k), abs(_left_before(terms, order, u, value)))
+    for line in range(WIDTH):
+        middling = median_of_line(work, sizes + line, np.int64(WIDTH), sizes + WIDTH * rows, rounded, chosen)
+        reach = with_lane(reach, INDEX(line), REACH * middling)
     reach = where(least > reach, least, reach)
     for k in range(rows):
         size = load(work, INDEX(sizes + WIDTH * k))
@@ -263,7 +263,7 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
             # Where single precision does not tell which points are kept, double precision does.
             clear = (clear & (as_double(far) < _LARGE) & (reach > _SMALL)) if attempt > 0 else alive
             if any_of(alive & ~clear):
-                reach = _decide(work, singles, rows, points, origin, alive, order, guess, least, terms, rounded, chosen)
+                reach = _decide(work, singles, rows, origin, order, least, terms, rounded, chosen)
                 near = fill(np.float32(0.0))
                 sums, clear = _kept_sums(work, singles, rows, origin, whole, near, near)
             few = alive & (sums[0] < order + 0.5)
@@ -285,11 +285,11 @@ def robust_lines(work, singles, rows, lines, order, whole_sums, guess, terms, ro
             newer, coefficient = _fit_general(work, singles, rows, origin, near, order, sums, terms, at)
             if last:
                 break
-            largest = _general_residuals(work, singles, rows, newer, coefficient)
-            counts = count_lines(singles, rows, guess)
+            largest, counts = _general_residuals(work, singles, rows, newer, coefficient), guess
         unknown = alive & ~(guess > np.float32(0.0))
         if any_of(unknown):
             guess = where(unknown, _mean_size(singles, rows, points), guess)
+        if order > 1 or any_of(unknown):
             counts = count_lines(singles, rows, guess)
         bracket = bracket_of_lines(singles, rows, counted_points, guess, counts)
         lowest, highest = limits_of_lines(singles, rows, bracket)
@@ -321,10 +321,9 @@ def _evaluated(terms, at, order, u):  # type: ignore[no-untyped-def]
 def spread_line(terms, line, order, spread):  # type: ignore[no-untyped-def]
     """Give all eight lanes the terms of one line."""
     number = 2 if order < 2 else 3 * (order + 1)
-    for k in range(_BEFORE + number):
-        store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
-    for k in range(LAST, LAST + number):
-        store(spread, INDEX(WIDTH * k), fill(terms[INDEX(WIDTH * k + line)]))
+    for k in range(_BEFORE + 2 * number):
+        row = WIDTH * (k if k < _BEFORE + number else k - _BEFORE - number + LAST)
+        store(spread, INDEX(row), fill(terms[INDEX(row + line)]))
 
 
 @part

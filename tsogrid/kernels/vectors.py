@@ -36,7 +36,7 @@ _LINE = 64  # bytes of a line of the cache
 LANES = _lanes()
 
 
-def zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[np.generic]:
+def zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Scratch that begins where a line of the cache does: vectors as long as one never lie in two.
 
     Parameters
