@@ -5,7 +5,11 @@ from all points of the line. The polynomial is a sum of polynomials that are ort
 1957, J. SIAM 5, 74): their three-term recurrence needs no normal equations and stays stable at degree 5, however the points
 lie. A constant or a straight line has the same terms, found in one pass of sums. Abscissas count from the middle of the
 line's own points, so that the bits do not depend on the box around them. A line is a lane: it goes through the same
-operations whatever its neighbours are, and a row without a point of any of the eight is left out.
+operations whatever its neighbours are.
+
+Residuals are kept in single precision, rounded from double, which halves the work of their medians and is nearly always
+enough to tell which of them are within reach: none lies between the two ends that the reach may have. Where one does,
+double precision decides, so that no number depends on it.
 """
 
 import numpy as np
