@@ -169,6 +169,7 @@ def _row_medians(
     if step.reference_pixels is not None:  # which see no source either
         data = amplifier.reference_pixels_alone(data, step.reference_pixels)
         x, y = np.full(x.shape, np.nan), np.full(y.shape, np.nan)
+    levels, variances = _lines_looked_at(step, near, y, data.shape[1], len(bounds))
     found = amplifier.row_amplifiers(
         data,
         error,
@@ -178,9 +179,24 @@ def _row_medians(
         [each.mask_radius for each in steps],
         even_odd=step.even_odd,
         each_column=step.each_column,
-        rows=None if needs_every_line(step) else (near.rows.start, near.rows.stop),
+        rows=levels,
+        variance_rows=variances,
     )
     return [_of_medians(each, step, data.dtype, near) for each in found]
+
+
+def _lines_looked_at(
+    step: RowAmplifier, near: Neighbourhood, y: np.ndarray, lines: int, amplifiers: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Lines whose levels are needed, and whose variances are: first, and one past the last."""
+    every, wanted = (0, lines), (near.rows.start, near.rows.stop)
+    if not needs_every_line(step):
+        return wanted, wanted
+    if _lends(step) or not np.isfinite(y).all():  # a source without a place counts as one on the first line
+        return every, every
+    if amplifiers > 1:  # they are compared over all lines
+        return every, wanted
+    return (wanted if step.smooth is None else line_levels.rows_to_smooth(wanted, lines, step.smooth)), wanted
 
 
 def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dtype, near: Neighbourhood) -> _Found:
@@ -194,7 +210,8 @@ def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dty
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
         # The variance stays: what smoothing takes from that of a line, it adds to what neighbours share.
-        level = line_levels.smoothed_levels(level, variance, step.smooth, step.smooth_order).level
+        wanted = None if lend else (near.rows.start, near.rows.stop)
+        level = line_levels.smoothed_levels(level, None, step.smooth, step.smooth_order, wanted).level
     if lend:
         for index, (start, stop) in enumerate(ranges):
             # The mean of the columns is part of what an amplifier without background has to borrow.

@@ -19,7 +19,7 @@ from tsogrid.engine.amplifiers import LineModel, amplifier_models, go_together
 from tsogrid.engine.apertures import Circles, Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
-from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.recipe import Recipe, steps_said
 from tsogrid.engine.regions import annulus_levels, holds_bad, local_level, shares_pixels
 from tsogrid.kernels.whole_pixels import RowLevels, row_pieces
 
@@ -146,8 +146,7 @@ class Background:
         list of ChainState
             What each chain has found.
         """
-        # Everything that a step says: a label leaves some out.
-        said = [[step.model_dump_json() for step in steps] for steps in skies]
+        said = self.recipe.sky_said if skies is self.recipe.sky else steps_said(skies)
         zero = np.zeros(self.places.x.shape)
         found = [ChainState(Remainder(self._everything, self.data), (), zero, zero, zero)] * len(skies)
         for place in range(max((len(steps) for steps in skies), default=0)):

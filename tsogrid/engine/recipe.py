@@ -6,6 +6,7 @@ What the configuration leaves to the frames (amplifiers, gain, the bits of quali
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,6 +111,11 @@ class Recipe:
         chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
         return any(isinstance(step, AmplifierStep) for chain in chains for step in chain)
 
+    @cached_property
+    def sky_said(self) -> tuple[tuple[str, ...], ...]:
+        """What the steps of the chains say, see `steps_said`: found once, and not for every block."""
+        return steps_said(self.sky)
+
     @property
     def needs_whole_frame(self) -> bool:
         """Whether every pixel of a frame takes part in its numbers."""
@@ -175,6 +181,11 @@ class Recipe:
         regions = [region_reach(step) for chain in self.sky for step in chain]
         fixed = [] if self.whole_frames.any() else [self.aperture_reach]
         return max([*fixed, *regions, 0.0]) + 1.0
+
+
+def steps_said(skies: Sequence[Sequence[Any]]) -> tuple[tuple[str, ...], ...]:
+    """Everything that the steps of chains say, a text for each: a label leaves some out."""
+    return tuple(tuple(step.model_dump_json() for step in steps) for steps in skies)
 
 
 def _largest_reach(group: Group) -> float:

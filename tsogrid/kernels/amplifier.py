@@ -14,24 +14,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tsogrid.kernels.box import check_positions
+from tsogrid.kernels.column_levels import column_parity_levels, hidden_columns
 from tsogrid.kernels.compile import kernel, part
-from tsogrid.kernels.disc import disc_columns, touches_frame
 from tsogrid.kernels.line_levels import line_model
 from tsogrid.kernels.sky import check_error
 from tsogrid.kernels.statistics import (
+    INDEX,
+    INTEGERS,
     LANES,
     MAD_TO_SIGMA,
     MEDIAN_ERROR,
     SAMPLE,
-    as_bits,
+    bad_key,
     center_value,
-    copy_keys,
     deviation_keys,
     finite_interval,
     half_sum,
     interval_variance,
+    key_of,
     mask_keys,
-    pack_alternate,
     seeded_middle_keys,
 )
 
@@ -100,7 +101,7 @@ def row_amplifier(
     even_odd : bool
         Take off first the median over all rows of each amplifier's even and odd columns; the model is the sum of both.
     first_column : int
-        Column of the detector that the first column of ``data`` is: which columns are even.
+        Column of the detector that the first column of ``data`` is: which columns are even, for ``each_column``.
     each_column : bool
         Take off first the median of every column over all rows, in place of even and odd ones. It is that of what the rows'
         own medians leave, and these of what the columns leave, twice in turn (Tukey's median polish): a column that a source
@@ -136,6 +137,7 @@ def row_amplifiers(
     first_column: int = 0,
     each_column: bool = False,
     rows: tuple[int, int] | None = None,
+    variance_rows: tuple[int, int] | None = None,
 ) -> list[RowAmplifier]:
     """Median of each row inside each amplifier, for each of several radii within which sources are hidden.
 
@@ -145,6 +147,8 @@ def row_amplifiers(
         As for `row_amplifier`.
     mask_radii : sequence of float
         In pixels, in any order.
+    variance_rows : (int, int), optional
+        First row, and one past the last, whose variances are wanted; those of all levels if not given.
 
     Returns
     -------
@@ -175,44 +179,43 @@ def row_amplifiers(
     first_row, stop_row = (0, ny) if rows is None else rows
     if not 0 <= first_row <= stop_row <= ny:
         raise ValueError(f"expected rows inside 0 … {ny}, found {first_row} … {stop_row}")
-    if (even_odd or each_column) and len(mask_radii) > 1:  # what belongs to the columns depends on what is hidden
-        options = (even_odd, first_column, each_column, rows)
-        return [row_amplifier(data, error, x, y, bounds, radius, *options) for radius in mask_radii]
     radii = np.sort(np.array(mask_radii, np.float64))
-    column_variance = np.zeros((n, len(ranges)))
-    residual = data
+    column_variance = np.zeros((radii.size, n, len(ranges)))
+    taken = np.zeros((1, 1, 1, nx), data.dtype)
     if even_odd:
-        column_level = _column_parity_model(data, across, along, ranges, radii[0], first_column % 2)
+        taken = column_parity_levels(data, across, along, ranges, radii)
     elif each_column:
-        column_level, column_variance = _every_column(data, error, across, along, ranges, radii[0], first_column)
-    else:
-        column_level = np.zeros((n, 1, nx), data.dtype)
-    if even_odd or each_column:
-        residual = data - column_level
-    bits = as_bits(residual)
+        found = [_every_column(data, error, across, along, ranges, radius, first_column) for radius in radii.tolist()]
+        taken, column_variance = (np.stack(each) for each in zip(*found, strict=True))
+    integers = INTEGERS[data.dtype]
     lines = (radii.size, n, ny, len(ranges))
-    found = np.full(lines, np.nan), np.zeros(lines, np.int32), np.full(lines, np.nan, data.dtype)
+    variance, count, level = np.full(lines, np.nan), np.zeros(lines, np.int32), np.full(lines, np.nan, data.dtype)
     _row_medians(
-        bits,
+        data.reshape(-1),
         (data if error is None else error).reshape(-1),
         error is not None,
+        taken[:, :, 0],
         across,
         along,
         ranges,
         radii,
-        (first_row, stop_row, ny, nx),
+        (ny, nx),
+        (first_row, stop_row, *((first_row, stop_row) if variance_rows is None else variance_rows)),
         (
-            np.empty(nx + SAMPLE, bits.dtype),
-            np.empty(nx + SAMPLE, bits.dtype),
+            np.empty(nx + SAMPLE, integers),
+            np.empty(nx + SAMPLE, integers),
             np.empty((2, LANES)),
-            np.zeros((2, len(ranges)), bits.dtype),
+            np.zeros((2, len(ranges)), integers),
             np.empty((2, len(ranges))),
+            np.zeros((radii.size, len(ranges)), np.bool_),
         ),
-        found,
+        (variance, count, level),
     )
-    variance, count, level = found
-    places = np.searchsorted(radii, mask_radii)
-    return [RowAmplifier(variance[k], count[k], level[k], column_level, column_variance, ranges) for k in places.tolist()]
+    columns = taken if even_odd or each_column else np.zeros((1, n, 1, nx), data.dtype)
+    return [
+        RowAmplifier(variance[k], count[k], level[k], columns[min(k, len(columns) - 1)], column_variance[k], ranges)
+        for k in np.searchsorted(radii, mask_radii).tolist()
+    ]
 
 
 def _every_column(
@@ -277,58 +280,58 @@ def reference_pixels_alone(data: NDArray[np.floating], number: int) -> NDArray[n
     return ends
 
 
-def _column_parity_model(
-    data: NDArray[np.floating],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    ranges: NDArray[np.int64],
-    mask_radius: float,
-    parity: int,
-) -> NDArray[np.floating]:
-    """Median over all rows of each amplifier's even, and of its odd columns, (n, 1, nx); 0 where there is none."""
-    n, ny, nx = data.shape
-    bits = as_bits(data)
-    model = np.zeros((n, 1, nx), data.dtype)
-    packed = np.empty(ny * (nx // 2 + 1) + SAMPLE, bits.dtype)
-    keys = np.empty(nx + SAMPLE, bits.dtype)
-    _parity_medians(bits, ny, x, y, ranges, mask_radius, parity, keys, packed, model)
-    return model
-
-
 @part
-def _hide_source(keys, row, x, y, start, stop, shape, radius):  # type: ignore[no-untyped-def]
-    """Make the pixels of a row within the radius of a source bad; return how many of them were good."""
-    ny, nx = shape
-    if not touches_frame(x, y, radius, ny, nx):
-        return 0
-    left, right = disc_columns(x, row - y, radius, True, nx)
-    left, right = max(left, start), min(right, stop)
-    return mask_keys(keys, left - start, right - start) if left < right else 0
+def _copy_keys_less(pixels, at, count, taken, start, keys):  # type: ignore[no-untyped-def]
+    """Write the keys of pixels less what belongs to their columns; return how many are good."""
+    bad = bad_key(keys)
+    low, high = finite_interval(keys)
+    one, zero = keys.dtype.type(1), keys.dtype.type(0)
+    good = zero
+    for i in range(count):
+        key = key_of(pixels[INDEX(at + i)] - taken[INDEX(start + i)], keys)
+        finite = (key >= low) & (key <= high)
+        keys[INDEX(i)] = key if finite else bad
+        good = keys.dtype.type(good + (one if finite else zero))
+    return np.int64(good)
 
 
 @kernel
-def _row_medians(bits, error, with_error, x, y, ranges, radii, shape, scratch, result):  # type: ignore[no-untyped-def]
-    keys, deviations, lanes, pivots, slopes = scratch
+def _row_medians(pixels, error, with_error, taken, x, y, ranges, radii, shape, wanted, scratch, result):  # type: ignore[no-untyped-def]
+    """Write variance, count and level of every row; ``taken``: what goes off its columns, for each radius or for all."""
+    keys, deviations, lanes, pivots, slopes, alike = scratch
     line_variance, count, levels = result
-    first_row, stop_row, ny, nx = shape
+    ny, nx = shape
+    first_row, stop_row, first_error, stop_error = wanted
     low, high = finite_interval(keys)
     for frame in range(levels.shape[1]):
         slopes[:] = np.nan
+        of_frame = min(frame, taken.shape[1] - 1)
+        for amplifier in range(ranges.shape[0]):
+            for k in range(radii.size):
+                alike[k, amplifier] = k > 0
+                for column in range(ranges[amplifier, 0], ranges[amplifier, 1] if 0 < k < taken.shape[0] else 0):
+                    if taken[k, of_frame, column] != taken[k - 1, of_frame, column]:
+                        alike[k, amplifier] = False
         for row in range(first_row, stop_row):
+            with_variance = first_error <= row < stop_error
             for amplifier in range(ranges.shape[0]):
                 start, stop = ranges[amplifier, 0], ranges[amplifier, 1]
                 width = stop - start
                 line = (frame * ny + row) * nx + start
-                good = copy_keys(bits, line, width, keys, np.int64(0))
+                good = np.int64(0)
                 for k in range(radii.size):  # ascending: what one hides the next one does, too
-                    radius, before = radii[k], good
+                    if not alike[k, amplifier]:
+                        its = taken[min(k, taken.shape[0] - 1), of_frame]
+                        good = _copy_keys_less(pixels, line, width, its, start, keys)
+                    before = good
                     for source in range(x.shape[1]):
-                        if abs(row - y[frame, source]) <= radius:
-                            good -= _hide_source(
-                                keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius
-                            )
+                        left, right = hidden_columns(
+                            row, x[frame, source], y[frame, source], start, stop, (ny, nx), radii[k]
+                        )
+                        if left < right:
+                            good -= mask_keys(keys, left - start, right - start)
                     count[k, frame, row, amplifier] = good
-                    if k > 0 and good == before:
+                    if alike[k, amplifier] and good == before:
                         levels[k, frame, row, amplifier] = levels[k - 1, frame, row, amplifier]
                         line_variance[k, frame, row, amplifier] = line_variance[k - 1, frame, row, amplifier]
                         continue
@@ -337,6 +340,8 @@ def _row_medians(bits, error, with_error, x, y, ranges, radii, shape, scratch, r
                     first, second, slope = seeded_middle_keys(keys, width, good, pivots[0, amplifier], slopes[0, amplifier])
                     pivots[0, amplifier], slopes[0, amplifier] = first, slope
                     levels[k, frame, row, amplifier] = half_sum(first, second)
+                    if not with_variance:
+                        continue
                     if with_error:
                         variance = interval_variance(keys, width, low, high, error, line, lanes) / good
                     else:
@@ -347,28 +352,3 @@ def _row_medians(bits, error, with_error, x, y, ranges, radii, shape, scratch, r
                         pivots[1, amplifier], slopes[1, amplifier] = first, slope
                         variance = (MAD_TO_SIGMA * center_value(first, second)) ** 2
                     line_variance[k, frame, row, amplifier] = MEDIAN_ERROR * MEDIAN_ERROR * variance / good
-
-
-@kernel
-def _parity_medians(bits, ny, x, y, ranges, radius, parity, keys, packed, model):  # type: ignore[no-untyped-def]
-    n, _, nx = model.shape
-    low, _ = finite_interval(keys)
-    for frame in range(n):
-        for amplifier in range(ranges.shape[0]):
-            start, stop = ranges[amplifier]
-            width = stop - start
-            for odd in range(2):
-                first = (start + parity + odd) % 2
-                length = (width - first + 1) // 2
-                good = 0
-                for row in range(ny):
-                    good_row = copy_keys(bits, (frame * ny + row) * nx + start, width, keys, np.int64(0))
-                    for source in range(x.shape[1]):
-                        if good_row > 0 and abs(row - y[frame, source]) <= radius:
-                            _hide_source(keys, row, x[frame, source], y[frame, source], start, stop, (ny, nx), radius)
-                    good += pack_alternate(keys, first, length, packed, row * length)
-                if good == 0:
-                    continue
-                one, two, _ = seeded_middle_keys(packed, ny * length, good, low, np.nan)
-                for column in range(start + first, stop, 2):
-                    model[frame, 0, column] = half_sum(one, two)

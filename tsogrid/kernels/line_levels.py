@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST_ROWS = 4  # rows that two amplifiers must share for a correlation
+_AT_ONCE = 2**16  # numbers in the windows that are smoothed at once: they stay in the caches
 
 Levels = NDArray[np.float64]
 
@@ -42,7 +43,13 @@ class FilledLevels(NamedTuple):
     filled: NDArray[np.bool_]
 
 
-def smoothed_levels(level: NDArray[np.floating], variance: Levels, window: int, order: int) -> SmoothedLevels:
+def smoothed_levels(
+    level: NDArray[np.floating],
+    variance: Levels | None,
+    window: int,
+    order: int,
+    wanted: tuple[int, int] | None = None,
+) -> SmoothedLevels:
     """Savitzky-Golay filter along the rows of each amplifier.
 
     The level of a row becomes the value there of the least-squares polynomial through the levels in a window about it
@@ -54,11 +61,14 @@ def smoothed_levels(level: NDArray[np.floating], variance: Levels, window: int, 
     Parameters
     ----------
     level, variance : (n, ny, na) array
-        Levels and their variances.
+        Levels and their variances; without variances none are returned.
     window : int
         Rows of the window; all rows if the frame has fewer.
     order : int
         Degree of the polynomial.
+    wanted : (int, int), optional
+        First row, and one past the last, whose smoothed levels are wanted: the others get none. Only the rows of
+        `rows_to_smooth` are looked at.
 
     Returns
     -------
@@ -75,27 +85,43 @@ def smoothed_levels(level: NDArray[np.floating], variance: Levels, window: int, 
         raise ValueError(f"expected 0 <= order < window, found order {order} and window {window}")
     n, ny, na = level.shape
     window = min(window, ny)
-    start = np.clip(np.arange(ny) - window // 2, 0, ny - window)
-    rows = start[:, None] + np.arange(window)
-    place = (rows - np.arange(ny)[:, None]) / window
+    first, stop = (0, ny) if wanted is None else wanted
+    here = np.arange(first, stop)
+    rows = np.clip(here - window // 2, 0, ny - window)[:, None] + np.arange(window)
+    place = (rows - here[:, None]) / window
     complete = _weights(place, np.ones(rows.shape, bool), order)
     result = SmoothedLevels(np.full(level.shape, np.nan), np.full(level.shape, np.nan))
-    for frame in range(n):
+    levels = np.ascontiguousarray(level.swapaxes(1, 2), np.float64)
+    known = np.isfinite(levels)
+    whole = np.logical_and.reduce(known[:, :, rows.min(initial=ny) : rows.max(initial=0) + 1], axis=(1, 2))
+    each = max(_AT_ONCE // max(na * rows.size, 1), 1)
+    for begin in range(0, n, each):
+        frames = np.flatnonzero(whole[begin : begin + each]) + begin
+        smooth = np.sum(complete * np.take(levels[frames], rows, axis=2), axis=3)  # windows side by side in memory
+        result.level[frames, first:stop] = smooth.swapaxes(1, 2)
+        if variance is not None:
+            spread = np.sum(complete**2 * np.take(variance[frames].swapaxes(1, 2), rows, axis=2), axis=3)
+            result.variance[frames, first:stop] = spread.swapaxes(1, 2)
+    for frame in np.flatnonzero(~whole):
         for amplifier in range(na):
-            its = level[frame, :, amplifier].astype(float)
-            known = np.isfinite(its)
-            if not known.any():
-                continue
-            weights = complete
-            if not known.all():
-                gappy = ~known[rows].all(axis=1)
-                weights = complete.copy()
-                weights[gappy] = _weights(place[gappy], known[rows[gappy]], order)
-            smooth = np.sum(weights * np.where(known, its, 0.0)[rows], axis=1)
-            spread = np.sum(weights**2 * np.where(known, variance[frame, :, amplifier], 0.0)[rows], axis=1)
-            result.level[frame, known, amplifier] = smooth[known]
-            result.variance[frame, known, amplifier] = spread[known]
+            its, own = levels[frame, amplifier], known[frame, amplifier]
+            gappy = ~own[rows].all(axis=1)
+            weights = complete.copy()
+            weights[gappy] = _weights(place[gappy], own[rows[gappy]], order)
+            has = own[first:stop]
+            smooth = np.sum(weights * np.where(own, its, 0.0)[rows], axis=1)
+            result.level[frame, first:stop, amplifier] = np.where(has, smooth, np.nan)
+            if variance is not None:
+                spread = np.sum(weights**2 * np.where(own, variance[frame, :, amplifier], 0.0)[rows], axis=1)
+                result.variance[frame, first:stop, amplifier] = np.where(has, spread, np.nan)
     return result
+
+
+def rows_to_smooth(wanted: tuple[int, int], ny: int, window: int) -> tuple[int, int]:
+    """First row, and one past the last, that `smoothed_levels` looks at for the rows that are wanted, of ``ny``."""
+    window = min(window, ny)
+    first, last = (min(max(row - window // 2, 0), ny - window) for row in (wanted[0], wanted[1] - 1))
+    return first, last + window
 
 
 def _weights(place: Levels, used: NDArray[np.bool_], order: int) -> Levels:
@@ -219,16 +245,27 @@ def level_correlation(level: NDArray[np.floating]) -> Levels:
     (n,) array
         Of each frame; −1 … 1. NaN with fewer than two amplifiers that share four rows in which both vary.
     """
-    n, _, na = level.shape
+    n, ny, na = level.shape
     total, pairs = np.zeros(n), np.zeros(n)
+    levels = [np.array(level[:, :, index], np.float64, order="C") for index in range(na)]
+    known = [np.isfinite(each) for each in levels]
+    everywhere = all(each.all() for each in known)
+    if everywhere:  # every pair shares all rows: an amplifier's mean and scatter are the same beside each other one
+        levels = [each - (np.sum(each, axis=1) / max(ny, 1))[:, None] for each in levels]
+        squares = [np.sum(each**2, axis=1) for each in levels]
     for first in range(na):
         for second in range(first):
-            one, two = level[:, :, first].astype(float), level[:, :, second].astype(float)
-            shared = np.isfinite(one) & np.isfinite(two)
-            one = np.where(shared, one - _mean_where(shared, one)[:, None], 0.0)
-            two = np.where(shared, two - _mean_where(shared, two)[:, None], 0.0)
-            scale = np.sqrt(np.sum(one**2, axis=1) * np.sum(two**2, axis=1))
-            good = (shared.sum(axis=1) >= LEAST_ROWS) & (scale > 0)
+            one, two = levels[first], levels[second]
+            if everywhere:
+                count = np.full(n, ny)
+                scale = np.sqrt(squares[first] * squares[second])
+            else:
+                shared = known[first] & known[second]
+                count = shared.sum(axis=1)
+                one = np.where(shared, one - _mean_where(shared, one)[:, None], 0.0)
+                two = np.where(shared, two - _mean_where(shared, two)[:, None], 0.0)
+                scale = np.sqrt(np.sum(one**2, axis=1) * np.sum(two**2, axis=1))
+            good = (count >= LEAST_ROWS) & (scale > 0)
             total += np.where(good, np.sum(one * two, axis=1) / np.where(good, scale, 1.0), 0.0)
             pairs += good
     return total / np.where(pairs > 0, pairs, np.nan)

@@ -103,18 +103,6 @@ def mask_keys(keys, start, stop):  # type: ignore[no-untyped-def]
 
 
 @part
-def pack_alternate(keys, first, count, packed, position):  # type: ignore[no-untyped-def]
-    """Write ``keys[first::2]`` (``count`` of them) at ``packed[position:]``; return how many are good."""
-    bad = bad_key(keys)
-    good = 0
-    for i in range(count):
-        key = keys[INDEX(first + 2 * i)]
-        packed[INDEX(position + i)] = key
-        good += key != bad
-    return good
-
-
-@part
 def neighbours(keys, n, pivot):  # type: ignore[no-untyped-def]
     """How many keys lie at or below the pivot, the largest of them, and the smallest above."""
     bad = bad_key(keys)
