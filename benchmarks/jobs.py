@@ -1,8 +1,9 @@
 """What more of the same costs: a second pass over the series, ten annuli and three skies of the frame.
 
 ``python -m benchmarks.jobs`` prints the CPU time of a frame for the chain of `benchmarks.bench_chain`, and how many times
-that it takes with positions at their median (two passes), and with 20 radii over ten annuli on three models of the rows.
-``--size 256 2048`` gives rows and columns, ``--frames`` their number.
+that it takes with positions at their median (two passes), and with 20 radii over ten annuli on three skies of the frame, of
+every kind. The last of thirty skies must be, to the bit, what it is alone. ``--size 256 2048`` gives rows and columns,
+``--frames`` their number; a word chooses the jobs that hold it.
 """
 
 import argparse
@@ -21,13 +22,31 @@ from tsogrid.engine.positions import gathered, series_positions
 from tsogrid.engine.run import prepared
 
 
-def skies(night: Night) -> list[list[dict[str, Any]]]:
-    """Three models of the rows (masks of three sizes), each with the ten annuli."""
-    ring = {"method": "annulus", "statistic": "clipped-median"}
-    annuli = [{**ring, "inner": INNER + 0.5 * k, "outer": OUTER + 0.5 * k} for k in range(10)]
+def skies(night: Night) -> dict[str, list[list[dict[str, Any]]]]:
+    """Thirty skies of every kind: three models of the frame, most with masks of three sizes, each with ten annuli."""
     bounds = [[night.width * k, night.width * (k + 1)] for k in range(night.amplifiers)]
     rows = [{"method": "rowamp", "mask_radius": MASK + 2.0 * k, "amplifiers": bounds} for k in range(3)]
-    return [[model, annulus] for model in rows for annulus in annuli]
+
+    def over(
+        *models: list[dict[str, Any]], statistic: str = "clipped-median", wider: float = 0.0
+    ) -> list[list[dict[str, Any]]]:
+        ring = {"method": "annulus", "statistic": statistic}
+        radii = [(INNER + 0.5 * k, OUTER + wider + 0.5 * k) for k in range(10)]
+        return [[*model, {**ring, "inner": inner, "outer": outer}] for model in models for inner, outer in radii]
+
+    masks: list[list[dict[str, Any]]] = [[row] for row in rows]
+    polynomial = {"method": "colrow", "inner": INNER, "outer": OUTER}
+    return {
+        "clipped medians": over(*masks),
+        "medians": over(*masks, statistic="median"),
+        "clipped means": over(*masks, statistic="clipped-mean"),
+        "exact means": over(*masks, statistic="mean"),
+        "rings of 4000 pixels": over(*masks, wider=13.0),
+        "rows smoothed": over(*([{**row, "smooth": 7}] for row in rows)),
+        "even and odd columns": over(*([{**row, "even_odd": True}] for row in rows)),
+        "three different models": over(masks[0], [{**rows[0], "even_odd": True}], [{**rows[0], "smooth": 7}]),
+        "polynomials, too": over(*([row, polynomial] for row in rows)),
+    }
 
 
 def planned(night: Night, **changes: Any) -> Plan:
@@ -49,9 +68,18 @@ def whole(plan: Plan, frames: int) -> None:
         found |= plan.measure(0, frames, index, given)
 
 
+def compare(night: Night, chains: list[list[dict[str, Any]]], together: Plan, frames: int) -> None:
+    """Refuse a last sky that is not, to the bit, what it is alone."""
+    n = min(frames, 8)
+    found, alone = together.measure(0, n)["flux"][..., -1], planned(night, sky=[chains[-1]]).measure(0, n)["flux"][..., 0]
+    if not np.array_equal(found, alone, equal_nan=True):
+        raise AssertionError(f"expected the flux over {chains[-1]} to be the same among thirty skies as alone")
+
+
 def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Print the table; returns microseconds of CPU a frame by job."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("job", nargs="?", default="", help="of thirty skies, only those whose name holds this word")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256), metavar=("ROWS", "COLUMNS"))
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
@@ -62,8 +90,11 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         plans = {
             "the chain": planned(night),
             "position: median": planned(night, center={"position": "median"}),
-            "20 radii, 10 annuli, 3 skies": planned(night, sky=skies(night)),
         }
+        for name, chains in skies(night).items():
+            if given.job in name:
+                plans[f"30 skies: {name}"] = planned(night, sky=chains)
+                compare(night, chains, plans[f"30 skies: {name}"], given.frames)
         jobs: dict[str, Callable[[], None]] = {name: partial(whole, plan, given.frames) for name, plan in plans.items()}
         times: dict[str, list[float]] = {name: [] for name in jobs}
         for turn in range(given.rounds + 1):

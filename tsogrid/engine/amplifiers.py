@@ -15,6 +15,7 @@ from tsogrid.config import ReadoutProcess, RowAmplifier
 from tsogrid.engine.neighbourhood import Neighbourhood
 from tsogrid.engine.recipe import Recipe, needs_every_line
 from tsogrid.kernels import amplifier, line_levels, readout_process
+from tsogrid.kernels.whole_pixels import RowLevels
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class LineModel:
     correlation : ndarray, shape (n,)
         Mean correlation of the amplifiers' levels; NaN for a step that does not need every line.
     level : ndarray, shape (n, n_lines, n_amplifiers), or None
-        The model of each line of each amplifier, if it is the same in all its pixels and lines are rows.
+        The model of each line of each amplifier, if lines are rows.
+    columns : ndarray, shape (n, 1, nx), or None
+        What each column adds to it; None if all pixels of a line are alike.
     """
 
     make: Callable[[], np.ndarray]
@@ -41,6 +44,7 @@ class LineModel:
     area: np.ndarray
     correlation: np.ndarray
     level: np.ndarray | None = None
+    columns: np.ndarray | None = None
 
     @cached_property
     def model(self) -> np.ndarray:
@@ -50,6 +54,17 @@ class LineModel:
     def near(self, near: Neighbourhood) -> "LineModel":
         """The same with the model cut to a neighbourhood; it was made everywhere."""
         return replace(self, make=lambda: self.model[:, near.rows, near.columns])
+
+
+def levels_of(models: Sequence[LineModel], pieces: np.ndarray) -> RowLevels:
+    """What models of rows, and of columns, take off the pixels, an image for each; ``pieces``: of `row_pieces`."""
+    level = np.array([each.level for each in models], np.float64)
+    if all(each.columns is None for each in models):
+        return RowLevels(level, pieces)
+    columns = np.zeros((len(models), len(level[0]), pieces[-1, 1]))
+    for its, each in zip(columns, models, strict=True):
+        its[:] = 0.0 if each.columns is None else each.columns[:, 0]
+    return RowLevels(level, pieces, columns)
 
 
 def along_fast_axis(
@@ -123,12 +138,12 @@ def amplifier_models(
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
     every = needs_every_line(steps[0])
     models = []
-    for make, variance, count, level, alike in _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted):
+    for make, variance, count, level, *known in _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted):
         turned = make if recipe.fast_axis == 1 else partial(_turned, make)
         area = _behind(count, along, across, bounds, lent=_lends(steps[0]))
         # A step that reads a few lines alone must give the same for any stamp: it measures none.
         correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
-        models.append(LineModel(turned, variance, area, correlation, alike if recipe.fast_axis == 1 else None))
+        models.append(LineModel(turned, variance, area, correlation, *(known if recipe.fast_axis == 1 else ())))
     return models
 
 
@@ -152,8 +167,8 @@ def _turned(make: Callable[[], np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(make().swapaxes(1, 2))
 
 
-# What makes the model near by, variance of lines, count, level as measured, level of the model if lines have but one.
-_Found = tuple[Callable[[], np.ndarray], np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+# What makes the model near by, variance of lines, count, level as measured, and if it has them: levels of lines and columns.
+_Found = tuple[Callable[[], np.ndarray], np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
 def _row_medians(
@@ -206,7 +221,7 @@ def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dty
     columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
         make = partial(_spread, found.level, found.column_level, ranges, dtype, near)
-        return make, variance, found.count, found.level, None if columnwise else found.level
+        return make, variance, found.count, found.level, found.level, found.column_level if columnwise else None
     level, columns = found.level.astype(float), found.column_level.astype(float)
     if step.smooth is not None:
         # The variance stays: what smoothing takes from that of a line, it adds to what neighbours share.
@@ -222,7 +237,7 @@ def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dty
         together = filled.offset_variance[:, None] * filled.filled.sum(axis=1)[:, None]
         level, variance = filled.level, filled.variance + np.where(filled.filled, together, 0.0)
     make = partial(_spread, level, columns, ranges, dtype, near)
-    return make, variance, found.count, found.level, None if columnwise else level
+    return make, variance, found.count, found.level, level, columns if columnwise else None
 
 
 def _spread(level: np.ndarray, columns: np.ndarray, ranges: np.ndarray, dtype: np.dtype, near: Neighbourhood) -> np.ndarray:
@@ -252,7 +267,7 @@ def _process(
         timescale=None if step.timescale is None else step.timescale / step.pixel_time,
         even_odd=step.even_odd,
     )
-    return [(partial(near.cut, found.model), found.line_variance, found.count, found.level, None)]
+    return [(partial(near.cut, found.model), found.line_variance, found.count, found.level, None, None)]
 
 
 _MODELS: dict[type, Callable[..., list[_Found]]] = {RowAmplifier: _row_medians, ReadoutProcess: _process}

@@ -110,7 +110,8 @@ class Circles:
         self, data: np.ndarray, places: Places, variance: np.ndarray, lines: np.ndarray, axis: int
     ) -> np.ndarray:
         if axis == 1:
-            return line_sums.circle_line_sums(data, places.x, places.y, self.radius, variance, lines).variance
+            lists = places.lists(self.radius, data.shape[1:])
+            return line_sums.circle_line_sums(data, places.x, places.y, self.radius, variance, lines, lists=lists).variance
         turned = np.ascontiguousarray(data.swapaxes(1, 2))
         return line_sums.circle_line_sums(turned, places.y, places.x, self.radius, variance, lines).variance
 

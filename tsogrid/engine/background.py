@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, SkyRectangle
-from tsogrid.engine.amplifiers import LineModel, amplifier_models, go_together
+from tsogrid.engine.amplifiers import LineModel, amplifier_models, go_together, levels_of
 from tsogrid.engine.apertures import Circles, Group, Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
 from tsogrid.engine.recipe import Recipe, steps_said
 from tsogrid.engine.regions import annulus_levels, holds_bad, local_level, shares_pixels
-from tsogrid.kernels.whole_pixels import RowLevels, row_pieces
+from tsogrid.kernels.whole_pixels import row_pieces
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Remainder:
 
     @property
     def has_levels(self) -> bool:
-        """Whether a level for each row is all that the last model takes off: then no image of it need be made."""
+        """Whether levels of rows, and of columns, are all that the last model takes off: no image of it need be made."""
         return self.model is not None and self.model.level is not None
 
 
@@ -92,6 +92,14 @@ class ChainState:
         return self.remainder.data
 
 
+def _pixels_of(state: ChainState) -> tuple[Any, ...]:
+    """Name the pixels that a ring looks at: those before the last model where its levels are taken off as they are read."""
+    if state.cutouts is not None:
+        return id(state.cutouts), False, state.near.box
+    rest = state.remainder
+    return (id(rest.pixels), True, state.near.box) if rest.has_levels else (id(rest.data), False, state.near.box)
+
+
 # A step that is wanted: its key among the states, the state before it, the step.
 _Wanted = tuple[tuple[Any, ...], ChainState, Any]
 
@@ -128,6 +136,8 @@ class Background:
     _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _lost: dict[str, np.ndarray] = field(default_factory=dict)
     _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
+    _zeros: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
+    _places_in: dict[tuple[int, ...], Places] = field(default_factory=dict)
 
     def chain(self, steps: tuple[Any, ...]) -> ChainState:
         """Apply sky steps in order; see `chains`."""
@@ -176,10 +186,8 @@ class Background:
                         break
                 else:
                     models.append([(key, before, step)])
-            elif isinstance(step, Annulus) and before.cutouts is None and shares_pixels(step):
-                rest = before.remainder
-                pixels = (id(rest.pixels), True) if rest.has_levels else (id(rest.data), False)
-                rings.setdefault((*pixels, step.offset, step.statistic), []).append((key, before, step))
+            elif isinstance(step, Annulus) and shares_pixels(step):
+                rings.setdefault((*_pixels_of(before), step.offset, step.statistic), []).append((key, before, step))
             else:
                 self._states[key] = _APPLY[type(step)](self, before, step)
         for together in models:
@@ -196,15 +204,21 @@ class Background:
         return self._everything if self.near is None else self.near
 
     def _error(self, near: Neighbourhood) -> np.ndarray | None:
-        key = near.rows.start, near.rows.stop, near.columns.start, near.columns.stop
-        if key not in self._errors:
-            self._errors[key] = None if self.error is None else near.cut(self.error)
-        return self._errors[key]
+        if near.box not in self._errors:
+            self._errors[near.box] = None if self.error is None else near.cut(self.error)
+        return self._errors[near.box]
+
+    def _places(self, near: Neighbourhood) -> Places:
+        """The places in a neighbourhood: always the same, since they may keep lists of pixels."""
+        if near.box not in self._places_in:
+            whole = near == self._everything
+            self._places_in[near.box] = self.places if whole else near.places(self.places)
+        return self._places_in[near.box]
 
     def _local(self, before: ChainState, step: Annulus | SkyRectangle) -> ChainState:
         cut, shape = before.cutouts, self.places.x.shape
         if cut is None:
-            places = before.near.places(self.places)
+            places = self._places(before.near)
             found = local_level(step, before.data, self._error(before.near), places, self.recipe.photometry)
         else:
             found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
@@ -224,24 +238,25 @@ class Background:
         return ChainState(before.remainder, before.lines, level, variance, area, before.cutouts, before.correlation)
 
     def _annuli(self, wanted: list[_Wanted]) -> None:
-        """Find the levels of rings in the same pixels, less what several models take off their rows."""
-        rest = wanted[0][1].remainder
-        rows, near, data = None, rest.near, rest.data if not rest.has_levels else rest.pixels
-        images = [0] * len(wanted)
-        if rest.has_levels:
-            models = {id(before.remainder.model): before.remainder.model for _, before, _ in wanted}
-            images = [list(models).index(id(before.remainder.model)) for _, before, _ in wanted]
-            levels = [
-                model.level.astype(data.dtype, copy=False) for model in models.values() if model and model.level is not None
-            ]
-            rows = RowLevels(
-                np.stack(levels) if len(levels) > 1 else levels[0][None], row_pieces(self._bounds, data.shape[2])
-            )
-            near = self._everything
-        steps, places = [step for _, _, step in wanted], near.places(self.places)
-        found = annulus_levels(steps, images, data, self._error(near), places, rows, self.recipe.photometry)
-        for (key, before, step), *column in zip(wanted, found.level, found.level_err**2, found.area, strict=True):
-            self._states[key] = self._leveled(before, step, *column)
+        """Find the levels of rings in the same pixels, less what several models take off their rows and columns."""
+        before, steps, rows = wanted[0][1], [step for _, _, step in wanted], None
+        models = {id(state.remainder.model): state for _, state, _ in wanted}
+        images = [list(models).index(id(state.remainder.model)) for _, state, _ in wanted]
+        if before.cutouts is not None:
+            cut = before.cutouts
+            data, error, places, images = [cut.residual], cut.error, cut.places, [0] * len(wanted)
+        elif before.remainder.has_levels and steps[0].statistic != "mean":
+            data, error, places = [before.remainder.pixels], self.error, self.places
+            levels = [state.lines[-1] for state in models.values()]
+            rows = levels_of(levels, row_pieces(self._bounds, data[0].shape[2]))
+        else:
+            data = [state.data for state in models.values()]
+            error, places = self._error(before.near), self._places(before.near)
+        found = annulus_levels(steps, images, data, error, places, rows, self.recipe.photometry)
+        shape = len(steps), *self.places.x.shape
+        level, level_err, area = (column.reshape(shape) for column in found)
+        for (key, state, step), *column in zip(wanted, level, level_err**2, area, strict=True):
+            self._states[key] = self._leveled(state, step, *column)
 
     def _amplifiers(self, wanted: list[_Wanted]) -> None:
         """Find the models of lines of steps that go together."""
@@ -258,7 +273,7 @@ class Background:
             )
 
     def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
-        cutouts = column_row_model(step, before.data, self._error(before.near), before.near.places(self.places))
+        cutouts = column_row_model(step, before.data, self._error(before.near), self._places(before.near))
         return replace(before, cutouts=cutouts, area=cutouts.area.reshape(self.places.x.shape))
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
@@ -313,12 +328,11 @@ class Background:
     def _sums_of_lines(
         self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        near, places = state.near, state.near.places(self.places)
+        near, places = state.near, self._places(state.near)
         good = found.model
         if self.recipe.nan != "leave":
             # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
-            good = state.data * 0
-            good += found.model
+            good = self._nothing(state) + found.model
         sums = group.sums(good, None, places, "w2")
         # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
         total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
@@ -327,9 +341,18 @@ class Background:
         variance = group.line_variance(good, places, its, self._line_of_pixels[across], self.recipe.fast_axis)
         return total, np.where(np.isfinite(total), variance, np.nan)
 
+    def _nothing(self, state: ChainState) -> np.ndarray:
+        """0, or NaN at bad pixels, of a state's neighbourhood."""
+        if len(state.lines) > 1:
+            return np.asarray(state.data * 0)
+        if state.near.box not in self._zeros:
+            self._zeros[state.near.box] = state.near.cut(self.data) * 0
+        return self._zeros[state.near.box]
+
     def _sum_levels(self, models: list[LineModel], group: Circles) -> None:
         """Sum the levels of rows of several models over circles: how much of a row a circle holds is found once."""
-        wanted = {id(each): each for each in models if each.level is not None and (id(each), id(group)) not in self._sums}
+        known = [each for each in models if each.level is not None and each.columns is None]
+        wanted = {id(each): each for each in known if (id(each), id(group)) not in self._sums}
         if wanted:
             levels, variances = zip(*((each.level, each.line_variance) for each in wanted.values()), strict=True)
             lines, every = self._line_of_pixels, self.recipe.nan == "leave"

@@ -26,13 +26,18 @@ class Neighbourhood:
     rows: slice
     columns: slice
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """First row, one past the last, and the same of columns."""
+        return self.rows.start, self.rows.stop, self.columns.start, self.columns.stop
+
     def cut(self, pixels: np.ndarray) -> np.ndarray:
         """Give the box out of pixels of shape (n, ny, nx), C-contiguous."""
         return np.ascontiguousarray(pixels[:, self.rows, self.columns])
 
     def places(self, places: Places) -> Places:
         """Give places in pixels of the box."""
-        return Places(places.x - self.columns.start, places.y - self.rows.start, places.fwhm)
+        return Places(places.x - self.columns.start, places.y - self.rows.start, places.fwhm, places.keep)
 
 
 def everything(shape: tuple[int, int]) -> Neighbourhood:

@@ -1,6 +1,7 @@
 """Sky levels from a region about each source: rings and rectangles, beside it or round it, of fixed or following size."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,20 +53,20 @@ def local_level(
 
 
 def shares_pixels(step: Annulus | SkyRectangle) -> bool:
-    """Whether `annulus_levels` serves for a region: a ring of whole pixels and of fixed size."""
-    return isinstance(step, Annulus) and step.scaled is None and step.statistic != "mean"
+    """Whether `annulus_levels` serves for a region: a ring of fixed size, of whole pixels or weighed exactly."""
+    return isinstance(step, Annulus) and step.scaled is None and (step.statistic != "mean" or step.overlap == "exact")
 
 
 def annulus_levels(
     steps: list[Annulus],
     images: list[int],
-    data: np.ndarray,
+    data: Sequence[np.ndarray],
     error: np.ndarray | None,
     places: Places,
     rows: whole_pixels.RowLevels | None,
     photometry: PhotometryConfig,
 ) -> sky.SkyLevel:
-    """Find the levels of annuli of one statistic and one offset, in images that differ in what is taken off the rows.
+    """Find the levels of annuli of one statistic and one offset in several images of the same frames.
 
     Parameters
     ----------
@@ -73,24 +74,30 @@ def annulus_levels(
         The annulus of each level.
     images : list of int
         The image of each level.
-    data, error, places, photometry
+    data : sequence of ndarray, shape (n, ny, nx)
+        The images; the pixels of all of them if ``rows`` are given.
+    error, places, photometry
         As for `local_level`.
     rows : RowLevels or None
-        The images; None: the data alone.
+        What is taken off the pixels in each image, for a statistic of whole pixels.
 
     Returns
     -------
     SkyLevel
         Each (n_steps, n, n_sources).
     """
-    if photometry.sky_error == "measured":
+    statistic = steps[0].statistic
+    if photometry.sky_error == "measured" and statistic != "mean":
         error = None
     x, y = places.x + steps[0].offset[0], places.y + steps[0].offset[1]
     radii = [(step.inner, step.outer) for step in steps]
     different = list(dict.fromkeys(radii))
     pairs = np.array([(different.index(each), image) for each, image in zip(radii, images, strict=True)])
     order = np.argsort(pairs[:, 0], kind="stable")  # what an annulus is in all images is found once
-    found = sky.annuli_sky(data, error, x, y, np.array(different), steps[0].statistic, rows, pairs[order])
+    if statistic == "mean":
+        found = sky.annuli_means(data, error, x, y, np.array(different), pairs[order], photometry.variance_weight)
+    else:
+        found = sky.annuli_sky(data[0], error, x, y, np.array(different), statistic, rows, pairs[order])
     back = np.argsort(order)
     return sky.SkyLevel(*(column[back] for column in found))
 

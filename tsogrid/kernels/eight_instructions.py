@@ -182,6 +182,13 @@ def copy(builder: Any, given: Memory, at: Any, copied: Memory, place: Any) -> No
     builder.store(elements, copied.eight(place, given.element), align=align)
 
 
+def less(builder: Any, pixels: Memory, at: Any, level: Eight) -> Any:
+    """Eight pixels less a level, in the precision of the pixels."""
+    size = pixels.kind.dtype.bitwidth
+    numbers = builder.load(pixels.eight(at, pixels.element), align=size // 8)
+    return builder.fsub(numbers, level.value if size == 64 else builder.fptrunc(level.value, numbers.type))
+
+
 def store_keys(builder: Any, pixels: Memory, at: Any, level: Eight, keys: Memory, place: Any) -> None:
     """Write the keys (see `tsogrid.kernels.statistics`) of eight pixels less a level, in the precision of the pixels."""
     size = pixels.kind.dtype.bitwidth
@@ -191,9 +198,7 @@ def store_keys(builder: Any, pixels: Memory, at: Any, level: Eight, keys: Memory
         return ir.Constant(whole, [number] * EIGHT)
 
     bad, infinite = (0x7FFFFFFF, 0x7F800000) if size == 32 else (0x7FFFFFFFFFFFFFFF, 0x7FF0000000000000)
-    numbers = builder.load(pixels.eight(at, pixels.element), align=size // 8)
-    off = level.value if size == 64 else builder.fptrunc(level.value, numbers.type)
-    bits = builder.bitcast(builder.fsub(numbers, off), whole)
+    bits = builder.bitcast(less(builder, pixels, at, level), whole)
     # the lower bits of negative numbers are flipped
     flipped = builder.xor(bits, builder.lshr(builder.ashr(bits, each(size - 1)), each(1)))
     finite = builder.icmp_signed("<", builder.and_(bits, each(bad)), each(infinite))

@@ -6,6 +6,7 @@ row from the source's own box, so the numbers do not depend on what was cut arou
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -70,34 +71,12 @@ def annulus_sky(
     ValueError
         If the statistic or the weight is unknown, the radii are not 0 ≤ inner < outer, or shapes do not agree.
     """
-    columns, rows = check_positions(data, x, y)
-    if statistic not in STATISTICS:
-        raise ValueError(f"expected a statistic of {', '.join(STATISTICS)}; found {statistic!r}")
-    if variance_weight not in VARIANCE_WEIGHTS:
-        raise ValueError(f"expected a variance weight of {', '.join(VARIANCE_WEIGHTS)}; found {variance_weight!r}")
-    if not 0.0 <= inner < outer < math.inf:
-        raise ValueError(f"expected radii 0 ≤ inner < outer, found {inner} and {outer}")
-    check_error(data, error)
-    out = np.empty((3, *columns.shape))
-    if statistic != "mean" or error is None:
-        code = STATISTICS["median" if statistic == "mean" else statistic]
-        out = whole_pixel_levels(data, error, columns, rows, False, np.array([[inner, outer]], np.float64), code)[:, 0]
+    radii = np.array([[inner, outer]], np.float64)
     if statistic == "mean":
-        _n, ny, nx = data.shape
-        width = 2 * math.ceil(min(outer, 1e9)) + 3
-        size = min(ny, width) * min(nx, width)
-        values = data.reshape(-1)
-        sigmas = values if error is None else error.reshape(-1)
-        pixel_variance = out[1].copy()
-        radii = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
-        weights, lanes = np.empty(size), np.empty((3, LANES))
-        squared = VARIANCE_WEIGHTS[variance_weight]
-        for pixels, begin, which in circle_lists(columns, rows, radii, ny, nx):
-            _annulus_means(
-                values, sigmas, error is not None, data.shape, begin, which, *pixels, squared, weights, lanes, out
-            )
-        out[1] = out[1] if error is not None else pixel_variance
-    return _as_level(out, error is None, statistic)
+        found = annuli_means([data], error, x, y, radii, variance_weight=variance_weight)
+    else:
+        found = annuli_sky(data, error, x, y, radii, statistic)
+    return SkyLevel(*(column[0] for column in found))
 
 
 def rectangle_sky(
@@ -179,21 +158,85 @@ def annuli_sky(
     columns, lines = check_positions(data, x, y)
     if statistic == "mean" or statistic not in STATISTICS:
         raise ValueError(f"expected a statistic of {', '.join(list(STATISTICS)[1:])}; found {statistic!r}")
+    check_error(data, error)
+    sizes, its = _checked_pairs(radii, pairs, 1 if rows is None else len(rows.level))
+    out = whole_pixel_levels(data, error, columns, lines, False, sizes, STATISTICS[statistic], rows, its)
+    return _as_level(out, error is None, statistic)
+
+
+def annuli_means(
+    images: Sequence[NDArray[np.floating]],
+    error: NDArray[np.floating] | None,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    radii: NDArray[np.float64],
+    pairs: NDArray[np.int64] | None = None,
+    variance_weight: str = "w2",
+) -> SkyLevel:
+    """Exactly weighted means in several annuli around each source, in several images of the same frames.
+
+    Parameters
+    ----------
+    images : sequence of (n, ny, nx) array
+        As the data of `annulus_sky`.
+    error, x, y, variance_weight
+        As for `annulus_sky`.
+    radii, pairs
+        As for `annuli_sky`.
+
+    Returns
+    -------
+    SkyLevel
+        Each (np, n, ns): to the bit what `annulus_sky` gives for the annulus and the image alone.
+
+    Raises
+    ------
+    ValueError
+        As `annuli_sky`.
+    """
+    if variance_weight not in VARIANCE_WEIGHTS:
+        raise ValueError(f"expected a variance weight of {', '.join(VARIANCE_WEIGHTS)}; found {variance_weight!r}")
+    columns, rows = check_positions(images[0], x, y)
+    sizes, chosen = _checked_pairs(radii, pairs, len(images))
+    out = np.empty((3, len(chosen), *columns.shape))
+    for image, data in enumerate(images):
+        if data.shape != images[0].shape:
+            raise ValueError(f"expected images of {images[0].shape}, found {data.shape}")
+        check_error(data, error)
+        if error is None:  # the scatter of whole pixels
+            its = np.flatnonzero(chosen[:, 1] == image)
+            alone = np.stack([chosen[its, 0], np.zeros(its.size, np.int64)], axis=1)
+            out[:, its] = whole_pixel_levels(data, None, columns, rows, False, sizes, STATISTICS["median"], None, alone)
+    _n, ny, nx = images[0].shape
+    width = 2 * math.ceil(min(sizes.max(initial=0.0), 1e9)) + 3
+    weights, lanes = np.empty(min(ny, width) * min(nx, width)), np.empty((3, LANES))
+    squared = VARIANCE_WEIGHTS[variance_weight]
+    for index, (inner, outer) in enumerate(sizes):
+        circles = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
+        its = np.flatnonzero(chosen[:, 0] == index)
+        for pixels, begin, which in circle_lists(columns, rows, circles, ny, nx):  # once for all images
+            for pair in its:
+                data = images[chosen[pair, 1]]
+                errors = (data if error is None else error).reshape(-1), error is not None
+                _annulus_means(
+                    data.reshape(-1), *errors, data.shape, begin, which, *pixels, squared, weights, lanes, out[:, pair]
+                )
+    return _as_level(out, error is None, "mean")
+
+
+def _checked_pairs(
+    radii: NDArray[np.float64], pairs: NDArray[np.int64] | None, images: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Radii and pairs as kernels take them; every annulus in the first image if no pairs are given."""
     sizes = np.ascontiguousarray(radii, np.float64)
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not all(0.0 <= low < high < math.inf for low, high in sizes.tolist()):
         raise ValueError(f"expected radii 0 ≤ inner < outer, found {sizes.tolist()}")
-    check_error(data, error)
-    if rows is not None:
-        rows = rows._replace(level=np.ascontiguousarray(rows.level, data.dtype))
-        if rows.level.ndim != 4 or rows.level.shape[1:3] != data.shape[:2] or rows.pieces[:, 2].max() >= rows.level.shape[3]:
-            raise ValueError(f"expected levels (images, {data.shape[0]}, {data.shape[1]}, na), found {rows.level.shape}")
-    if pairs is not None:
-        pairs = np.ascontiguousarray(pairs, np.int64)
-        images = 1 if rows is None else len(rows.level)
-        if np.any(pairs < 0) or np.any(pairs >= (len(sizes), images)):
-            raise ValueError(f"expected pairs of {len(sizes)} annuli and {images} images, found {pairs.tolist()}")
-    out = whole_pixel_levels(data, error, columns, lines, False, sizes, STATISTICS[statistic], rows, pairs)
-    return _as_level(out, error is None, statistic)
+    if pairs is None:
+        pairs = np.array([(index, 0) for index in range(len(sizes))], np.int64).reshape(-1, 2)
+    pairs = np.ascontiguousarray(pairs, np.int64)
+    if np.any(pairs < 0) or np.any(pairs >= (len(sizes), images)):
+        raise ValueError(f"expected pairs of {len(sizes)} annuli and {images} images, found {pairs.tolist()}")
+    return sizes, pairs
 
 
 def _as_level(out: NDArray[np.float64], measured: bool, statistic: str) -> SkyLevel:
@@ -278,5 +321,6 @@ def _annulus_means(  # type: ignore[no-untyped-def]
             _annulus_weights(pixel[p], weight[p], first[p], start[p], stop[p], run[p], rows * columns, weights)
         total, variance, area = _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights, squared, lanes)
         out[0, frame, source] = total / area
-        out[1, frame, source] = variance
+        if with_error:
+            out[1, frame, source] = variance
         out[2, frame, source] = area

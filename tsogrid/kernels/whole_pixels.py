@@ -1,8 +1,8 @@
 """Statistics of the whole pixels in regions about each source: of several regions, and of several images, at once.
 
-Images of one series of frames differ in the levels of the rows that are taken off them; they are not made: a level goes off
-each pixel as it is gathered. What belongs to a place alone is found once for all images: which pixels lie in a region, and
-their errors. A region's pixels stand row by row, so that its numbers are the same whatever else is asked for.
+Images of one series of frames differ in the levels of rows and columns that are taken off them; they are not made: levels
+go off each pixel as it is gathered. What belongs to a place alone is found once for all images: which pixels lie in a
+region, and their errors. A region's pixels stand row by row, so that its numbers are the same whatever else is asked for.
 """
 
 import math
@@ -39,14 +39,39 @@ ROBUST_REACH = 10.0  # the robust mean keeps what lies within this many (unscale
 
 
 class RowLevels(NamedTuple):
-    """What is taken off the pixels of a row: images of one series of frames.
+    """What is taken off the pixels of rows and columns: images of one series of frames.
 
-    ``level`` is (m, n, ny, na), of the type of the data: image, frame, row, amplifier. ``pieces`` (k, 3) are the columns of
-    a row from left to right: first, one past the last, and their amplifier, −1 where nothing is taken off.
+    ``level`` is (m, n, ny, na), float64: image, frame, row, amplifier. ``pieces`` (k, 3) are the columns of a row from left
+    to right: first, one past the last, and their amplifier, −1 where nothing is taken off. ``columns`` (m, n, nx), float64,
+    is what is taken off the columns; None: nothing. The sum of both is rounded to the precision of the pixels.
     """
 
-    level: NDArray[np.floating]
+    level: NDArray[np.float64]
     pieces: NDArray[np.int64]
+    columns: NDArray[np.float64] | None = None
+
+
+def checked_rows(data: NDArray[np.floating], rows: RowLevels | None) -> RowLevels:
+    """Levels as kernels take them: of one image without any if None are given; columns flat, and eight more.
+
+    Raises
+    ------
+    ValueError
+        The levels do not fit the data.
+    """
+    n, ny, nx = data.shape
+    if rows is None:
+        return RowLevels(np.zeros((1, n, 1, 1)), np.array([[0, nx, -1]]), np.zeros(EIGHT))
+    level = np.ascontiguousarray(rows.level, np.float64)
+    if level.ndim != 4 or level.shape[1:3] != (n, ny) or rows.pieces[:, 2].max() >= level.shape[3]:
+        raise ValueError(f"expected levels (images, {n}, {ny}, na), found {rows.level.shape}")
+    if rows.columns is None:
+        return RowLevels(level, rows.pieces, np.zeros(EIGHT))
+    if rows.columns.shape != (len(level), n, nx):
+        raise ValueError(f"expected levels of columns ({len(level)}, {n}, {nx}), found {rows.columns.shape}")
+    columns = np.zeros(rows.columns.size + EIGHT)
+    columns[: rows.columns.size] = rows.columns.reshape(-1)
+    return RowLevels(level, rows.pieces, columns)
 
 
 def row_pieces(bounds: NDArray[np.int64], nx: int) -> NDArray[np.int64]:
@@ -65,6 +90,14 @@ def _write_keys(builder, pixels, at, level, keys, place):  # type: ignore[no-unt
     from tsogrid.kernels import eight_instructions
 
     eight_instructions.store_keys(builder, pixels, at, level, keys, place)
+
+
+@emit(ARRAY, PLACE, NUMBER, ARRAY, PLACE, ARRAY, PLACE)
+def _write_keys_of_columns(builder, pixels, at, level, keys, place, columns, column):  # type: ignore[no-untyped-def]
+    """As `_write_keys`, less what belongs to the columns, too."""
+    from tsogrid.kernels import eight_instructions
+
+    eight_instructions.store_keys(builder, pixels, at, level + columns.load(column), keys, place)
 
 
 @emit(ARRAY, PLACE, ARRAY, PLACE)
@@ -148,22 +181,31 @@ def _gather_errors(error, corner, segments, count, gathered):  # type: ignore[no
 
 
 @part
-def _gather_keys(pixels, corner, segments, count, levels, image, frame, keys, one):  # type: ignore[no-untyped-def]
+def _gather_keys(pixels, corner, shape, segments, count, rows, image, frame, keys, one):  # type: ignore[no-untyped-def]
     """Write the keys of the pixels of an image that lie inside, row by row; return how many."""
-    n = np.int64(0)
+    levels, _, columns = rows
+    nx = shape[1]
+    n, first = np.int64(0), (image * levels.shape[1] + frame) * nx
     for segment in range(count):
         at, width = corner + segments[INDEX(segment), 0], segments[INDEX(segment), 1]
         row, amplifier = segments[INDEX(segment), 2], segments[INDEX(segment), 3]
         level = np.float64(0.0)
         if amplifier >= 0:
-            level = np.float64(levels[INDEX(image), INDEX(frame), INDEX(row), INDEX(amplifier)])
-        if at + width + EIGHT <= pixels.size:
-            for column in range(0, width, EIGHT):  # what is too much is written again
-                _write_keys(pixels, INDEX(at + column), level, keys, INDEX(n + column))
-        else:
+            level = levels[INDEX(image), INDEX(frame), INDEX(row), INDEX(amplifier)]
+        own = first + segments[INDEX(segment), 0] - row * nx
+        if at + width + EIGHT > pixels.size:
             for column in range(width):
                 one[0] = pixels[INDEX(at + column)]  # the last pixels of all: one of eight counts
-                _write_keys(one, INDEX(0), level, keys, INDEX(n + column))
+                taken = level if columns.size == EIGHT else level + columns[INDEX(own + column)]
+                _write_keys(one, INDEX(0), taken, keys, INDEX(n + column))
+        elif columns.size > EIGHT:
+            for column in range(0, width, EIGHT):  # what is too much is written again
+                _write_keys_of_columns(
+                    pixels, INDEX(at + column), level, keys, INDEX(n + column), columns, INDEX(own + column)
+                )
+        else:
+            for column in range(0, width, EIGHT):
+                _write_keys(pixels, INDEX(at + column), level, keys, INDEX(n + column))
         n += width
     return n
 
@@ -195,7 +237,7 @@ def _levels(  # type: ignore[no-untyped-def]
     pixels, error, with_error, shape, x, y, rectangle, sizes, pairs, rows, statistic, scratch, out
 ):
     """Write level, Σσ² (without errors the variance of one pixel) and number of the whole pixels that a statistic uses."""
-    levels, pieces = rows
+    pieces = rows[1]
     spans, segments, keys, deviations, gathered, one, lanes = scratch
     ny, nx = shape
     bad = bad_key(keys)
@@ -212,7 +254,7 @@ def _levels(  # type: ignore[no-untyped-def]
                     count = _find_segments(at[0], at[1], rectangle, inner, outer, ny, nx, pieces, spans, segments)
                     if with_error:
                         _gather_errors(error, corner, segments, count, gathered)
-                n = _gather_keys(pixels, corner, segments, count, levels, pairs[pair, 1], frame, keys, one)
+                n = _gather_keys(pixels, corner, shape, segments, count, rows, pairs[pair, 1], frame, keys, one)
                 good = count_up_to(keys, n, keys.dtype.type(bad - 1))
                 low, high, used, center, pivot, slope = _used_interval(
                     keys, n, good, statistic, deviations, lanes, pivot, slope
@@ -269,8 +311,7 @@ def whole_pixel_levels(
     across, along = np.minimum(sizes.max(axis=0), 1e9).tolist()
     lines = min(ny, 2 * math.ceil(along) + 3)
     pixels = lines * min(nx, 2 * math.ceil(across if rectangle else along) + 3)
-    if rows is None:
-        rows = RowLevels(np.zeros((1, 1, 1, 1), data.dtype), np.array([[0, nx, -1]]))
+    rows = checked_rows(data, rows)
     if pairs is None:
         pairs = np.zeros((len(sizes), 2), np.int64)
         pairs[:, 0] = np.arange(len(sizes))
