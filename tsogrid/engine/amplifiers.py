@@ -93,8 +93,14 @@ def along_fast_axis(
 
 
 def go_together(one: Any, other: Any) -> bool:
-    """Whether steps differ in nothing but how far sources are hidden, so that `amplifier_models` shares work."""
-    return isinstance(one, RowAmplifier) and one == other.model_copy(update={"mask_radius": one.mask_radius})
+    """Whether steps differ in nothing but how far sources are hidden, and how lines are smoothed.
+
+    Then `amplifier_models` shares work.
+    """
+    if not (isinstance(one, RowAmplifier) and isinstance(other, RowAmplifier)):
+        return False
+    own = {name: getattr(one, name) for name in ("mask_radius", "smooth", "smooth_order")}
+    return one == other.model_copy(update=own)
 
 
 def amplifier_models(
@@ -136,13 +142,13 @@ def amplifier_models(
     """
     lines, errors, along, across = along_fast_axis(recipe, data, error, x, y)
     wanted = near if recipe.fast_axis == 1 else Neighbourhood(near.columns, near.rows)
-    every = needs_every_line(steps[0])
     models = []
-    for make, variance, count, level, *known in _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted):
+    found = _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted)
+    for step, (make, variance, count, level, *known) in zip(steps, found, strict=True):
         turned = make if recipe.fast_axis == 1 else partial(_turned, make)
-        area = _behind(count, along, across, bounds, lent=_lends(steps[0]))
+        area = _behind(count, along, across, bounds, lent=_lends(step))
         # A step that reads a few lines alone must give the same for any stamp: it measures none.
-        correlation = line_levels.level_correlation(level) if every else np.full(len(data), np.nan)
+        correlation = line_levels.level_correlation(level) if needs_every_line(step) else np.full(len(data), np.nan)
         models.append(LineModel(turned, variance, area, correlation, *(known if recipe.fast_axis == 1 else ())))
     return models
 
@@ -184,7 +190,10 @@ def _row_medians(
     if step.reference_pixels is not None:  # which see no source either
         data = amplifier.reference_pixels_alone(data, step.reference_pixels)
         x, y = np.full(x.shape, np.nan), np.full(y.shape, np.nan)
-    levels, variances = _lines_looked_at(step, near, y, data.shape[1], len(bounds))
+    looked_at = [_lines_looked_at(each, near, y, data.shape[1], len(bounds)) for each in steps]
+    levels, variances = (
+        (min(first), max(stop)) for first, stop in (zip(*each, strict=True) for each in zip(*looked_at, strict=True))
+    )
     found = amplifier.row_amplifiers(
         data,
         error,
@@ -197,7 +206,9 @@ def _row_medians(
         rows=levels,
         variance_rows=variances,
     )
-    return [_of_medians(each, step, data.dtype, near) for each in found]
+    # Lines that others look at are none of a step's own, nor are their pixels.
+    own = [_alone(each, rows, levels) for each, (rows, _) in zip(found, looked_at, strict=True)]
+    return [_of_medians(each, step, data.dtype, near) for each, step in zip(own, steps, strict=True)]
 
 
 def _lines_looked_at(
@@ -212,6 +223,15 @@ def _lines_looked_at(
     if amplifiers > 1:  # they are compared over all lines
         return every, wanted
     return (wanted if step.smooth is None else line_levels.rows_to_smooth(wanted, lines, step.smooth)), wanted
+
+
+def _alone(found: amplifier.RowAmplifier, rows: tuple[int, int], levels: tuple[int, int]) -> amplifier.RowAmplifier:
+    """Medians of all lines looked at, without pixels beyond a step's own."""
+    if rows == levels:
+        return found
+    count = np.zeros_like(found.count)
+    count[:, slice(*rows)] = found.count[:, slice(*rows)]
+    return found._replace(count=count)
 
 
 def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dtype, near: Neighbourhood) -> _Found:

@@ -342,6 +342,9 @@ def _row_medians(pixels, error, with_error, taken, x, y, ranges, radii, shape, w
                     levels[k, frame, row, amplifier] = half_sum(first, second)
                     if not with_variance:
                         continue
+                    if k > 0 and with_error and good == count[k - 1, frame, row, amplifier]:  # the same pixels
+                        line_variance[k, frame, row, amplifier] = line_variance[k - 1, frame, row, amplifier]
+                        continue
                     if with_error:
                         variance = interval_variance(keys, width, low, high, error, line, lanes) / good
                     else:

@@ -211,16 +211,13 @@ def annuli_means(
     width = 2 * math.ceil(min(sizes.max(initial=0.0), 1e9)) + 3
     weights, lanes = np.empty(min(ny, width) * min(nx, width)), np.empty((3, LANES))
     squared = VARIANCE_WEIGHTS[variance_weight]
+    pixels = (images[0] if len(images) == 1 else np.stack(images)).reshape(-1)
+    errors = (images[0] if error is None else error).reshape(-1), error is not None
     for index, (inner, outer) in enumerate(sizes):
         circles = np.array([inner, outer] if inner > 0.0 else [outer], dtype=np.float64)
         its = np.flatnonzero(chosen[:, 0] == index)
-        for pixels, begin, which in circle_lists(columns, rows, circles, ny, nx):  # once for all images
-            for pair in its:
-                data = images[chosen[pair, 1]]
-                errors = (data if error is None else error).reshape(-1), error is not None
-                _annulus_means(
-                    data.reshape(-1), *errors, data.shape, begin, which, *pixels, squared, weights, lanes, out[:, pair]
-                )
+        for lists, begin, which in circle_lists(columns, rows, circles, ny, nx):  # once for all images
+            _annulus_means(pixels, *errors, images[0].shape, begin, which, *lists, squared, weights, lanes, its, chosen, out)
     return _as_level(out, error is None, "mean")
 
 
@@ -283,8 +280,8 @@ def _annulus_weights(pixel, weight, first, start, stop, run, size, weights):  # 
 
 
 @part
-def _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights, squared, lanes):  # type: ignore[no-untyped-def]
-    """Σ w v, Σ w²σ² (or Σ w σ²) and Σ w over the good pixels of a box whose first pixel is ``values[corner]``."""
+def _weighted_sums(values, ahead, error, with_error, corner, nx, rows, columns, weights, squared, lanes):  # type: ignore[no-untyped-def]
+    """Σ w v, Σ w²σ² (or Σ w σ²) and Σ w over the good pixels of a box whose first pixel is ``values[ahead + corner]``."""
     total, variance, area = lanes[0], lanes[1], lanes[2]
     clear(total)
     clear(variance)
@@ -294,7 +291,7 @@ def _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights
             pixel, place = corner + row * nx + start, row * columns + start
             for lane in range(min(LANES, columns - start)):
                 weight = weights[INDEX(place + lane)]
-                value = np.float64(values[INDEX(pixel + lane)])
+                value = np.float64(values[INDEX(ahead + pixel + lane)])
                 good = (weight > 0.0) & (abs(value) < np.inf)
                 weight = weight if good else 0.0
                 total[INDEX(lane)] += weight * value if good else 0.0
@@ -308,9 +305,30 @@ def _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights
 
 @kernel
 def _annulus_means(  # type: ignore[no-untyped-def]
-    values, error, with_error, shape, begin, which, pixel, weight, first, start, stop, run, box, squared, weights, lanes, out
+    values,
+    error,
+    with_error,
+    shape,
+    begin,
+    which,
+    pixel,
+    weight,
+    first,
+    start,
+    stop,
+    run,
+    box,
+    squared,
+    weights,
+    lanes,
+    its,
+    pairs,
+    out,
 ):
-    """Write level, variance and area of the exactly weighted mean, all without an area where the annulus has no pixel."""
+    """Write level, variance and area of the exactly weighted mean, all without an area where the annulus has no pixel.
+
+    ``its`` are the pairs of this annulus; their images lie one after the other in ``values``.
+    """
     n, ny, nx = shape
     for item in range(which.size):
         p = which[item]
@@ -319,8 +337,12 @@ def _annulus_means(  # type: ignore[no-untyped-def]
         corner = (frame * ny + box[p, 0]) * nx + box[p, 2]
         if rows > 0:
             _annulus_weights(pixel[p], weight[p], first[p], start[p], stop[p], run[p], rows * columns, weights)
-        total, variance, area = _weighted_sums(values, error, with_error, corner, nx, rows, columns, weights, squared, lanes)
-        out[0, frame, source] = total / area
-        if with_error:
-            out[1, frame, source] = variance
-        out[2, frame, source] = area
+        for pair in its:
+            ahead = pairs[pair, 1] * n * ny * nx
+            total, variance, area = _weighted_sums(
+                values, ahead, error, with_error, corner, nx, rows, columns, weights, squared, lanes
+            )
+            out[0, pair, frame, source] = total / area
+            if with_error:
+                out[1, pair, frame, source] = variance
+            out[2, pair, frame, source] = area
