@@ -10,8 +10,10 @@ from tsogrid.kernels.statistics import (
     finite_interval,
     interval_moments,
     key_interval,
+    key_of,
     ranked_keys,
     seeded_middle_keys,
+    value_of,
 )
 
 CLIP_SIGMA = 3.0
@@ -32,6 +34,7 @@ def clipped_interval(keys, n, good, lanes, pivot, slope):  # type: ignore[no-unt
     used = good
     first_key, second_key, slope = seeded_middle_keys(keys, n, good, pivot, slope)
     center = center_value(first_key, second_key)
+    found, both = (good - 1) // 2, good % 2 == 0  # which rank the first key has, and whether the second is the next one's
     for _ in range(CLIP_PASSES):
         first, second = interval_moments(keys, n, low, high, center, lanes)
         shift = first / used
@@ -42,7 +45,12 @@ def clipped_interval(keys, n, good, lanes, pivot, slope):  # type: ignore[no-unt
         if left == used:
             break
         used = left
-        rank = below + (used - 1) // 2
-        first_key, second_key = ranked_keys(keys, n, good, rank, used % 2 == 0, first_key, slope, FINE)
-        center = center_value(first_key, second_key if used % 2 == 0 else first_key)
+        rank, pair = below + (used - 1) // 2, used % 2 == 0
+        if rank != found or (pair and not both):  # few values are taken off, often as many on both sides
+            start = first_key
+            if rank != found:
+                start = key_of(np.float64(value_of(first_key)) + (rank - found + 0.5) * slope, keys)
+            first_key, second_key = ranked_keys(keys, n, good, rank, pair, start, slope, FINE)
+            found, both = rank, pair
+        center = center_value(first_key, second_key if pair else first_key)
     return low, high, used, center, first_key, slope
