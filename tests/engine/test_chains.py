@@ -75,3 +75,26 @@ def test_a_cut_out_that_grows_without_bound_holds_the_frame():
 def test_centring_refuses_a_model_about_centres():
     with pytest.raises(ConfigError, match="colrow models a cut-out"):
         tsogrid.Config.from_mapping({"center": {"sky": [{"method": "colrow", "inner": 3, "outer": 9}]}})
+
+
+@pytest.mark.parametrize("amplifiers", [[[0, 80]], [[0, 40], [40, 80]]])
+def test_chains_of_every_kind_are_each_alone(amplifiers):
+    """Rows, rows smoothed, columns beside them, polynomials: together and alone to the bit."""
+    row = {"method": "rowamp", "mask_radius": 6, "amplifiers": amplifiers}
+    models = [
+        [row],
+        [row | {"smooth": 9}],
+        [row | {"even_odd": True}],
+        [row | {"even_odd": True, "mask_radius": 7, "smooth": 5}],
+    ]
+    models += [[row, {"method": "colrow", "inner": 5, "outer": 11}], [row | {"even_odd": True}, row | {"smooth": 5}], []]
+    rings = [NARROW, NARROW | {"statistic": "mean"}, {"inner": 6, "outer": 10, "statistic": "clipped-mean"}]
+    chains = [[*model, ring] for model in models for ring in rings]
+    data = frames(3)
+    data[1, 31] = np.nan
+    together = planned(data, chains).measure(0, 3)
+    assert np.isfinite(together["flux"]).mean() > 0.6
+    for index, chain in enumerate(chains):
+        alone = planned(data, [chain]).measure(0, 3)
+        for name in ("flux", "flux_err", "sky_level", "sky_level_err", "sky_area", "sky_sum"):
+            assert together[name][..., index].tobytes() == alone[name][..., 0].tobytes(), (name, chain)

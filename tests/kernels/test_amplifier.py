@@ -132,6 +132,28 @@ def test_masks_of_all_sizes_are_each_alone(even_odd, with_error):
     assert np.isnan(found[2].level).all()  # nothing is left
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_even_and_odd_columns_have_their_medians(dtype):
+    data, _ = frames(2, dtype=dtype)
+    found = row_amplifier(data, None, NOWHERE[:2], NOWHERE[:2], BOUNDS, 6.0, even_odd=True)
+    for start, stop in BOUNDS:  # one of them has 41 columns
+        for first in range(2):
+            its = data[:, :, start + first : stop : 2].reshape(2, -1)
+            expected = np.broadcast_to(np.nanmedian(its, axis=1)[:, None], (2, (stop - start - first + 1) // 2))
+            np.testing.assert_array_equal(found.column_level[:, 0, start + first : stop : 2], expected)
+
+
+def test_every_columns_level_may_differ_by_mask():
+    data, error = frames(2)
+    x, y = np.full((2, 1), 60.25), np.full((2, 1), 12.5)
+    for radius, ours in zip(
+        (9.0, 5.0), row_amplifiers(data, error, x, y, BOUNDS, [9.0, 5.0], each_column=True), strict=True
+    ):
+        alone = row_amplifier(data, error, x, y, BOUNDS, radius, each_column=True)
+        for each, theirs in zip(ours, alone, strict=True):
+            np.testing.assert_array_equal(each, theirs)
+
+
 @pytest.mark.parametrize("even_odd", [False, True])
 @pytest.mark.parametrize("with_error", [False, True])
 def test_batch_and_rows_change_no_bit(even_odd, with_error):
@@ -147,6 +169,11 @@ def test_batch_and_rows_change_no_bit(even_odd, with_error):
     for name in ("level", "line_variance", "count"):
         np.testing.assert_array_equal(getattr(some, name)[:, 5:9], getattr(whole, name)[:, 5:9])
         assert not np.nan_to_num(getattr(some, name)[:, 9:]).any()
+    (some,) = row_amplifiers(data, error, x, y, BOUNDS, [6.0], even_odd, rows=(3, 11), variance_rows=(5, 9))
+    every = row_amplifier(data, error, x, y, BOUNDS, 6.0, even_odd)
+    np.testing.assert_array_equal(some.level[:, 3:11], every.level[:, 3:11])
+    np.testing.assert_array_equal(some.line_variance[:, 5:9], every.line_variance[:, 5:9])
+    assert np.isnan(some.line_variance[:, [4, 9]]).all()
     if not even_odd:  # whose columns' medians need every row
         cut = row_amplifier(
             np.ascontiguousarray(data[:, 8:20]),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import savgol_filter
 
-from tsogrid.kernels.line_levels import filled_levels, level_correlation, line_model, smoothed_levels
+from tsogrid.kernels.line_levels import filled_levels, level_correlation, line_model, rows_to_smooth, smoothed_levels
 
 
 def levels(n=2, ny=40, na=4, seed=0, gaps=0.0):
@@ -41,6 +41,23 @@ def test_smoothing_keeps_polynomials_gaps_and_lone_rows(seed, ny, window, order,
     least = smoothed_levels(level, variance, window, window - 1) if window <= 9 else None
     if least is not None:  # as many terms as rows: nothing is smoothed
         np.testing.assert_allclose(least.level, level, atol=1e-6)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.1])
+@pytest.mark.parametrize("window", [5, 9, 33, 99])
+@pytest.mark.parametrize("wanted", [(0, 3), (11, 17), (38, 40)])
+def test_frames_and_rows_are_smoothed_alike_alone(gaps, window, wanted):
+    level, variance = levels(gaps=gaps, n=3)
+    level[1] = levels(1)[0][0]  # without a gap beside some with gaps
+    whole, rows = smoothed_levels(level, variance, window, 2), slice(*wanted)
+    some = smoothed_levels(level, None, window, 2, wanted)
+    assert some.level[:, rows].tobytes() == whole.level[:, rows].tobytes()
+    assert np.isfinite(some.level).sum() == np.isfinite(whole.level[:, rows]).sum()
+    first, stop = rows_to_smooth(wanted, 40, window)
+    level[:, :first], level[:, stop:] = np.nan, np.nan
+    for frame in range(3):
+        alone = smoothed_levels(level[frame : frame + 1], None, window, 2, wanted)
+        assert alone.level[0, rows].tobytes() == whole.level[frame, rows].tobytes()
 
 
 def test_gaps_are_left_out_of_the_least_squares():

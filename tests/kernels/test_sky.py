@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from photutils.aperture import ApertureStats, CircularAnnulus
 
 from tsogrid.kernels.frame_level import background_level
-from tsogrid.kernels.sky import STATISTICS, annuli_sky, annulus_sky
+from tsogrid.kernels.sky import STATISTICS, annuli_means, annuli_sky, annulus_sky
 from tsogrid.kernels.whole_pixels import RowLevels, row_pieces
 
 NAMES = list(STATISTICS)
@@ -208,15 +208,35 @@ def test_annuli_on_images_are_each_alone(places, rings, statistic, with_error, d
     x, y = positions(2, *places)
     radii = [(inner, inner + width) for inner, width in rings]
     pairs = [[ring, image] for ring in range(len(radii)) for image in rng.permutation(3)[: 1 + seed % 3]]
-    rows = RowLevels(level, row_pieces(bounds, 90))
+    columns = rng.normal(0, 2, (3, 2, 90)).astype(dtype).astype(float) if seed % 2 else None
+    rows = RowLevels(level, row_pieces(bounds, 90), columns)
     found = annuli_sky(data, error if with_error else None, x, y, radii, statistic, rows, pairs)
     for at, (ring, image) in enumerate(pairs):
-        less = data.copy()
+        model = (
+            np.zeros(data.shape, dtype) if columns is None else np.repeat(columns[image, :, None], 70, axis=1).astype(dtype)
+        )
         for amplifier, (start, stop) in enumerate(bounds):
-            less[:, :, start:stop] -= level[image, :, :, amplifier, None]
+            model[:, :, start:stop] += level[image, :, :, amplifier, None]
+        less = data - model
         alone = annulus_sky(less, error if with_error else None, x, y, *radii[ring], statistic)
         for ours, theirs in zip(found, alone, strict=True):
             np.testing.assert_array_equal(ours[at], theirs)
+
+
+@pytest.mark.parametrize("with_error", [False, True])
+@pytest.mark.parametrize("weight", ["w", "w2"])
+def test_exact_means_of_images_are_each_alone(with_error, weight):
+    data, error = frames(2)
+    images, errors = [data, data + 3, frames(2, seed=5)[0]], error if with_error else None
+    x, y = positions(2, (30.0, 31.5), (88.6, 69.2), (-500.0, 3.0), (np.nan, 3.0))
+    rings, pairs = [(4, 9), (0, 5), (7, 30)], [[0, 2], [2, 1], [0, 0], [1, 1], [1, 2]]
+    found = annuli_means(images, errors, x, y, rings, pairs, weight)
+    for at, (ring, image) in enumerate(pairs):
+        alone = annulus_sky(images[image], errors, x, y, *rings[ring], "mean", weight)
+        for ours, theirs in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(ours[at], theirs)
+    with pytest.raises(ValueError, match=r"expected images of \(2, 70, 90\)"):
+        annuli_means([data, data[:, :9].copy()], error, x, y, rings)
 
 
 def test_annuli_without_images_are_those_of_the_data():
@@ -233,6 +253,9 @@ def test_annuli_without_images_are_those_of_the_data():
         annuli_sky(data, error, x, y, [(4, 9), (5, 12)], "median", pairs=[[0, 0], [1, 1]])
     with pytest.raises(ValueError, match=r"levels \(images, 2, 70, na\)"):
         annuli_sky(data, error, x, y, [(4, 9)], "median", RowLevels(np.zeros((1, 2, 60, 1)), np.array([[0, 90, 0]])))
+    rows = RowLevels(np.zeros((1, 2, 70, 1)), np.array([[0, 90, 0]]), np.zeros((1, 2, 80)))
+    with pytest.raises(ValueError, match=r"levels of columns \(1, 2, 90\)"):
+        annuli_sky(data, error, x, y, [(4, 9)], "median", rows)
 
 
 def test_wrong_arguments_are_refused():
