@@ -30,10 +30,10 @@ from tsogrid.kernels.centroid import gaussian_template
 
 RADII = np.linspace(3, 20, 20)
 INNER, OUTER, MASK, BOX = 23.0, 30.0, 22.0, 25
-# Rows and columns: amplifiers, frames, ratios aimed at beside typical and expert.
+# Rows and columns: amplifiers, frames (fewer than a block of a run has), ratios aimed at beside typical and expert.
 SHAPES = {
-    (64, 64): (1, 64, None, None),
-    (256, 256): (1, 64, 80.0, 18.0),
+    (64, 64): (1, 256, None, None),
+    (256, 256): (1, 256, 80.0, 18.0),
     (64, 2048): (4, 64, None, None),
     (256, 2048): (4, 64, 80.0, 30.0),
     (2048, 2048): (4, 8, None, None),
