@@ -58,6 +58,7 @@ def test_all_commands(tsogrid, write_config, data, here, reached):
     assert (missing.status, "expected an existing bucket" in missing.err) == (1, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cluster", ["local"])
 def test_a_run_that_is_killed_goes_on(tsogrid, write_config, data, here, reached, cluster):
     where = f"s3://night/killed-{cluster}.zarr"

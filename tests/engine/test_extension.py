@@ -225,6 +225,7 @@ def test_a_store_that_grew_has_shards_that_fit_in_memory(growing, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("growing", [SETTINGS["each frame by itself"], SETTINGS["median and filter"]], indirect=True)
 def test_killed_in_the_midst_of_an_extension(growing, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.engine.test_run.SCRIPT", SCRIPT)

@@ -63,7 +63,7 @@ class Count(Silent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "position"), [("none", "median"), ("local", "frame")])
+@pytest.mark.parametrize(("kind", "position"), [("none", "median"), pytest.param("local", "frame", marks=pytest.mark.long)])
 def test_kill_nine_of_the_whole_group(exposure, tmp_path, kind, position):
     settings = {"center": {"position": position}, "output": {"store": str(tmp_path / "a.zarr"), "block": 1}}
     config = config_for(exposure.files, tmp_path / "a.zarr", **settings, cluster={"kind": kind, "workers": 2})

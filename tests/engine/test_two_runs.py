@@ -45,6 +45,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_that_begin_at_once(exposure, tmp_path):
     turns = 6
     tsogrid.run(config_for(exposure.files, tmp_path / "whole.zarr"))

@@ -86,7 +86,7 @@ IMAGE = "Array.from(Bokeh.documents[0].get_model_by_name('stamp').renderers[0].d
 LIGHT = f"{IMAGE}.filter(Number.isFinite).reduce((sum, each) => sum + each, 0)"
 
 
-@pytest.mark.parametrize("width", [1400, 800])
+@pytest.mark.parametrize("width", [1400, pytest.param(800, marks=pytest.mark.long)])
 def test_clicks_and_choices(chromium, store, exposure, width, tmp_path):
     with served(store) as address, opened(chromium, address, width) as page:
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
