@@ -9,7 +9,7 @@ import xarray as xr
 import tsogrid
 from tsogrid.engine import block_size
 from tsogrid.engine.graph import plan, with_settings
-from tsogrid.engine.near_windows import frames_beyond, reach_about, windows_about
+from tsogrid.engine.near_windows import frames_beyond, windows_about
 from tsogrid.engine.plan import Plan
 from tsogrid.engine.plan_size import bytes_held, bytes_read, readings
 from tsogrid.engine.windows import Window
@@ -187,7 +187,7 @@ def test_a_source_far_off_is_measured_again_on_its_lines(frames, monkeypatch):
             np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
         (first, *_), (again, *_) = read[:2]
         assert [each[1:] for each in read] == [(0, 6), *stretches]
-        assert first.y1 < expected["y"][1, 0] + reach_about(planned.recipe) < again.y1 < planned.windows[0].y1
+        assert first.y1 < expected["y"][1, 0] + planned.recipe.photometry_reach < again.y1 < planned.windows[0].y1
         monkeypatch.setattr("tsogrid.engine.block_measure.FEW_FRAMES", 1)
     # Where most are far off, all are: centres first, then the photometry.
     away = replace(planned, sources=replace(planned.sources, planned=planned.sources.planned + np.array([0.0, 14.0])))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsogrid.engine.block_size import frames_in_memory
-from tsogrid.engine.near_windows import first_windows, frames_beyond, reach_about, windows_about
+from tsogrid.engine.near_windows import first_windows, frames_beyond, windows_about
 from tsogrid.engine.pipeline import PHOTOMETRY, PLACE, Arrays, Measurement, Pixels, shared_width
 from tsogrid.engine.plan_size import bytes_held_of
 from tsogrid.engine.reading import flagged_aside
@@ -66,6 +66,7 @@ def _in_pieces(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, kno
 def _piece(
     plan: "Plan", windows: tuple[Window, ...], stages: tuple[str, ...], start: int, stop: int, known: Arrays
 ) -> Arrays:
+    """Do some stages on frames whose pixels fit in memory: those far off have their photometry from pixels of their own."""
     block = _begun(plan, windows, start, stop, known)
     if not plan.near or PHOTOMETRY not in stages or len(stages) == 1:
         return _joined(plan, block.do(stages), windows, start, stop)
@@ -76,7 +77,7 @@ def _piece(
         width = shared_width(found["sigma_x"], found["sigma_y"])
         known["fwhm"] = np.repeat(width[:, None], found["x"].shape[1], axis=1)
     places = np.stack([found["x"], found["y"]], axis=-1)
-    beyond = frames_beyond(places, reach_about(plan.recipe), windows, plan.shape)
+    beyond = frames_beyond(places, plan.recipe.photometry_reach, windows, plan.shape)
     most = 2 * np.count_nonzero(beyond) > len(beyond)
     result = found if most else _joined(plan, block.do([PHOTOMETRY]), windows, start, stop)
     del block  # its pixels go before others are read
@@ -108,7 +109,7 @@ def _windows(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known
     if "x" in known:
         found = np.stack([known["x"], known["y"]], axis=-1)
         places = np.where(np.isfinite(found).all(axis=2, keepdims=True), found, places)
-    return windows_about(places, reach_about(recipe), recipe, plan.shape, recipe.has_line_sky, plan.short_lines)
+    return windows_about(places, recipe.photometry_reach, recipe, plan.shape, recipe.has_line_sky, plan.short_lines)
 
 
 def _pieces(

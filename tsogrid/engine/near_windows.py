@@ -8,6 +8,7 @@ depends on what is read, as long as it holds what the stages look at.
 import numpy as np
 
 from tsogrid.config import AmplifierStep
+from tsogrid.engine.neighbourhood import span_about
 from tsogrid.engine.pipeline import PHOTOMETRY
 from tsogrid.engine.recipe import Recipe
 from tsogrid.engine.windows import Window, boxes_about, few_windows, margins
@@ -19,11 +20,6 @@ MANY_SOURCES = 32  # more are read by the windows of the series, that hold sever
 def reads_near(recipe: Recipe, n_sources: int) -> bool:
     """Whether fewer pixels than those of the windows of the series may serve a piece."""
     return n_sources <= MANY_SOURCES and not recipe.needs_whole_frame and recipe.outliers is None
-
-
-def reach_about(recipe: Recipe) -> float:
-    """Give the distance from a known place within which the photometry needs pixels."""
-    return max(recipe.reach, recipe.aperture_reach)
 
 
 def first_windows(
@@ -53,7 +49,7 @@ def first_windows(
     asked = recipe.center.sky
     lines = isinstance(asked, list) and any(isinstance(step, AmplifierStep) for step in asked)
     if PHOTOMETRY in stages:
-        margin, lines = max(margin, reach_about(recipe) + min(wander, NEAR)), recipe.has_line_sky
+        margin, lines = max(margin, recipe.photometry_reach + min(wander, NEAR)), recipe.has_line_sky
     return windows_about(planned, margin, recipe, shape, lines, short)
 
 
@@ -85,7 +81,7 @@ def windows_about(
     if not lines:
         return few_windows(boxes_about(places, shape, reach))
     known = places[np.isfinite(places).all(axis=2)]
-    columns, rows = (_span(known[:, axis], reach, size) for axis, size in enumerate(shape[::-1]))
+    columns, rows = (span_about(known[:, axis], reach, size) for axis, size in enumerate(shape[::-1]))
     if recipe.fast_axis == 1:
         columns = _whole_amplifiers(columns, recipe.amplifiers, shape[1], short)
     else:
@@ -119,14 +115,6 @@ def frames_beyond(places: np.ndarray, reach: float, windows: tuple[Window, ...],
         its = np.s_[:, list(window.sources)]
         beyond |= (((low[its] < (x0, y0)) | (high[its] > (x1, y1))).any(axis=2) & known[its]).any(axis=1)
     return beyond
-
-
-def _span(along: np.ndarray, reach: float, size: int) -> tuple[int, int]:
-    """Pixels within reach of some places; at least one, and all where there is no place."""
-    if not along.size:
-        return 0, size
-    start = min(max(int(np.floor(along.min() - reach)), 0), size - 1)
-    return start, min(max(int(np.ceil(along.max() + reach)) + 1, start + 1), size)
 
 
 def _whole_amplifiers(span: tuple[int, int], amplifiers: np.ndarray, size: int, short: bool) -> tuple[int, int]:

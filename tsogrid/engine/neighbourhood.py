@@ -65,12 +65,18 @@ def neighbourhood(x: np.ndarray, y: np.ndarray, reach: float, shape: tuple[int, 
     known = np.isfinite(x) & np.isfinite(y)
     if not (known.any() and np.isfinite(reach)):
         return everything(shape)
-    rows, columns = (_span(along[known], reach, size) for along, size in zip((y, x), shape, strict=True))
+    rows, columns = (slice(*span_about(along[known], reach, size)) for along, size in zip((y, x), shape, strict=True))
     if (rows.stop - rows.start) * (columns.stop - columns.start) > WORTH * shape[0] * shape[1]:
         return everything(shape)
     return Neighbourhood(rows, columns)
 
 
-def _span(along: np.ndarray, reach: float, size: int) -> slice:
+def span_about(along: np.ndarray, reach: float, size: int) -> tuple[int, int]:
+    """Give the pixels, first and one past the last, within reach of places along an axis of so many.
+
+    At least one, and all where there is no place.
+    """
+    if not along.size:
+        return 0, size
     first = min(max(int(np.floor(along.min() - reach)), 0), size - 1)
-    return slice(first, min(max(int(np.ceil(along.max() + reach)) + 1, first + 1), size))
+    return first, min(max(int(np.ceil(along.max() + reach)) + 1, first + 1), size)

@@ -53,8 +53,7 @@ def measure_apertures(
     # An aperture that became the whole frame has no sky of its own.
     whole = off if recipe.photometry.off_frame == "frame" else np.zeros(off.shape, bool)
     result = _sums(recipe, ready, places, off, whole)
-    reach = max(recipe.reach, recipe.aperture_reach)
-    near = neighbourhood(*known, reach, data.shape[1:]) if recipe.has_line_sky else None
+    near = neighbourhood(*known, recipe.photometry_reach, data.shape[1:]) if recipe.has_line_sky else None
     background = Background(recipe, data, error, places, *known, near, origin)
     states = background.chains(recipe.sky)
     if any(isinstance(step, AmplifierStep) for steps in recipe.sky for step in steps):

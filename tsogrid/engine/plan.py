@@ -59,6 +59,16 @@ class Plan:
         Names and planned positions.
     windows : tuple of Window
         Pixels that may be needed.
+    passes : tuple of tuple of str
+        Stages, in passes over the series.
+    block : int
+        Frames in a block.
+    registration : str
+        Whether frames are registered to a reference frame, and why, in words.
+    detector : Detector or None
+        What is taken off the pixels as they are read.
+    aside : frozenset of int
+        Frames that are not read, since they cannot be: bad in every pixel.
     near : bool
         Whether of the windows the pixels about the sources are read first; see `tsogrid.engine.near_windows`.
     short_lines : bool

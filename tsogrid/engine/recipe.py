@@ -182,6 +182,11 @@ class Recipe:
         fixed = [] if self.whole_frames.any() else [self.aperture_reach]
         return max([*fixed, *regions, 0.0]) + 1.0
 
+    @property
+    def photometry_reach(self) -> float:
+        """Distance from a known place within which the photometry needs pixels; infinite for the whole frame."""
+        return max(self.reach, self.aperture_reach)
+
 
 def steps_said(skies: Sequence[Sequence[Any]]) -> tuple[tuple[str, ...], ...]:
     """Everything that the steps of chains say, a text for each: a label leaves some out."""
