@@ -19,13 +19,14 @@ from tsogrid.kernels.correlation import (
     fill_scores,
     fill_tables,
     fill_window,
+    largest_score,
     level_out,
     refined_offset,
     star_meant,
 )
 from tsogrid.kernels.lane_median import lane_medians
 from tsogrid.kernels.statistics import INDEX, INTEGERS, SAMPLE
-from tsogrid.kernels.vectors import LANES, WIDTH, write
+from tsogrid.kernels.vectors import LANES, WIDTH, write, zeros
 
 # Products below this fraction of the template's largest one are rounding noise.
 _RANK_TOLERANCE = 1e-12
@@ -174,14 +175,30 @@ def cross_correlation(
     # Cost in multiplications per row of the window: two one-dimensional passes a product, or all template pixels.
     separable = len(vertical) * (2 * width + size) < size * width
     result = Center(np.empty(columns.shape), np.empty(columns.shape))
-    pitch = width + size - 1
+    side = width + size - 1
+    pitch = -(-side // WIDTH) * WIDTH
     keys = np.empty(width * width + SAMPLE, INTEGERS[data.dtype])
     tables = np.zeros((2, size + 1, size + 1))
     ones = np.ones(size)
-    # Sums are made eight at a time: the last may go beyond the end.
-    images = np.zeros((3, pitch * pitch + WIDTH)), np.zeros((2, width * pitch + WIDTH))
+    # Sums are made eight at a time, and shifted: the last go beyond the end.
+    lines = side + 2
+    window, middle, bare, sums, score = (zeros(pitch * lines) for _ in range(5))
     _cross_correlation(
-        data, columns, rows, width, template, vertical, horizontal, separable, ones, keys, tables, *images, *result
+        data,
+        columns,
+        rows,
+        width,
+        pitch,
+        template,
+        vertical,
+        horizontal,
+        separable,
+        ones,
+        keys,
+        tables,
+        (window, middle, bare),
+        (sums, score),
+        *result,
     )
     return result
 
@@ -259,14 +276,13 @@ def _box_edge_level(data, x, y, width, edge, level):  # type: ignore[no-untyped-
 
 @kernel
 def _cross_correlation(  # type: ignore[no-untyped-def]
-    data, x, y, width, template, vertical, horizontal, separable, ones, keys, tables, windows, scores, x_out, y_out
+    data, x, y, width, pitch, template, vertical, horizontal, separable, ones, keys, tables, windows, scores, x_out, y_out
 ):
     ny, nx = data.shape[1], data.shape[2]
     size = template.shape[0]
     half = size // 2
-    pitch = width + 2 * half
-    window, middle, bare = windows[0], windows[1], windows[2]
-    score, sums = scores[0], scores[1]
+    window, middle, bare = windows
+    sums, score = scores
     fill_tables(template, tables)
     whole = tables[0, size, size] / (size * size)
     norm = tables[1, size, size] - whole * tables[0, size, size]
@@ -278,12 +294,13 @@ def _cross_correlation(  # type: ignore[no-untyped-def]
                 continue
             left = box_start(x[frame, source], width)
             low = box_start(y[frame, source], width)
-            if not fill_window(data, frame, left, low, width, half, window, keys):
+            if not fill_window(data, frame, left, low, width, half, pitch, window, keys):
                 continue
-            fill_scores(window, width, template, vertical, horizontal, separable, ones, middle, bare, sums, score)
+            fill_scores(window, width, pitch, template, vertical, horizontal, separable, ones, middle, bare, sums, score)
             first_i, last_i = max(0, -left), min(width, nx - left)
             first_j, last_j = max(0, -low), min(width, ny - low)
-            best_i, best_j = level_out(score, sums, tables, whole, norm, size, left, low, (ny, nx), width)
+            level_out(score, sums, tables, whole, norm, size, left, low, (ny, nx), width, pitch)
+            best_i, best_j = largest_score(score, first_i, last_i, first_j, last_j, pitch)
             if best_i < 0:
                 continue
             best_i, best_j = star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, pitch, keys)

@@ -1,17 +1,17 @@
 """Scores of a cross-correlation at every pixel of a search box, and what to do about bad pixels and edges.
 
 The search box and a margin of half a template are copied into one flat window, so that a shift of the template is a
-shift of the flat index: every term of the sum is then one long, contiguous loop over all pixels at once.
+shift of the flat index. Rows of the window begin at a line of the cache (its *pitch*), and all work goes over eight pixels
+of a row at a time: what lies beyond the box in the last eight is never looked at.
 """
 
 import math
-from functools import partial
 
 import numpy as np
 
 from tsogrid.kernels.compile import part
 from tsogrid.kernels.statistics import INDEX, MAD_TO_SIGMA, key_of, median
-from tsogrid.kernels.vectors import WIDTH, load, store
+from tsogrid.kernels.vectors import WIDTH, any_of, fill, load, store
 
 RIVAL = 0.2  # part of the largest score that a nearer star must have to compete
 STANDS_OUT = 5.0  # and how far it must stand out of the scatter of all scores, in standard deviations
@@ -41,13 +41,14 @@ def _box_median(data, frame, left, low, width, keys):  # type: ignore[no-untyped
 
 
 @part
-def fill_window(data, frame, left, low, width, half, window, keys):  # type: ignore[no-untyped-def]
+def fill_window(data, frame, left, low, width, half, pitch, window, keys):  # type: ignore[no-untyped-def]
     """Copy box and margin into the flat window, bad pixels filled; return whether half of the box is good."""
     ny, nx = data.shape[1], data.shape[2]
-    pitch = width + 2 * half
-    window[:] = 0.0
-    first_j, last_j = max(0, half - low), min(pitch, ny - low + half)
-    first_i, last_i = max(0, half - left), min(pitch, nx - left + half)
+    side = width + 2 * half
+    first_j, last_j = max(0, half - low), min(side, ny - low + half)
+    first_i, last_i = max(0, half - left), min(side, nx - left + half)
+    if first_j > 0 or last_j < side or first_i > 0 or last_i < side:
+        window[:] = 0.0
     bad = np.int64(0)
     for j in range(first_j, last_j):
         row = low + j - half
@@ -58,19 +59,19 @@ def fill_window(data, frame, left, low, width, half, window, keys):  # type: ign
     inside = max(min(last_j, half + width) - max(first_j, half), 0) * max(min(last_i, half + width) - max(first_i, half), 0)
     good = inside
     if bad > 0:
-        good -= _fill_bad(data, frame, left, low, width, half, window, keys)
+        good -= _fill_bad(data, frame, left, low, width, half, pitch, window, keys)
     return good > 0 and 2 * good >= inside
 
 
 @part
-def _fill_bad(data, frame, left, low, width, half, window, keys):  # type: ignore[no-untyped-def]
+def _fill_bad(data, frame, left, low, width, half, pitch, window, keys):  # type: ignore[no-untyped-def]
     """Put what neighbours tell in place of bad pixels of the window; return how many were in the box."""
     ny, nx = data.shape[1], data.shape[2]
-    pitch = width + 2 * half
+    side = width + 2 * half
     bad = 0
     fallback = np.nan
-    for j in range(max(0, half - low), min(pitch, ny - low + half)):
-        for i in range(max(0, half - left), min(pitch, nx - left + half)):
+    for j in range(max(0, half - low), min(side, ny - low + half)):
+        for i in range(max(0, half - left), min(side, nx - left + half)):
             if math.isfinite(window[j * pitch + i]):
                 continue
             bad += half <= j < half + width and half <= i < half + width
@@ -85,33 +86,47 @@ def _fill_bad(data, frame, left, low, width, half, window, keys):  # type: ignor
     return bad
 
 
-@partial(part, forceinline=True)
-def _accumulate_both(score, source, sums, plain, factors, step, length):  # type: ignore[no-untyped-def]
-    """Add to score[m] the sum over t of factors[t] · source[m + t·step], to sums[m] that of plain[m + t·step] alone.
+@part
+def _sum_across(score, sums, source, factors, rows, columns, pitch):  # type: ignore[no-untyped-def]
+    """Write the sum over t of factors[t] · source[m + t] to score[m], that of source[m + t] alone to sums[m]."""
+    for row in range(rows):
+        for column in range(0, columns, WIDTH):
+            first = INDEX(row * pitch + column)
+            weighted, bare = fill(0.0), fill(0.0)
+            for t in range(factors.size):
+                here = load(source, first + INDEX(t))
+                weighted += factors[INDEX(t)] * here
+                bare += here
+            store(score, first, weighted)
+            store(sums, first, bare)
 
-    The last eight may go beyond ``length``, into the surplus of all arrays.
+
+@part
+def _sum_down(score, sums, source, plain, factors, rows, columns, pitch):  # type: ignore[no-untyped-def]
+    """Write the sum of factors[t] · source[m + t · pitch] to score[m], that of plain alone to sums[m], two rows at a time.
+
+    The second of the last two rows may lie beyond the others.
     """
-    step, count = INDEX(step), INDEX(factors.size)
-    two, three, four = INDEX(2) * step, INDEX(3) * step, INDEX(4)
-    for start in range(0, length, WIDTH):
-        m, at = INDEX(start), INDEX(start)
-        weighted, bare = load(score, m), load(sums, m)
-        t = INDEX(0)
-        while t + four <= count:
-            a, b, c, d = factors[t], factors[t + INDEX(1)], factors[t + INDEX(2)], factors[t + INDEX(3)]
-            weighted += (a * load(source, at) + b * load(source, at + step)) + (
-                c * load(source, at + two) + d * load(source, at + three)
-            )
-            bare += (load(plain, at) + load(plain, at + step)) + (load(plain, at + two) + load(plain, at + three))
-            t += four
-            at += four * step
-        while t < count:
-            weighted += factors[t] * load(source, at)
-            bare += load(plain, at)
-            t += INDEX(1)
-            at += step
-        store(score, m, weighted)
-        store(sums, m, bare)
+    step = INDEX(pitch)
+    for row in range(0, rows, 2):
+        for column in range(0, columns, WIDTH):
+            first = INDEX(row * pitch + column)
+            at = first
+            weighted, bare, next_weighted, next_bare = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+            here, here_plain = load(source, at), load(plain, at)
+            for t in range(factors.size):
+                at += step
+                below, below_plain = load(source, at), load(plain, at)
+                factor = factors[INDEX(t)]
+                weighted += factor * here
+                bare += here_plain
+                next_weighted += factor * below
+                next_bare += below_plain
+                here, here_plain = below, below_plain
+            store(score, first, weighted)
+            store(sums, first, bare)
+            store(score, first + step, next_weighted)
+            store(sums, first + step, next_bare)
 
 
 @part
@@ -140,25 +155,24 @@ def _accumulate(target, source, start, factors, step, length):  # type: ignore[n
 
 @part
 def fill_scores(  # type: ignore[no-untyped-def]
-    window, width, template, vertical, horizontal, separable, ones, middle, bare, sums, score
+    window, width, pitch, template, vertical, horizontal, separable, ones, middle, bare, sums, score
 ):
     """Fill score and sums (flat, rows of the window's pitch): frame × template, and the frame alone, over the template."""
     size = template.shape[0]
-    pitch = width + size - 1
-    all_rows, box_rows = pitch * pitch - size + 1, (width - 1) * pitch + width
+    side = width + size - 1
+    all_rows, box_rows = (side - 1) * pitch + width, (width - 1) * pitch + width
     zero, one = np.int64(0), np.int64(1)
-    score[:] = 0.0
-    middle[:] = 0.0
-    bare[:] = 0.0
-    sums[:] = 0.0
     if separable:
-        _accumulate_both(middle, window, bare, window, horizontal[0], one, all_rows)
-        _accumulate_both(score, middle, sums, bare, vertical[0], pitch, box_rows)
+        _sum_across(middle, bare, window, horizontal[0], side, width, pitch)
+        _sum_down(score, sums, middle, bare, vertical[0], width, width, pitch)
         for term in range(1, vertical.shape[0]):
             middle[:] = 0.0
             _accumulate(middle, window, zero, horizontal[term], one, all_rows)
             _accumulate(score, middle, zero, vertical[term], pitch, box_rows)
         return
+    score[:] = 0.0
+    bare[:] = 0.0
+    sums[:] = 0.0
     for row in range(size):
         _accumulate(score, window, row * pitch, template[row], one, box_rows)
     _accumulate(bare, window, zero, ones, one, all_rows)
@@ -218,9 +232,11 @@ def star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, p
     least = RIVAL * score[best_j * pitch + best_i]
     rivals = np.int64(0)
     for j in range(first_j, last_j):
-        for i in range(first_i, last_i):
-            if score[j * pitch + i] >= least and _is_peak(score, i, j, first_i, last_i, first_j, last_j, pitch):
-                rivals += 1
+        for start in range(0, last_i, WIDTH):
+            if any_of(load(score, INDEX(j * pitch + start)) >= least):
+                for i in range(max(start, first_i), min(start + WIDTH, last_i)):
+                    if score[j * pitch + i] >= least and _is_peak(score, i, j, first_i, last_i, first_j, last_j, pitch):
+                        rivals += 1
     if rivals < 2:
         return best_i, best_j
     count = np.int64(0)
@@ -243,19 +259,14 @@ def star_meant(score, best_i, best_j, first_i, last_i, first_j, last_j, width, p
 
 
 @part
-def level_out(score, sums, tables, whole, norm, size, left, low, shape, width):  # type: ignore[no-untyped-def]
-    """Take the template's mean off the scores, and scale those of templates that reach over the frame's edge.
-
-    Returns the column and row of the largest score above 0, −1 if there is none.
-    """
+def level_out(score, sums, tables, whole, norm, size, left, low, shape, width, pitch):  # type: ignore[no-untyped-def]
+    """Take the template's mean off the scores, and scale those of templates that reach over the frame's edge."""
     ny, nx = shape
     half = size // 2
-    pitch = width + 2 * half
     first_i, last_i = max(0, -left), min(width, nx - left)
     # Columns at which the whole template is on the frame.
     start = min(max(first_i, half - left), last_i)
     stop = max(start, min(last_i, nx - left - half))
-    best, best_i, best_j = 0.0, -1, -1
     for j in range(max(0, -low), min(width, ny - low)):
         below, above = max(0, half - low - j), min(size, ny - low - j + half)
         inside = above - below == size
@@ -280,7 +291,16 @@ def level_out(score, sums, tables, whole, norm, size, left, low, shape, width): 
                 # What is left of the template counts as much as the whole would.
                 rest = score[m] - mean * sums[m]
                 score[m] = rest * math.sqrt(norm / power) if power > 1e-3 * norm else -np.inf
-        for i in range(first_i, last_i):
-            if score[row + i] > best:
-                best, best_i, best_j = score[row + i], i, j
+
+
+@part
+def largest_score(score, first_i, last_i, first_j, last_j, pitch):  # type: ignore[no-untyped-def]
+    """Column and row of the first of the largest scores above 0, −1 if there is none."""
+    best, best_i, best_j = 0.0, np.int64(-1), np.int64(-1)
+    for j in range(first_j, last_j):
+        for start in range(0, last_i, WIDTH):
+            if any_of(load(score, INDEX(j * pitch + start)) > best):
+                for i in range(max(start, first_i), min(start + WIDTH, last_i)):
+                    if score[j * pitch + i] > best:
+                        best, best_i, best_j = score[j * pitch + i], i, j
     return best_i, best_j

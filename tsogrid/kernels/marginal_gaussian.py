@@ -203,7 +203,7 @@ def _marginals(  # type: ignore[no-untyped-def]
             corners[1, index, 0], corners[1, index, 1], corners[1, index, 2] = low, first_j, last_j
             if first_i >= last_i or first_j >= last_j:
                 continue
-            if not fill_window(data, frame, left, low, width, np.int64(0), window, keys):
+            if not fill_window(data, frame, left, low, width, np.int64(0), width, window, keys):
                 continue
             corners[0, index, 3] = _fill_from_model(
                 data, frame, left, low, (first_i, last_i, first_j, last_j), width, model[:, index], profiles, window
