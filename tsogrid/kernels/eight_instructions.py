@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import types
+from numba.core import cgutils
 from numba.core.cgutils import ir  # the language of numba's compiler: its package is numba's to choose
 from numba.extending import intrinsic
 
@@ -118,7 +119,8 @@ class Memory:
 
 
 def _eight_times(builder: Any, number: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_WIDE, ir.Undefined), number, ir.Constant(_INT32, 0))
+    kind = ir.VectorType(number.type, EIGHT)
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INT32, EIGHT), [0] * EIGHT))
 
 
@@ -130,7 +132,7 @@ def _given(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-_TYPES = {ARRAY: None, PLACE: types.uintp, NUMBER: types.float64}
+_TYPES = {ARRAY: None, PLACE: types.uintp, NUMBER: types.float64, WHOLE: None}
 _RESULTS = {NOTHING: types.void, WHOLE: types.int64}
 
 
@@ -203,6 +205,25 @@ def store_keys(builder: Any, pixels: Memory, at: Any, level: Eight, keys: Memory
     flipped = builder.xor(bits, builder.lshr(builder.ashr(bits, each(size - 1)), each(1)))
     finite = builder.icmp_signed("<", builder.and_(bits, each(bad)), each(infinite))
     builder.store(builder.select(finite, flipped, each(bad)), keys.eight(place, keys.element), align=size // 8)
+
+
+def sum_squares(
+    builder: Any, keys: Memory, low: Any, high: Any, error: Memory, at: Any, runs: Any, sums: Memory, count: int
+) -> None:
+    """Write, of ``runs * count`` errors from ``at`` on, the sums of every ``count``-th square whose key is in low … high."""
+    low, high = _eight_times(builder, low), _eight_times(builder, high)
+    totals = [cgutils.alloca_once_value(builder, ir.Constant(_WIDE, [0.0] * EIGHT)) for _ in range(0, count, EIGHT)]
+    with cgutils.for_range(builder, runs) as run:
+        start = builder.mul(run.index, place_of(count))
+        for place, total in zip(range(0, count, EIGHT), totals, strict=True):
+            first = builder.add(start, place_of(place))
+            key = builder.load(keys.eight(first, keys.element), align=keys.kind.dtype.bitwidth // 8)
+            inside = builder.and_(builder.icmp_signed(">=", key, low), builder.icmp_signed("<=", key, high))
+            errors = error.load(builder.add(at, first)).exactly()
+            before = Eight(builder, builder.load(total)).exactly()
+            builder.store((before + (errors * errors).where(inside, 0.0)).value, total)
+    for place, total in zip(range(0, count, EIGHT), totals, strict=True):
+        sums.store(place_of(place), Eight(builder, builder.load(total)))
 
 
 def fold(builder: Any, lanes: Memory, count: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 EIGHT = 8
 ARRAY, PLACE, NUMBER = "array", "place", "number"  # what a function is called with: uintp is a place, float64 a number
-NOTHING, WHOLE = "nothing", "whole"  # and what it returns: WHOLE is an int64
+NOTHING, WHOLE = "nothing", "whole"  # what it returns: WHOLE is an int64; and as what it is called with, any integer
 
 
 class _Emitted:
@@ -38,7 +38,7 @@ def emit(*kinds: str, result: str = NOTHING) -> Callable[[Callable[..., Any]], A
 
     Parameters
     ----------
-    *kinds : {ARRAY, PLACE, NUMBER}
+    *kinds : {ARRAY, PLACE, NUMBER, WHOLE}
         What it is called with.
     result : {NOTHING, WHOLE}
         What it returns.
@@ -48,7 +48,7 @@ def emit(*kinds: str, result: str = NOTHING) -> Callable[[Callable[..., Any]], A
     callable
         A decorator. The function takes the builder of instructions, and for each argument a
         `tsogrid.kernels.eight_instructions.Memory` (an array), an `Eight` (a number, eight times) or the bare value (a
-        place).
+        place, an integer).
     """
     return lambda function: _Emitted(function, kinds, result)
 

@@ -14,7 +14,7 @@ float64. A key array has room for `SAMPLE` more entries, where the first guess o
 import numpy as np
 
 from tsogrid.kernels.compile import by_type, part
-from tsogrid.kernels.eights import ARRAY, emit
+from tsogrid.kernels.eights import ARRAY, PLACE, WHOLE, emit
 
 SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
@@ -328,17 +328,19 @@ def interval_moments(keys, n, low, high, center, lanes):  # type: ignore[no-unty
     return fold(first), fold(second)
 
 
+@emit(ARRAY, WHOLE, WHOLE, ARRAY, PLACE, PLACE, ARRAY)
+def _sum_squares(builder, keys, low, high, error, at, runs, lanes):  # type: ignore[no-untyped-def]
+    from tsogrid.kernels import eight_instructions
+
+    eight_instructions.sum_squares(builder, keys, low, high, error, at, runs, lanes, LANES)
+
+
 @part
 def interval_variance(keys, n, low, high, error, offset, lanes):  # type: ignore[no-untyped-def]
     """Σ σ² of the entries in an interval of keys; entry i has ``error[offset + i]``; ``lanes`` as in interval_moments."""
     total = lanes[0]
-    clear(total)
     whole = n - n % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            key = keys[INDEX(start + lane)]
-            sigma = np.float64(error[INDEX(offset + start + lane)])
-            total[INDEX(lane)] += sigma * sigma if (key >= low) & (key <= high) else 0.0
+    _sum_squares(keys, low, high, error, INDEX(offset), INDEX(n // LANES), total)
     for lane in range(n - whole):
         key = keys[INDEX(whole + lane)]
         sigma = np.float64(error[INDEX(offset + whole + lane)])
