@@ -296,7 +296,7 @@ def level_out(score, sums, tables, whole, norm, size, left, low, shape, width, p
 @part
 def largest_score(score, first_i, last_i, first_j, last_j, pitch):  # type: ignore[no-untyped-def]
     """Column and row of the first of the largest scores above 0, −1 if there is none."""
-    best, best_i, best_j = 0.0, np.int64(-1), np.int64(-1)
+    best, best_i, best_j = 0.0, -1, -1
     for j in range(first_j, last_j):
         for start in range(0, last_i, WIDTH):
             if any_of(load(score, INDEX(j * pitch + start)) > best):
