@@ -35,10 +35,26 @@ def score_at(frame, row, column, template):
     return np.sum(frame[np.ix_(rows[down], columns[right])] * rest) * np.sqrt(norm / np.sum(rest**2))
 
 
+def meant(scores, begin, width):
+    """Row and column of the largest score; of several peaks the highest after a taper towards the border of the box."""
+    wide = np.pad(scores, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(wide, (3, 3)).max(axis=(2, 3))
+    peaks = (scores == around) & (scores >= 0.2 * scores.max())
+    best = np.unravel_index(np.argmax(scores), scores.shape)
+    if np.count_nonzero(peaks) < 2:
+        return best
+    noise = 1.4826 * np.median(np.abs(scores[np.isfinite(scores)]))
+    rows, columns = np.mgrid[: scores.shape[0], : scores.shape[1]] + begin[:, None, None] - width // 2
+    taper = np.cos(np.pi / 2 * np.maximum(np.abs(rows), np.abs(columns)) / (width / 2 + 1)) ** 2
+    rivals = np.where(peaks & (scores >= 5 * noise), scores * taper, -np.inf)
+    return np.unravel_index(np.argmax(rivals), scores.shape) if rivals.max() > 0 else best
+
+
 def plain_place(frame, x, y, width, template):
-    """Place (x, y) of the largest score of a box about a pixel, refined by the quadratic surface through nine scores."""
+    """Place (x, y) of the star that is meant in a box about a pixel, refined by the quadratic surface through nine scores."""
     first = np.array([y, x]) - width // 2
-    low, stop = np.maximum(first, 0), np.minimum(first + width, frame.shape)
+    low = np.maximum(first, 0)
+    stop = np.clip(first + width, low, frame.shape)
     box = np.s_[low[0] : stop[0], low[1] : stop[1]]
     good = np.isfinite(frame[box]).sum()
     if not good or 2 * good < frame[box].size:
@@ -47,7 +63,7 @@ def plain_place(frame, x, y, width, template):
     scores = np.array([[score_at(pixels, j, i, template) for i in range(low[1], stop[1])] for j in range(low[0], stop[0])])
     if not scores.max() > 0:
         return np.nan, np.nan
-    row, column = np.unravel_index(np.argmax(scores), scores.shape)
+    row, column = meant(scores, low - first, width)
     dx = dy = 0.0
     if 0 < row < len(scores) - 1 and 0 < column < scores.shape[1] - 1:
         v, u = (each.ravel() for each in np.mgrid[-1:2, -1:2])
