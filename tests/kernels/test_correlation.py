@@ -51,7 +51,7 @@ def meant(scores, begin, width):
 
 
 def plain_place(frame, x, y, width, template):
-    """Place (x, y) of the star that is meant in a box about a pixel, refined by the quadratic surface through nine scores."""
+    """Place (x, y) of the star that is meant in a box about a pixel, refined by a quadratic surface through nine scores."""
     first = np.array([y, x]) - width // 2
     low = np.maximum(first, 0)
     stop = np.clip(first + width, low, frame.shape)
