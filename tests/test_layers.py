@@ -38,6 +38,7 @@ SERVES = {
     "engine.cutout_sky": "engine.pipeline",
     "engine.cutouts": "engine.pipeline",
     "engine.neighbourhood": "engine.pipeline",
+    "engine.line_reach": "engine.pipeline",
     "engine.centering": "engine.pipeline",
     "engine.calibration": "engine.pipeline",
     "engine.registering": "engine.pipeline",

@@ -121,7 +121,7 @@ def test_places_that_nobody_knows_need_no_line(frames):
     x, y, _ = np.transpose(STARS)
     settings = with_settings(None, x=x, y=y, radius=[3], sky=[[ROWS]], center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
-    rest = 20.0, planned.recipe, SHAPE, True
+    rest = 20.0, planned.recipe, SHAPE, planned.recipe.sky
     (one,) = windows_about(np.array([[[600.0, 75.0], [np.nan, 8.0]]]), *rest)
     (same,) = windows_about(np.array([[[600.0, 75.0]]]), *rest)
     assert one.region == same.region == (55, 96, 400, 800)
@@ -211,12 +211,15 @@ def test_stamps_are_small_where_sources_are_as_planned(frames):
         np.testing.assert_array_equal(values, expected[variable], err_msg=variable)
 
 
-def test_everything_is_read_where_a_step_looks_at_every_line(frames):
-    smooth = {**ROWS, "smooth": 5}
-    settings = with_settings(None, x=610, y=70, radius=[3], sky=[[smooth]], center=CENTERS["frame"])
+@pytest.mark.parametrize("option", [{"fill": True}, {"reference_pixels": 4}])
+def test_everything_is_read_where_a_step_looks_at_amplifiers_together(frames, option):
+    settings = with_settings(None, x=610, y=70, radius=[3], sky=[[{**ROWS, **option}]], center=CENTERS["frame"])
     planned = plan(tsogrid.open_frames(frames), settings)
     assert not planned.near
     assert readings(planned) == (planned.windows,)
+
+
+def test_centres_need_lines_where_their_sky_does(frames):
     # A pass that only finds centres needs no lines, unless centres do.
     twice = CENTERS["median"]
     settings = with_settings(None, x=610, y=70, radius=[3], sky=[[ROWS]], center=twice)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tsogrid.config import ReadoutProcess, RowAmplifier
+from tsogrid.engine.line_reach import amplifiers_together, lend_levels, lines_leveled
 from tsogrid.engine.neighbourhood import Neighbourhood
-from tsogrid.engine.recipe import Recipe, needs_every_line
+from tsogrid.engine.recipe import Recipe
 from tsogrid.kernels import amplifier, line_levels, readout_process
 from tsogrid.kernels.whole_pixels import RowLevels
 
@@ -31,8 +32,8 @@ class LineModel:
         filled lines, columns) are spread over them so that a sum over many lines has the right one.
     area : ndarray, shape (n, n_sources)
         Pixels behind the level of the line, in the amplifier, in which each source lies.
-    correlation : ndarray, shape (n,)
-        Mean correlation of the amplifiers' levels; NaN for a step that does not need every line.
+    correlation : ndarray, shape (n,), or None
+        Mean correlation of the amplifiers' levels; None for a step that does not look at them together.
     level : ndarray, shape (n, n_lines, n_amplifiers), or None
         The model of each line of each amplifier, if lines are rows.
     columns : ndarray, shape (n, 1, nx), or None
@@ -42,7 +43,7 @@ class LineModel:
     make: Callable[[], np.ndarray]
     line_variance: np.ndarray
     area: np.ndarray
-    correlation: np.ndarray
+    correlation: np.ndarray | None
     level: np.ndarray | None = None
     columns: np.ndarray | None = None
 
@@ -112,6 +113,7 @@ def amplifier_models(
     steps: Sequence[Any],
     near: Neighbourhood,
     bounds: np.ndarray,
+    ends: tuple[int, int],
 ) -> list[LineModel]:
     """Model the read-out noise of lines.
 
@@ -128,7 +130,9 @@ def amplifier_models(
     near : Neighbourhood
         Where the models are wanted.
     bounds : ndarray, shape (n_amplifiers, 2)
-        Ranges of the amplifiers along the fast axis of these pixels.
+        Ranges of the amplifiers along the fast axis of these pixels, which hold them whole.
+    ends : (int, int)
+        Where the first amplifier of the detector begins, and the last one ends, in these pixels or beyond.
 
     Returns
     -------
@@ -146,27 +150,27 @@ def amplifier_models(
     found = _MODELS[type(steps[0])](bounds, lines, errors, along, across, steps, wanted)
     for step, (make, variance, count, level, *known) in zip(steps, found, strict=True):
         turned = make if recipe.fast_axis == 1 else partial(_turned, make)
-        area = _behind(count, along, across, bounds, lent=_lends(step))
-        # A step that reads a few lines alone must give the same for any stamp: it measures none.
-        correlation = line_levels.level_correlation(level) if needs_every_line(step) else np.full(len(data), np.nan)
+        area = _behind(count, along, across, bounds, ends, lent=lend_levels(step))
+        # Other steps give the same where but some lines of some amplifiers are there: they measure none.
+        correlation = line_levels.level_correlation(level) if amplifiers_together(step) else None
         models.append(LineModel(turned, variance, area, correlation, *(known if recipe.fast_axis == 1 else ())))
     return models
 
 
-def _lends(step: Any) -> bool:
-    """Whether amplifiers lend each other their levels."""
-    return bool(getattr(step, "fill", False)) or getattr(step, "reference_pixels", None) is not None
+def _behind(
+    count: np.ndarray, along: np.ndarray, across: np.ndarray, bounds: np.ndarray, ends: tuple[int, int], lent: bool
+) -> np.ndarray:
+    """Pixels of each source's line, (n, n_sources): those of its amplifier, or of all where these lend each other levels.
 
-
-def _behind(count: np.ndarray, along: np.ndarray, across: np.ndarray, bounds: np.ndarray, lent: bool) -> np.ndarray:
-    """Pixels of each source's line, (n, n_sources): those of its amplifier, or of all where these lend each other levels."""
+    A source beyond the amplifiers has the line of the nearest one; one without a place has none.
+    """
     n, lines, _ = count.shape
     line = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, lines - 1).astype(np.int64)
     pixels = count[np.arange(n)[:, None], line]
     if not lent:
-        column = np.rint(np.where(np.isfinite(along), along, 0.0))[..., None].clip(bounds.min(), bounds.max() - 1)
+        column = np.rint(along)[..., None].clip(ends[0], ends[1] - 1)
         pixels = np.where((column >= bounds[:, 0]) & (column < bounds[:, 1]), pixels, 0)
-    return pixels.sum(axis=2).astype(float)
+    return np.where(np.isfinite(along) & np.isfinite(across), pixels.sum(axis=2), 0.0)
 
 
 def _turned(make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -190,10 +194,9 @@ def _row_medians(
     if step.reference_pixels is not None:  # which see no source either
         data = amplifier.reference_pixels_alone(data, step.reference_pixels)
         x, y = np.full(x.shape, np.nan), np.full(y.shape, np.nan)
-    looked_at = [_lines_looked_at(each, near, y, data.shape[1], len(bounds)) for each in steps]
-    levels, variances = (
-        (min(first), max(stop)) for first, stop in (zip(*each, strict=True) for each in zip(*looked_at, strict=True))
-    )
+    lines = data.shape[1]
+    wanted = (0, lines) if lend_levels(step) else (near.rows.start, near.rows.stop)
+    first, stop = zip(*(lines_leveled(each, wanted, lines) for each in steps), strict=True)
     found = amplifier.row_amplifiers(
         data,
         error,
@@ -203,41 +206,16 @@ def _row_medians(
         [each.mask_radius for each in steps],
         even_odd=step.even_odd,
         each_column=step.each_column,
-        rows=levels,
-        variance_rows=variances,
+        rows=(min(first), max(stop)),
+        variance_rows=wanted,
     )
-    # Lines that others look at are none of a step's own, nor are their pixels.
-    own = [_alone(each, rows, levels) for each, (rows, _) in zip(found, looked_at, strict=True)]
-    return [_of_medians(each, step, data.dtype, near) for each, step in zip(own, steps, strict=True)]
-
-
-def _lines_looked_at(
-    step: RowAmplifier, near: Neighbourhood, y: np.ndarray, lines: int, amplifiers: int
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Lines whose levels are needed, and whose variances are: first, and one past the last."""
-    every, wanted = (0, lines), (near.rows.start, near.rows.stop)
-    if not needs_every_line(step):
-        return wanted, wanted
-    if _lends(step) or not np.isfinite(y).all():  # a source without a place counts as one on the first line
-        return every, every
-    if amplifiers > 1:  # they are compared over all lines
-        return every, wanted
-    return (wanted if step.smooth is None else line_levels.rows_to_smooth(wanted, lines, step.smooth)), wanted
-
-
-def _alone(found: amplifier.RowAmplifier, rows: tuple[int, int], levels: tuple[int, int]) -> amplifier.RowAmplifier:
-    """Medians of all lines looked at, without pixels beyond a step's own."""
-    if rows == levels:
-        return found
-    count = np.zeros_like(found.count)
-    count[:, slice(*rows)] = found.count[:, slice(*rows)]
-    return found._replace(count=count)
+    return [_of_medians(each, step, data.dtype, near) for each, step in zip(found, steps, strict=True)]
 
 
 def _of_medians(found: amplifier.RowAmplifier, step: RowAmplifier, dtype: np.dtype, near: Neighbourhood) -> _Found:
     ranges = found.bounds
     variance = found.line_variance + found.column_variance[:, None]
-    lend = _lends(step)
+    lend = lend_levels(step)
     columnwise = step.even_odd or step.each_column
     if step.smooth is None and not lend:
         make = partial(_spread, found.level, found.column_level, ranges, dtype, near)

@@ -262,7 +262,10 @@ class Background:
         """Find the models of lines of steps that go together."""
         (whole, *_), before, _ = wanted[0]
         near, steps = self._everything if whole else self._wanted, [step for _, _, step in wanted]
-        models = amplifier_models(self.recipe, before.data, self.error, self.x_mask, self.y_mask, steps, near, self._bounds)
+        ranges = self.recipe.amplifiers - self.origin[self._fast - 1]
+        ends = int(ranges.min()), int(ranges.max())
+        sources = self.x_mask, self.y_mask
+        models = amplifier_models(self.recipe, before.data, self.error, *sources, steps, near, self._bounds, ends)
         for (key, _, _), found in zip(wanted, models, strict=True):
             self._states[key] = replace(
                 before,

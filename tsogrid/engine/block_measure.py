@@ -109,7 +109,7 @@ def _windows(plan: "Plan", stages: tuple[str, ...], start: int, stop: int, known
     if "x" in known:
         found = np.stack([known["x"], known["y"]], axis=-1)
         places = np.where(np.isfinite(found).all(axis=2, keepdims=True), found, places)
-    return windows_about(places, recipe.photometry_reach, recipe, plan.shape, recipe.has_line_sky, plan.short_lines)
+    return windows_about(places, recipe.photometry_reach, recipe, plan.shape, recipe.sky, plan.short_lines)
 
 
 def _pieces(

@@ -5,9 +5,12 @@ to. Most searches do not: what a source needs that is about where it is planned 
 depends on what is read, as long as it holds what the stages look at.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tsogrid.config import AmplifierStep
+from tsogrid.engine.line_reach import lines_read, need_lines
 from tsogrid.engine.neighbourhood import span_about
 from tsogrid.engine.pipeline import PHOTOMETRY
 from tsogrid.engine.recipe import Recipe
@@ -46,15 +49,19 @@ def first_windows(
         Disjoint; together they hold each source once.
     """
     margin, wander = margins(recipe)
-    asked = recipe.center.sky
-    lines = isinstance(asked, list) and any(isinstance(step, AmplifierStep) for step in asked)
+    skies = recipe.center_skies
     if PHOTOMETRY in stages:
-        margin, lines = max(margin, recipe.photometry_reach + min(wander, NEAR)), recipe.has_line_sky
-    return windows_about(planned, margin, recipe, shape, lines, short)
+        margin, skies = max(margin, recipe.photometry_reach + min(wander, NEAR)), (*skies, *recipe.sky)
+    return windows_about(planned, margin, recipe, shape, skies, short)
 
 
 def windows_about(
-    places: np.ndarray, reach: float, recipe: Recipe, shape: tuple[int, int], lines: bool, short: bool = True
+    places: np.ndarray,
+    reach: float,
+    recipe: Recipe,
+    shape: tuple[int, int],
+    skies: Sequence[Sequence[Any]],
+    short: bool = True,
 ) -> tuple[Window, ...]:
     """Find the windows that hold all pixels within reach of some places.
 
@@ -68,8 +75,8 @@ def windows_about(
         Amplifiers and the fast axis.
     shape : (int, int)
         Rows and columns of a frame.
-    lines : bool
-        Whether whole lines of amplifiers are needed.
+    skies : sequence of sequence
+        Chains of sky steps that will be taken off: they say which lines are needed.
     short : bool
         Leave amplifiers out that no source needs.
 
@@ -78,15 +85,20 @@ def windows_about(
     tuple of Window
         Disjoint; together they hold each source once. Lines are one window.
     """
-    if not lines:
+    if not need_lines(skies):
         return few_windows(boxes_about(places, shape, reach))
-    known = places[np.isfinite(places).all(axis=2)]
+    known, everyone = places[np.isfinite(places).all(axis=2)], tuple(range(places.shape[1]))
     columns, rows = (span_about(known[:, axis], reach, size) for axis, size in enumerate(shape[::-1]))
     if recipe.fast_axis == 1:
         columns = _whole_amplifiers(columns, recipe.amplifiers, shape[1], short)
+        wanted, rows = (*rows, *columns), lines_read(skies, rows, shape[0])
+        every = rows == (0, shape[0])
     else:
         rows = _whole_amplifiers(rows, recipe.amplifiers, shape[0], short)
-    return (Window(*rows, *columns, tuple(range(places.shape[1]))),)
+        wanted, columns = (*rows, *columns), lines_read(skies, columns, shape[1])
+        every = columns == (0, shape[1])
+    read = (*rows, *columns)
+    return (Window(*read, everyone, None if every or wanted == read else wanted),)
 
 
 def frames_beyond(places: np.ndarray, reach: float, windows: tuple[Window, ...], shape: tuple[int, int]) -> np.ndarray:
@@ -111,7 +123,7 @@ def frames_beyond(places: np.ndarray, reach: float, windows: tuple[Window, ...],
     low, high = np.maximum(np.floor(places - reach), 0), np.minimum(np.ceil(places + reach) + 1, shape[::-1])
     known = np.isfinite(places).all(axis=2)
     for window in windows:
-        y0, y1, x0, x1 = window.region
+        y0, y1, x0, x1 = window.serves or window.region
         its = np.s_[:, list(window.sources)]
         beyond |= (((low[its] < (x0, y0)) | (high[its] > (x1, y1))).any(axis=2) & known[its]).any(axis=1)
     return beyond

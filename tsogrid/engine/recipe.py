@@ -27,6 +27,7 @@ from tsogrid.config import (
 )
 from tsogrid.engine.apertures import Circles, Frame, Group, Outline, Places, make_groups, reach_of
 from tsogrid.engine.cosmic_rays import require_astroscrappy
+from tsogrid.engine.line_reach import amplifiers_together, need_lines
 from tsogrid.errors import ConfigError, InputError, TsogridWarning
 from tsogrid.flags import JWST_DQ
 from tsogrid.kernels.pattern_match import Pattern
@@ -106,10 +107,14 @@ class Recipe:
     cosmic_rays: CosmicRays | None = None
 
     @cached_property
+    def center_skies(self) -> tuple[tuple[Any, ...], ...]:
+        """The chain of sky steps before centring, if there is one."""
+        return (tuple(self.center.sky),) if isinstance(self.center.sky, list) else ()
+
+    @cached_property
     def has_line_sky(self) -> bool:
         """Whether a sky step needs whole lines of the detector."""
-        chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        return any(isinstance(step, AmplifierStep) for chain in chains for step in chain)
+        return need_lines((*self.sky, *self.center_skies))
 
     @cached_property
     def sky_said(self) -> tuple[tuple[str, ...], ...]:
@@ -119,12 +124,11 @@ class Recipe:
     @property
     def needs_whole_frame(self) -> bool:
         """Whether every pixel of a frame takes part in its numbers."""
-        chains = (*self.sky, *([self.center.sky] if isinstance(self.center.sky, list) else []))
-        every_line = any(needs_every_line(step) for chain in chains for step in chain)
+        together = any(amplifiers_together(step) for chain in (*self.sky, *self.center_skies) for step in chain)
         framewide_center = self.center.sky == "frame" and self.center.method != "none"
         if self.pattern is not None or self.cosmic_rays is not None:  # hits are found by iterations over neighbours
             return True
-        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or every_line
+        return bool(self.whole_frames.any()) or self.photometry.off_frame == "frame" or framewide_center or together
 
     @cached_property
     def whole_frames(self) -> np.ndarray:
@@ -210,12 +214,6 @@ def region_reach(step: Any) -> float:
     growth = max(scaled.factor * scaled.range[1] - scaled.reference_radius, 0.0) if scaled is not None else 0.0
     # A cut-out is a box: its corner is farthest.
     return math.hypot(*step.offset) + (size + growth) * (math.sqrt(2) if isinstance(step, ColumnRow) else 1.0) + 2.0
-
-
-def needs_every_line(step: Any) -> bool:
-    """Whether the level of a line depends on other lines: only medians of rows alone do not."""
-    options = ("even_odd", "each_column", "smooth", "fill", "reference_pixels")
-    return isinstance(step, ReadoutProcess) or any(getattr(step, name, None) for name in options)
 
 
 def _quality_bits(names: list[str], attributes: dict[str, Any]) -> int:

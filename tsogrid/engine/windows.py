@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tsogrid.engine.line_reach import Lines, lines_read
 from tsogrid.engine.recipe import Recipe, region_reach
 from tsogrid.kernels import time_filter
 
@@ -18,13 +19,24 @@ Box = tuple[int, int, int, int, tuple[int, ...]]  # y0, y1, x0, x1, sources
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the frame, rows [y0, y1) and columns [x0, x1), and the indices of the sources in it."""
+    """A rectangle of the frame.
+
+    Parameters
+    ----------
+    y0, y1, x0, x1 : int
+        Rows [y0, y1) and columns [x0, x1) that are read.
+    sources : tuple of int
+        Indices of the sources in it.
+    serves : (y0, y1, x0, x1), optional
+        The part of it for whose pixels it holds all that their numbers depend on; all of it if not given.
+    """
 
     y0: int
     y1: int
     x0: int
     x1: int
     sources: tuple[int, ...]
+    serves: tuple[int, int, int, int] | None = None
 
     @property
     def pixels(self) -> int:
@@ -120,11 +132,18 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
     if recipe.has_line_sky or single:
         y0, y1, x0, x1, _ = _around(boxes)
         if recipe.has_line_sky and recipe.fast_axis == 1:
-            x0, x1 = 0, nx
+            (y0, y1), (x0, x1) = _all_lines(recipe, (y0, y1), ny), (0, nx)
         elif recipe.has_line_sky:
-            y0, y1 = 0, ny
+            (y0, y1), (x0, x1) = (0, ny), _all_lines(recipe, (x0, x1), nx)
         return (Window(y0, y1, x0, x1, everyone),)
     return few_windows(boxes)
+
+
+def _all_lines(recipe: Recipe, wanted: Lines, lines: int) -> Lines:
+    """Lines that the skies look at, with those beside them that the filter along time needs."""
+    first, stop = lines_read((*recipe.sky, *recipe.center_skies), wanted, lines)
+    beside = 0 if recipe.outliers is None else time_filter.REACH
+    return max(first - beside, 0), min(stop + beside, lines)
 
 
 def boxes_about(planned: np.ndarray, shape: tuple[int, int], margin: float) -> list[Box]:
