@@ -100,7 +100,7 @@ VARIABLES: tuple[Variable, ...] = (
         "amplifier_correlation",
         (T, K),
         "1",
-        "mean correlation of the amplifiers' row levels, of steps over all rows",
+        "mean correlation of the amplifiers' row levels, where a step looks at them together",
         when=_amplified,
     ),
     Variable("x", (T, S), "pixel", "x of the apertures' centre"),

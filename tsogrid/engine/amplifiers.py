@@ -54,7 +54,7 @@ class LineModel:
 
     def near(self, near: Neighbourhood) -> "LineModel":
         """The same with the model cut to a neighbourhood; it was made everywhere."""
-        return replace(self, make=lambda: self.model[:, near.rows, near.columns])
+        return replace(self, make=lambda: near.cut(self.model))
 
 
 def levels_of(models: Sequence[LineModel], pieces: np.ndarray) -> RowLevels:

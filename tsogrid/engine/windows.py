@@ -142,8 +142,9 @@ def plan_windows(recipe: Recipe, planned: np.ndarray, shape: tuple[int, int], si
 def _all_lines(recipe: Recipe, wanted: Lines, lines: int) -> Lines:
     """Lines that the skies look at, with those beside them that the filter along time needs."""
     first, stop = lines_read((*recipe.sky, *recipe.center_skies), wanted, lines)
-    beside = 0 if recipe.outliers is None else time_filter.REACH
-    return max(first - beside, 0), min(stop + beside, lines)
+    if recipe.outliers is None or (first, stop) == wanted:  # which has them already
+        return first, stop
+    return max(first - time_filter.REACH, 0), min(stop + time_filter.REACH, lines)
 
 
 def boxes_about(planned: np.ndarray, shape: tuple[int, int], margin: float) -> list[Box]:

@@ -246,9 +246,9 @@ def _every_column(
                 model[:, 0, alike] = np.where(np.isfinite(its), its, typical[:, None])
     touched = (np.abs(column - x[:, :, None]) <= mask_radius).any(axis=1)
     near = np.zeros((n, len(ranges)))
-    for amplifier, (start, stop) in enumerate(ranges):
-        variance = np.where((column >= start) & (column < stop), found.line_variance[:, :, 0], np.nan)
-        near[:, amplifier] = _mean_known(np.where(touched, variance, np.nan), _mean_known(variance))
+    for amplifier, (start, stop) in enumerate(ranges):  # of its own columns: the same sum wherever the frame begins
+        variance = found.line_variance[:, start:stop, 0]
+        near[:, amplifier] = _mean_known(np.where(touched[:, start:stop], variance, np.nan), _mean_known(variance))
     return model, near
 
 

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from tsogrid.kernels.compile import kernel, part
 from tsogrid.kernels.disc import disc_columns, touches_frame
+from tsogrid.kernels.eights import prefetch
 from tsogrid.kernels.statistics import INDEX, SAMPLE, as_bits, bad_key, half_sum, infinity_key, mask_keys, seeded_middle_keys
+
+AHEAD = np.int64(8)  # rows that are asked for while one is packed
 
 
 def column_parity_levels(
@@ -91,7 +94,7 @@ def _pack_last(bits, at, keys, place):  # type: ignore[no-untyped-def]
 
 @kernel
 def _parity_medians(bits, ny, x, y, ranges, radii, packed, level):  # type: ignore[no-untyped-def]
-    nx = level.shape[3]
+    nx, line = level.shape[3], 64 // bits.itemsize
     good, length = np.zeros(2, np.int64), np.zeros(2, np.int64)
     pivots, slopes = np.zeros((2, ranges.shape[0]), bits.dtype), np.full((2, ranges.shape[0]), np.nan)
     for frame in range(level.shape[1]):
@@ -103,6 +106,8 @@ def _parity_medians(bits, ny, x, y, ranges, radii, packed, level):  # type: igno
             good[:] = 0
             for row in range(ny):
                 at = (frame * ny + row) * nx + start
+                for i in range(0, width, line):  # rows of an amplifier lie apart: the processor does not foresee them
+                    prefetch(bits, INDEX(at + AHEAD * nx + i))
                 # rows of both lie equally far apart; where one column is left over, one bad key fills the other's
                 place = row * length[0]
                 first, second = _pack_row(bits, at, length[1], packed[0], packed[1], place)
