@@ -134,6 +134,7 @@ class Background:
     origin: tuple[int, int] = (0, 0)
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
     _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _noise: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     _lost: dict[str, np.ndarray] = field(default_factory=dict)
     _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
     _zeros: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
@@ -339,9 +340,11 @@ class Background:
         sums = group.sums(good, None, places, "w2")
         # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
         total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
-        along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
-        its = found.line_variance[:, along]
-        variance = group.line_variance(good, places, its, self._line_of_pixels[across], self.recipe.fast_axis)
+        variance = self._noise.get((id(found), id(group)))
+        if variance is None:
+            along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
+            its = found.line_variance[:, along]
+            variance = group.line_variance(good, places, its, self._line_of_pixels[across], self.recipe.fast_axis)
         return total, np.where(np.isfinite(total), variance, np.nan)
 
     def _nothing(self, state: ChainState) -> np.ndarray:
@@ -353,15 +356,20 @@ class Background:
         return self._zeros[state.near.box]
 
     def _sum_levels(self, models: list[LineModel], group: Circles) -> None:
-        """Sum the levels of rows of several models over circles: how much of a row a circle holds is found once."""
-        known = [each for each in models if each.level is not None and each.columns is None]
-        wanted = {id(each): each for each in known if (id(each), id(group)) not in self._sums}
+        """Sum the levels of rows of several models over circles: how much of a row a circle holds is found once.
+
+        What columns add is summed pixel by pixel: of these models the noise of the rows is kept.
+        """
+        known = [each for each in models if each.level is not None]
+        wanted = {id(each): each for each in known if (id(each), id(group)) not in self._noise}
         if wanted:
             levels, variances = zip(*((each.level, each.line_variance) for each in wanted.values()), strict=True)
             lines, every = self._line_of_pixels, self.recipe.nan == "leave"
             sums = group.line_sums(self.data, self.places, np.stack(variances), lines, np.stack(levels), every)
-            for each, total, variance in zip(wanted, *sums, strict=True):
-                self._sums[each, id(group)] = total, np.where(np.isfinite(total), variance, np.nan)
+            for (name, each), total, variance in zip(wanted.items(), *sums, strict=True):
+                self._noise[name, id(group)] = variance
+                if each.columns is None:
+                    self._sums[name, id(group)] = total, np.where(np.isfinite(total), variance, np.nan)
 
     @property
     def _fast(self) -> int:

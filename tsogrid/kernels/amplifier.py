@@ -244,7 +244,7 @@ def _every_column(
                 its = np.ascontiguousarray(level[:, alike])
                 typical = _mean_known(its, _mean_known(level[:, inside]))
                 model[:, 0, alike] = np.where(np.isfinite(its), its, typical[:, None])
-    touched = (np.abs(column - x[:, :, None]) <= mask_radius).any(axis=1)
+    touched: NDArray[np.bool_] = np.any(np.abs(column - x[:, :, None]) <= mask_radius, axis=1)
     near = np.zeros((n, len(ranges)))
     for amplifier, (start, stop) in enumerate(ranges):  # of its own columns: the same sum wherever the frame begins
         variance = found.line_variance[:, start:stop, 0]

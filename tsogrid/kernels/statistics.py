@@ -20,10 +20,8 @@ SAMPLE = 32  # keys that make the first guess of a rank
 LANES = 128  # partial sums side by side: they vectorise, and their order is the same on every machine
 MEDIAN_ERROR = 1.2533141373155001  # sqrt(pi / 2): error of the median of normal values over that of their mean
 MAD_TO_SIGMA = 1.4826  # standard deviation of normal values over their median absolute deviation
-# Passes that only count, while the pivot is still far from the key that is sought: one more in LONG arrays; FINE where it is
-# near from the start.
+# Passes that only count, while the pivot is still far from the key that is sought; FINE where it is near from the start.
 COARSE, FINE = np.int64(2), np.int64(0)
-LONG = 16384
 
 INDEX = np.uintp  # an index that numba need not test for being negative: without the test, loops become vectors
 INTEGERS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
@@ -234,8 +232,7 @@ def seeded_middle_keys(keys, n, good, pivot, slope):  # type: ignore[no-untyped-
     rank = (good - 1) // 2
     if slope != slope:
         pivot, slope = guess_rank(keys, n, good, rank)
-    counting = COARSE + np.int64(n >= LONG)
-    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope, counting)
+    first, second = ranked_keys(keys, n, good, rank, good % 2 == 0, pivot, slope, COARSE)
     return first, (second if good % 2 == 0 else first), slope
 
 
