@@ -169,3 +169,10 @@ def test_a_first_step_that_measures_no_correlation_hides_none():
     skies = [[ROWS | {"smooth": 5}, ROWS | {"fill": True}], [ROWS | {"fill": True}, ROWS | {"smooth": 5}], [ROWS]]
     found = planned([(45, 35)], skies).measure(0, N)["amplifier_correlation"]
     np.testing.assert_array_equal(np.isfinite(found), [[True, True, False]] * N)
+
+
+def test_two_models_of_lines_are_summed_also_where_bad_pixels_stay():
+    """The first model is made everywhere, and cut to what lies about the source."""
+    skies = [[ROWS | {"even_odd": True}, ROWS | {"smooth": 5}], [ROWS | {"smooth": 3}, ROWS, RING]]
+    found = assert_as_whole(planned([(45, 35)], skies, calibrate={"nan": "leave"}))
+    assert np.isfinite(found["sky_sum"]).any(axis=(0, 1, 2)).all()
