@@ -1,5 +1,7 @@
 """What all tests share: small series with known truth, and no threads beside the ones under test."""
 
+import os
+
 import numpy as np
 import pytest
 from astropy.utils import iers
@@ -13,6 +15,11 @@ iers.conf.auto_download, iers.conf.auto_max_age = False, None
 # The same examples in every run: what fails here fails everywhere, and a slow machine fails nothing.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are processors: a fourth of the time tests wait for servers, browsers and batch systems."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
