@@ -186,7 +186,7 @@ def _column_row(  # type: ignore[no-untyped-def]
     lines_terms, spread = terms[0], terms[1]
     rounded = data.itemsize == 4
     for frame in range(scatter.size):
-        start, fitted = frame * h * w, 0
+        start, fitted, noted = frame * h * w, 0, 0  # ``noted``: of how long lines the places are in scratch
         pixels = load_cutout(data, region, start, w, h, pitch, values, marks)
         for d in range(orders.size):
             order, bit = orders[d], np.uint8(2 << d)
@@ -198,9 +198,11 @@ def _column_row(  # type: ignore[no-untyped-def]
                     whole, sums = gather_columns(values, marks, h, pitch, line, work)
                 length = w if along_rows[d] else h
                 if whole:
-                    rows, points, first, final = whole_rows(work, singles, length)
+                    rows, points, first, final = whole_rows(work, singles, length, noted != length, order > 1)
+                    noted = length
                 else:
                     rows, points, first, final = pack_rows(work, singles, length)
+                    noted = 0
                 alive = points > least[d] - 0.5
                 if any_of(alive):
                     lines = (points, 0.5 * (first + final), 0.5 * (final - first), alive, whole)
