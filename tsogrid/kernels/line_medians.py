@@ -14,10 +14,12 @@ from tsogrid.kernels.statistics import INDEX
 from tsogrid.kernels.vectors import (
     WIDTH,
     any_of,
+    as_bits,
     as_double,
     as_single,
     counted,
     fill,
+    least,
     load,
     no_count,
     total_of,
@@ -33,7 +35,7 @@ _SLOPE = np.float32(
     2.33
 )  # of normal values: change of the median |value| from rank to rank, times their number, over itself
 _NEGATIVE, _INFINITE = np.float32(-1e-38), np.float32(np.inf)
-_HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
+_ZERO, _HALF, _ONE, _TWO = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 
 @part
@@ -137,12 +139,13 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
 def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
     """Between which two values of double precision each median lies, but for the rounding of the values to single."""
     low, high, before, odd, unsolved = bracket
-    above, below = fill(_INFINITE), fill(-_INFINITE)
+    # In steps of single precision: from the smallest number beyond low up, from high down. Others are far off either way.
+    start, stop = where(low < _ZERO, no_count(), counted(as_bits(low), low >= _ZERO)), as_bits(high)
+    up, down = as_bits(fill(_INFINITE)) - start, stop
     for k in range(rows):
-        single = load(singles, INDEX(WIDTH * k))
-        larger, smaller = where(single > low, single, _INFINITE), where(single <= high, single, _NEGATIVE)
-        above = where(larger < above, larger, above)
-        below = where(smaller > below, smaller, below)
+        single = as_bits(load(singles, INDEX(WIDTH * k)))
+        up, down = least(up, single - start), least(down, stop - single)
+    above, below = as_bits(start + up), as_bits(stop - down)
     first, last = as_double(above), as_double(below)
     middling = where(odd, where(as_double(before) < 0.5, first, last), 0.5 * first + 0.5 * last)
     unknown = unsolved & (above < below)

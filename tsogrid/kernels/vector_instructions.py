@@ -10,6 +10,7 @@ chosen.
 import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numba.core import types
@@ -118,14 +119,21 @@ def _binary(symbol: Any, elements: tuple[Any, ...], result: Any, build: Callable
         lower_builtin(symbol, *pair)(lower)
 
 
-for _symbols, _name in (
-    ((operator.add, operator.iadd), "fadd"),
-    ((operator.sub, operator.isub), "fsub"),
-    ((operator.mul, operator.imul), "fmul"),
-    ((operator.truediv, operator.itruediv), "fdiv"),
+
+
+def _arithmetic(builder: Any, a: Any, b: Any, flags: Any, name: str) -> Any:
+    whole = isinstance(a.type.element, ir.IntType)
+    return getattr(builder, name)(a, b) if whole else getattr(builder, f"f{name}")(a, b, flags=flags)
+
+
+for _symbols, _name, _elements in (
+    ((operator.add, operator.iadd), "add", (*_FLOATS, types.int32)),
+    ((operator.sub, operator.isub), "sub", (*_FLOATS, types.int32)),
+    ((operator.mul, operator.imul), "mul", _FLOATS),
+    ((operator.truediv, operator.itruediv), "div", _FLOATS),
 ):
     for _symbol in _symbols:
-        _binary(_symbol, _FLOATS, None, lambda builder, a, b, flags, name=_name: getattr(builder, name)(a, b, flags=flags))
+        _binary(_symbol, _elements, None, partial(_arithmetic, name=_name))
 for _symbol, _sign in (
     (operator.lt, "<"),
     (operator.le, "<="),
@@ -210,6 +218,23 @@ def counted(typing: Any, count: Any, mask: Any) -> Any:
         return builder.sub(values[0], builder.sext(values[1], values[0].type))
 
     return count(count, mask), build
+
+
+@intrinsic
+def least(typing: Any, left: Any, right: Any) -> Any:
+    """Of integers the smaller, negative ones being larger than all others."""
+
+    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return builder.select(builder.icmp_unsigned("<", *values), *values)
+
+    return left(left, left), build
+
+
+@intrinsic
+def as_bits(typing: Any, value: Any) -> Any:
+    """The bits of float32 as integers, which are in the same order unless negative; of integers the float32 again."""
+    kind = value.of(types.int32 if value.element == types.float32 else types.float32)
+    return kind(value), lambda context, builder, sig, values: builder.bitcast(values[0], kind.written)
 
 
 @intrinsic
