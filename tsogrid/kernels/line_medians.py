@@ -21,6 +21,7 @@ from tsogrid.kernels.vectors import (
     fill,
     least,
     load,
+    most,
     no_count,
     total_of,
     truths,
@@ -106,7 +107,8 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
     Returns
     -------
     tuple of vectors: (low, high] holds the median, which is the mean of two values unless their number is odd; ``before``
-    of the values in it are smaller; where unsolved, there are others.
+    of the values in it are smaller and ``behind`` are larger. What is sought are the first two, the last two, or the middle
+    two of four, unless unsolved.
     """
     n = as_single(points)
     rank = math.floor((n - _ONE) * _HALF)
@@ -114,7 +116,7 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
     odd = top - rank < _TWO
     # (low, high] holds the ranks from low_count up to high_count − 1, the wanted one or two among them.
     low, high, low_count, high_count = fill(_NEGATIVE), fill(_INFINITE), fill(np.float32(0.0)), n
-    pivot, slope, before = guess, guess * _SLOPE / n, rank
+    pivot, slope, before, behind = guess, guess * _SLOPE / n, rank, rank
     unsolved = n > _HALF
     for attempt in range(_MOST_PASSES):
         count = counts if attempt == 0 else count_lines(singles, rows, pivot)
@@ -122,7 +124,8 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
         low, low_count = where(up, pivot, low), where(up, count, low_count)
         high, high_count = where(down, pivot, high), where(down, count, high_count)
         before, behind = rank - low_count, high_count - top
-        unsolved = unsolved & (where(odd, before * behind, before + behind) > np.float32(0.0))
+        inside, deep = (before > _ZERO) & (behind > _ZERO), (before > _ONE, behind > _ONE)
+        unsolved = unsolved & inside & ((deep[0] & deep[1]) | (~odd & (deep[0] | deep[1])))
         if not any_of(unsolved):
             break
         share = (target - low_count) / (high_count - low_count)
@@ -132,23 +135,31 @@ def bracket_of_lines(singles, rows, points, guess, counts):  # type: ignore[no-u
         pivot = where(low > _NEGATIVE, low + (high - low) * share, smaller)
         pivot = where(high < _INFINITE, pivot, low + slope * (target - low_count))
         slope = slope + slope  # still on one side after the next pass: the guess was too small
-    return low, high, before, odd, unsolved
+    return low, high, before, behind, odd, unsolved
 
 
 @part
 def limits_of_lines(singles, rows, bracket):  # type: ignore[no-untyped-def]
     """Between which two values of double precision each median lies, but for the rounding of the values to single."""
-    low, high, before, odd, unsolved = bracket
-    # In steps of single precision: from the smallest number beyond low up, from high down. Others are far off either way.
+    low, high, before, behind, odd, unsolved = bracket
+    # The two smallest beyond low and the two largest up to high, in steps of single precision from there; others, and NaN,
+    # are farther off than any, for whole numbers below zero count as the largest.
     start, stop = where(low < _ZERO, no_count(), counted(as_bits(low), low >= _ZERO)), as_bits(high)
-    up, down = as_bits(fill(_INFINITE)) - start, stop
+    up = next_up = as_bits(fill(_INFINITE)) - start
+    down = next_down = stop
     for k in range(rows):
-        single = as_bits(load(singles, INDEX(WIDTH * k)))
-        up, down = least(up, single - start), least(down, stop - single)
-    above, below = as_bits(start + up), as_bits(stop - down)
-    first, last = as_double(above), as_double(below)
-    middling = where(odd, where(as_double(before) < 0.5, first, last), 0.5 * first + 0.5 * last)
-    unknown = unsolved & (above < below)
+        size = as_bits(load(singles, INDEX(WIDTH * k)))
+        higher, lower = size - start, stop - size
+        next_up, next_down = least(next_up, most(up, higher)), least(next_down, most(down, lower))
+        up, down = least(up, higher), least(down, lower)
+    first, second = as_double(as_bits(start + up)), as_double(as_bits(start + next_up))
+    last, last_but_one = as_double(as_bits(stop - down)), as_double(as_bits(stop - next_down))
+    met, starts, ends = before < _ZERO, before < _HALF, behind < _HALF
+    smaller = where(met, last, where(starts, first, where(ends, last_but_one, second)))
+    larger = where(met, first, where(starts, second, where(ends, last, last_but_one)))
+    single = where(starts, first, where(before < _TWO, second, larger))
+    middling = where(odd, single, 0.5 * smaller + 0.5 * larger)
+    unknown = unsolved & (first < last)
     return where(unknown, first, middling), where(unknown, last, middling)
 
 

@@ -119,8 +119,6 @@ def _binary(symbol: Any, elements: tuple[Any, ...], result: Any, build: Callable
         lower_builtin(symbol, *pair)(lower)
 
 
-
-
 def _arithmetic(builder: Any, a: Any, b: Any, flags: Any, name: str) -> Any:
     whole = isinstance(a.type.element, ir.IntType)
     return getattr(builder, name)(a, b) if whole else getattr(builder, f"f{name}")(a, b, flags=flags)
@@ -220,14 +218,21 @@ def counted(typing: Any, count: Any, mask: Any) -> Any:
     return count(count, mask), build
 
 
+def _either(sign: str) -> Callable[..., Any]:
+    """Choose, lane by lane, what is on this side of the other."""
+    return lambda context, builder, sig, values: builder.select(builder.icmp_unsigned(sign, *values), *values)
+
+
 @intrinsic
 def least(typing: Any, left: Any, right: Any) -> Any:
     """Of integers the smaller, negative ones being larger than all others."""
+    return left(left, left), _either("<")
 
-    def build(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        return builder.select(builder.icmp_unsigned("<", *values), *values)
 
-    return left(left, left), build
+@intrinsic
+def most(typing: Any, left: Any, right: Any) -> Any:
+    """Of integers the larger, likewise."""
+    return left(left, left), _either(">")
 
 
 @intrinsic

@@ -74,7 +74,7 @@ fill, spread, ramp, no_count = _vector("fill"), _vector("spread"), _vector("ramp
 # What becomes of them.
 where, fused, counted = _vector("where"), _vector("fused"), _vector("counted")
 as_single, as_double, power_of_two = _vector("as_single"), _vector("as_double"), _vector("power_of_two")
-least, as_bits = _vector("least"), _vector("as_bits")
+least, most, as_bits = _vector("least"), _vector("most"), _vector("as_bits")
 lane, with_lane = _vector("lane"), _vector("with_lane")
 # One number of many.
 any_of, all_of, truths, number_of = _vector("any_of"), _vector("all_of"), _vector("truths"), _vector("number_of")
