@@ -103,16 +103,14 @@ def pack_rows(work, singles, length):  # type: ignore[no-untyped-def]
 
 @part
 def whole_rows(work, singles, length, places_too, singles_too):  # type: ignore[no-untyped-def]
-    """As `pack_rows` where all points are good; the places count from their middle, and their squares follow.
+    """As `pack_rows` where all points are good; the places count from their middle.
 
     Places are the same for all lines, and ``singles`` are looked at only where sums are not known from gathering: each is
     written where it is asked for.
     """
     places, middle = part_of(work, PLACES), 0.5 * (length - 1)
     for k in range(length if places_too else 0):
-        u = np.float64(k) - middle
-        work[INDEX(places + k)] = u
-        work[INDEX(places + length + k)] = u * u
+        work[INDEX(places + k)] = np.float64(k) - middle
     for k in range(length if singles_too else 0):
         store(singles, INDEX(WIDTH * k), fill(np.float32(0.0)))
     return length, fill(np.float64(length)), fill(0.0), fill(length - 1.0)

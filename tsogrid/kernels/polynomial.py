@@ -61,14 +61,6 @@ def _abscissa(place, middle):  # type: ignore[no-untyped-def]
     return lambda place, middle: fill(place)
 
 
-@by_type
-def _add_square(total, u, square, middle):  # type: ignore[no-untyped-def]
-    """Σ u² (which is exact), from ``square`` where places count from their middle."""
-    if hasattr(middle, "element"):
-        return lambda total, u, square, middle: fused(u, u, total)
-    return lambda total, u, square, middle: total + square
-
-
 @part
 def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-def]
     """Σ 1, Σ u, Σ u², Σ v and Σ u v over the points whose size is at most ``near``; whether as many are at most ``far``."""
@@ -79,7 +71,7 @@ def _sums(work, singles, rows, middle, near, far):  # type: ignore[no-untyped-de
         u, value, keep = _abscissa(work[INDEX(places + k)], middle), load(work, INDEX(values + WIDTH * k)), single <= near
         count, more = counted(count, keep), counted(more, single <= far)
         first = where(keep, first + u, first)
-        second = where(keep, _add_square(second, u, work[INDEX(places + rows + k)], middle), second)
+        second = where(keep, fused(u, u, second), second)
         total = where(keep, total + value, total)
         moment = where(keep, fused(u, value, moment), moment)
     return (as_double(count), first, second, total, moment), as_single(count) == as_single(more)
