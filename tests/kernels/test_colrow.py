@@ -310,3 +310,29 @@ def test_residuals_that_single_precision_cannot_tell_apart():
     line = np.concatenate([size, -size])  # of mean 0: a constant leaves the values themselves
     fit = column_row(line[None, None], np.ones((1, 1, 16), bool), 0, 0, ["X"])
     np.testing.assert_array_equal(fit.kept[0, 0, 0], np.abs(line) < 3)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(3, 70),
+    st.sampled_from([0, 1, 3, 50]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1, 0.8]),
+)
+@settings(max_examples=60, deadline=None)
+def test_ties_are_kept_as_double_precision_says(seed, length, spread, outlier, holes):
+    """Whole numbers through a constant: all lines of residuals have values alike, many lie at three medians, or at none."""
+    rng = np.random.default_rng(seed)
+    data = rng.integers(-spread, spread + 1, (11, length)).astype(float) + 20
+    if outlier:
+        data[::2, length // 2] = 1e30
+    data[rng.random(data.shape) < holes] = np.nan
+    fit = column_row(data[None], np.ones((1, 11, length), bool), 0, 0, ["X"])
+    for values, kept in zip(data, fit.kept[0, 0], strict=True):
+        good = np.isfinite(values)
+        keep, used = good & (good.sum() > 2), good & False
+        for _ in range(3 if keep.any() else 0):
+            used, mean = keep, values[keep].sum() / keep.sum()
+            size = np.abs(values - mean)
+            keep = good & (size < max(3 * np.median(size[good]), 1e-13 * abs(mean)))
+        np.testing.assert_array_equal(kept, used)
