@@ -47,6 +47,17 @@ def test_sums_equal_those_of_an_image_of_levels(x, y, radii, bad, lines, seed):
             assert found.sum[0, 0, k] == pytest.approx((weights * image).sum(), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize(("x", "y"), [(13.0, 0.0), (-2.0, -1.5), (26.4, 0.4), (13.0, 30.0), (0.0, 15.0)])
+def test_a_circle_that_holds_the_frame_takes_all_rows(x, y):
+    """About the first row it has no pixel below its axis and, wider than the frame, no edge either."""
+    data, level, variance = frames(3, bad=0.05)
+    good = np.isfinite(data[0])
+    for every, counted in ((False, good), (True, np.ones(SHAPE))):
+        found = circle_line_sums(data, [[x]], [[y]], [60.0], variance, np.zeros(27, int), level, every)
+        assert found.sum[0, 0, 0] == pytest.approx((counted.sum(1) * level[0, :, 0]).sum(), rel=1e-12)
+        assert found.variance[0, 0, 0] == pytest.approx((counted.sum(1) ** 2 * variance[0, :, 0]).sum(), rel=1e-12)
+
+
 def test_without_levels_only_noise_is_summed():
     data, level, variance = frames(1)
     with_levels = circle_line_sums(data, [[13.0]], [[15.0]], [4.0], variance, LINES, level)

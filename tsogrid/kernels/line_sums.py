@@ -56,7 +56,6 @@ def _sum_lines(  # type: ignore[no-untyped-def]
         for m in range(run[k], run[k + 1]):
             at_row = np.int64(row_of[INDEX(m)])
             column = np.int64(end[INDEX(m)]) - at_row * columns
-            low, high = min(low, at_row), max(high, at_row)
             # what the circle covers of the column beyond the one before
             if at_row >= axis:
                 begin, stop = reach[1, column], at_row + 1
@@ -64,6 +63,8 @@ def _sum_lines(  # type: ignore[no-untyped-def]
             else:
                 begin, stop = at_row, reach[0, column]
                 reach[0, column] = at_row
+            # without rows below its axis, and wider than the frame, a circle ends nowhere but in its last row
+            low, high = min(low, begin), max(high, stop - 1)
             line = np.int64(lines[box[2] + column])
             if line >= 0:
                 for row in range(begin, stop):
