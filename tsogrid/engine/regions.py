@@ -9,6 +9,8 @@ from tsogrid.config import Annulus, PhotometryConfig, SkyRectangle
 from tsogrid.engine.apertures import Places, scale_of
 from tsogrid.kernels import shapes, sky, whole_pixels
 
+_GRID = 2.0**38  # a sum that is rounded where the place is large would depend on where the window begins
+
 
 def local_level(
     step: Annulus | SkyRectangle,
@@ -37,7 +39,7 @@ def local_level(
     """
     if photometry.sky_error == "measured" and step.statistic != "mean":
         error = None
-    x, y = places.x + step.offset[0], places.y + step.offset[1]
+    x, y = beside(places.x, step.offset[0]), beside(places.y, step.offset[1])
     if step.scaled is None:
         return _level(step, data, error, x, y, 0.0, photometry)
     # All sources of a frame share the width of its stars: frame by frame, each with its own size.
@@ -50,6 +52,27 @@ def local_level(
             for column, values in zip(found, part, strict=True):
                 column[one] = values
     return found
+
+
+def beside(position: np.ndarray, offset: float) -> np.ndarray:
+    """Give the places that lie an offset from others, the same in a window of the frame as in the frame, to the bit.
+
+    Parameters
+    ----------
+    position : ndarray
+        One coordinate of places, in pixels of the frame or of a window of it; the two differ by a whole number.
+    offset : float
+        Pixels.
+
+    Returns
+    -------
+    ndarray
+        To 2⁻³⁸ pixels (4 · 10⁻¹²), of which doubles hold whole multiples up to 32768; without an offset ``position`` itself.
+    """
+    if offset == 0.0:
+        return position
+    pixel = np.floor(position)
+    return np.asarray(pixel + np.rint((position - pixel + offset) * _GRID) / _GRID)
 
 
 def shares_pixels(step: Annulus | SkyRectangle) -> bool:
@@ -89,7 +112,7 @@ def annulus_levels(
     statistic = steps[0].statistic
     if photometry.sky_error == "measured" and statistic != "mean":
         error = None
-    x, y = places.x + steps[0].offset[0], places.y + steps[0].offset[1]
+    x, y = beside(places.x, steps[0].offset[0]), beside(places.y, steps[0].offset[1])
     radii = [(step.inner, step.outer) for step in steps]
     different = list(dict.fromkeys(radii))
     pairs = np.array([(different.index(each), image) for each, image in zip(radii, images, strict=True)])
@@ -118,7 +141,7 @@ def holds_bad(step: Annulus | SkyRectangle, data: np.ndarray, places: Places) ->
     -------
     ndarray of bool, shape (n, n_sources)
     """
-    x, y = places.x + step.offset[0], places.y + step.offset[1]
+    x, y = beside(places.x, step.offset[0]), beside(places.y, step.offset[1])
     growth = np.zeros(len(data))
     if step.scaled is not None:
         growth = scale_of(step.scaled, step.scaled.factor, places.fwhm[:, 0]) - step.scaled.reference_radius
