@@ -88,6 +88,16 @@ def test_sky_area_counts_the_pixels_behind_the_level_of_the_source(everything):
         np.testing.assert_array_equal(area["fill"], away.sum(axis=1))
 
 
+def test_pixels_of_a_line_between_two_are_those_of_the_lower_one():
+    frames = np.random.default_rng(2).normal(size=(1, 48, 64))
+    frames[0, ::2, :20] = np.nan  # even rows hold fewer good pixels
+    settings = {"input": {"gain": 1.0}, "sky": [ROWS | {"amplifiers": [[0, 64]]}], "center": FIXED}
+    found = tsogrid.measure(frames, x=[40, 40, 40], y=[6.5, 7.5, 8.5], radius=1, **settings).compute()
+    rows, columns = np.indices(frames[0].shape)
+    away = np.isfinite(frames[0]) & (np.hypot(columns[..., None] - 40, rows[..., None] - [6.5, 7.5, 8.5]).min(axis=2) > 12)
+    np.testing.assert_array_equal(found.sky_area.values.ravel(), away[6:9].sum(axis=1))
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_stamp_gives_the_bits_of_the_frame(option):
     frames, (x, y, _) = scene(), np.transpose(STARS)

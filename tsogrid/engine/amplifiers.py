@@ -165,10 +165,11 @@ def _behind(
     A source beyond the amplifiers has the line of the nearest one; one without a place has none.
     """
     n, lines, _ = count.shape
-    line = np.rint(np.where(np.isfinite(across), across, 0.0)).clip(0, lines - 1).astype(np.int64)
+    # As everywhere, a position exactly between two pixels belongs to the lower one, in every window.
+    line = np.ceil(np.where(np.isfinite(across), across, 0.0) - 0.5).clip(0, lines - 1).astype(np.int64)
     pixels = count[np.arange(n)[:, None], line]
     if not lent:
-        column = np.rint(along)[..., None].clip(ends[0], ends[1] - 1)
+        column = np.ceil(along - 0.5)[..., None].clip(ends[0], ends[1] - 1)
         pixels = np.where((column >= bounds[:, 0]) & (column < bounds[:, 1]), pixels, 0)
     return np.where(np.isfinite(along) & np.isfinite(across), pixels.sum(axis=2), 0.0)
 
