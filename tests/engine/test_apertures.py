@@ -239,3 +239,29 @@ def test_widths_of_another_result(tmp_path, whole):
     whole[["x", "y", "sigma_x", "sigma_y"]].to_zarr(tmp_path / "other.zarr", zarr_format=2)
     again = measured(frames(), center=center | {"position_file": str(tmp_path / "other.zarr")})
     np.testing.assert_allclose(again.aperture_radius, whole.aperture_radius, rtol=1e-12)
+
+
+@pytest.mark.parametrize("off_frame", ["partial", "nan", "frame"])
+def test_the_whole_frame_lies_in_the_frame(off_frame, tmp_path):
+    """Also about a source that went out of it, whose own apertures have nothing in them."""
+    (tmp_path / "places.csv").write_text("frame,source,x,y\n0,0,-3,20\n1,0,-7,20\n0,1,20,30\n1,1,20,30\n")
+    center = {"method": "none", "predict": "none", "position": "file", "position_file": str(tmp_path / "places.csv")}
+    data, pair = frames(2), [{"radius": [4]}, {"shape": "frame"}]
+    settings = {"input": {"gain": 1.0}, "apertures": pair, "center": center, "photometry": {"off_frame": off_frame}}
+    found = tsogrid.measure(data, x=[0, 20], y=[20, 30], sky=[{"inner": 6, "outer": 9}], **settings).compute()
+    np.testing.assert_allclose(found.aperture_sum[..., 1], np.repeat(data.sum((1, 2))[:, None], 2, axis=1))
+    assert (found.aperture_flags[..., 1] == ApertureFlag.WHOLE_FRAME).all()
+    np.testing.assert_array_equal(found.sky_sum[..., 1, 0], found.sky_level[..., 0] * data[0].size)
+
+
+def test_a_circle_that_became_the_frame_keeps_its_own_level():
+    """The frame is summed without sky; the level of a model is still that of the circle."""
+    skies = [[{"method": "rowamp", "amplifiers": [[0, 80]], "mask_radius": 8}, {"inner": 6, "outer": 9}], {"method": "none"}]
+    settings = {"input": {"gain": 1.0}, "center": {"method": "none", "position": "fixed"}, "sky": skies}
+    part, whole = (
+        tsogrid.measure(frames(2), x=2, y=30, radius=4, photometry={"off_frame": off_frame}, **settings).compute()
+        for off_frame in ("partial", "frame")
+    )
+    np.testing.assert_array_equal(whole.sky_level, part.sky_level)
+    np.testing.assert_array_equal(whole.flags, part.flags)
+    assert (whole.sky_sum == 0.0).all()

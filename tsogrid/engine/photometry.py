@@ -65,6 +65,8 @@ def measure_apertures(
 
 def _off_frame(group: Group, places: Places, origin: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
     """Whether part of an aperture lies outside the frame; shape (n, n_sources, count)."""
+    if isinstance(group, Frame):  # wherever the source is
+        return np.zeros((*places.x.shape, group.count), bool)
     ny, nx = shape
     x, y = (places.x + origin[1])[:, :, None], (places.y + origin[0])[:, :, None]
     half_x, half_y = group.half_sizes(places)
@@ -167,12 +169,12 @@ def _saturated(saturation: Saturation, groups: tuple[Group, ...], ready: Ready, 
 
 def _less_skies(recipe: Recipe, background: Background, states: list[ChainState], whole: np.ndarray, sums: Arrays) -> Arrays:
     """Take every sky out of every aperture; the sky is the last axis."""
-    # A circle that became the whole frame keeps its sky (its area counts as 0 here).
-    area = np.where(whole, 0.0, sums["aperture_area"])
-    if recipe.nan == "leave":  # bad pixels keep their part of the sky; the sum has none
-        empty = np.zeros_like(background.data)
-        every = [group.sums(empty, None, background.places, "w2").area for group in recipe.groups]
-        area = np.where(whole, 0.0, np.concatenate(every, axis=2))
+    area = sums["aperture_area"]
+    if recipe.nan == "leave" or whole.any():
+        # Bad pixels keep their part of the sky, which the sum has not; an aperture that became the whole frame has its own.
+        counted = np.zeros_like(background.data) if recipe.nan == "leave" else background.data
+        own = np.concatenate([group.sums(counted, None, background.places, "w2").area for group in recipe.groups], axis=2)
+        area = own if recipe.nan == "leave" else np.where(whole, own, area)
     parts, first = [], 0
     for group in recipe.groups:
         parts.append(background.inside(states, group, area[..., first : first + group.count]))
