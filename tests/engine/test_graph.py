@@ -177,3 +177,5 @@ def test_wrong_calls_say_what_was_expected(star_frames):
         tsogrid.measure(star_frames, x=300, y=3)
     with pytest.raises(ConfigError, match="did you mean"):
         tsogrid.measure(star_frames, skies=[])
+    with pytest.raises(ConfigError, match="error needs errors"):
+        tsogrid.measure(star_frames, x=30, y=23, center={"weights": "error"})

@@ -364,6 +364,8 @@ def make_recipe(
     scale, electrons_per_unit, unit = _units(config, attributes, gain_image)
     read_noise = float(attributes.get("read_noise", 0.0))
     if not has_error and not math.isfinite(electrons_per_unit):
+        if config.center.weights == "error" and config.center.method != "none":
+            raise ConfigError("center.weights: error needs errors; found none and no input.gain: give it, or weights: model")
         warnings.warn(
             "The frames carry no errors and no gain is given: all errors are NaN. "
             "Give input.gain (electron per data unit) and input.read_noise to have them.",
