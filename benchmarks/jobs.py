@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.jobs`` prints the CPU time of a frame for the chain of `benchmarks.bench_chain`, and how many times
 that it takes with positions at their median (two passes), and with 20 radii over ten annuli on three skies of the frame, of
-every kind; of these also, how many times what the last of the thirty takes alone, which must give the same bits. ``--size 256
-2048`` gives rows and columns, ``--frames`` their number; a word chooses the jobs that hold it.
+every kind; of these also, how many times what the last of the thirty takes alone, which must give the same bits.
+``--size 256 2048`` gives rows and columns, ``--frames`` their number; a word chooses the jobs that hold it.
 """
 
 import argparse
