@@ -31,6 +31,7 @@ SERVES = {
     "engine.recipe": "engine.pipeline",
     "engine.windows": "engine.pipeline",
     "engine.background": "engine.pipeline",
+    "engine.sky_in_apertures": "engine.pipeline",
     "engine.amplifiers": "engine.pipeline",
     "engine.photometry": "engine.pipeline",
     "engine.apertures": "engine.pipeline",

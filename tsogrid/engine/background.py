@@ -1,4 +1,4 @@
-"""Sky chains: steps applied in order to a block's pixels, and what they take out of each aperture.
+"""Sky chains: steps applied in order to a block's pixels.
 
 A step gives one level a source (a region about it), a model of the frame (lines of an amplifier), or a model of a cut-out
 about each source (columns and rows). A model is taken off the pixels before the next step; of several levels the last holds.
@@ -9,14 +9,13 @@ that look at the same pixels are taken together.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from tsogrid.config import AmplifierStep, Annulus, ColumnRow, NoSky, SkyRectangle
 from tsogrid.engine.amplifiers import LineModel, amplifier_models, go_together, levels_of
-from tsogrid.engine.apertures import Circles, Group, Places
+from tsogrid.engine.apertures import Places
 from tsogrid.engine.cutout_sky import CutoutModel, column_row_model
 from tsogrid.engine.neighbourhood import Neighbourhood, everything
 from tsogrid.engine.recipe import Recipe, steps_said
@@ -133,11 +132,8 @@ class Background:
     near: Neighbourhood | None = None
     origin: tuple[int, int] = (0, 0)
     _states: dict[tuple[Any, ...], ChainState] = field(default_factory=dict)
-    _sums: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    _noise: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
     _lost: dict[str, np.ndarray] = field(default_factory=dict)
     _errors: dict[tuple[int, ...], np.ndarray | None] = field(default_factory=dict)
-    _zeros: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
     _places_in: dict[tuple[int, ...], Places] = field(default_factory=dict)
 
     def chain(self, steps: tuple[Any, ...]) -> ChainState:
@@ -209,7 +205,7 @@ class Background:
             self._errors[near.box] = None if self.error is None else near.cut(self.error)
         return self._errors[near.box]
 
-    def _places(self, near: Neighbourhood) -> Places:
+    def places_in(self, near: Neighbourhood) -> Places:
         """The places in a neighbourhood: always the same, since they may keep lists of pixels."""
         if near.box not in self._places_in:
             whole = near == self._everything
@@ -219,7 +215,7 @@ class Background:
     def _local(self, before: ChainState, step: Annulus | SkyRectangle) -> ChainState:
         cut, shape = before.cutouts, self.places.x.shape
         if cut is None:
-            places = self._places(before.near)
+            places = self.places_in(before.near)
             found = local_level(step, before.data, self._error(before.near), places, self.recipe.photometry)
         else:
             found = local_level(step, cut.residual, cut.error, cut.places, self.recipe.photometry)
@@ -249,10 +245,10 @@ class Background:
         elif before.remainder.has_levels and steps[0].statistic != "mean":
             data, error, places = [before.remainder.pixels], self.error, self.places
             levels = [state.lines[-1] for state in models.values()]
-            rows = levels_of(levels, row_pieces(self._bounds, data[0].shape[2]))
+            rows = levels_of(levels, row_pieces(self.bounds, data[0].shape[2]))
         else:
             data = [state.data for state in models.values()]
-            error, places = self._error(before.near), self._places(before.near)
+            error, places = self._error(before.near), self.places_in(before.near)
         found = annulus_levels(steps, images, data, error, places, rows, self.recipe.photometry)
         shape = len(steps), *self.places.x.shape
         level, level_err, area = (column.reshape(shape) for column in found)
@@ -263,10 +259,10 @@ class Background:
         """Find the models of lines of steps that go together."""
         (whole, *_), before, _ = wanted[0]
         near, steps = self._everything if whole else self._wanted, [step for _, _, step in wanted]
-        ranges = self.recipe.amplifiers - self.origin[self._fast - 1]
+        ranges = self.recipe.amplifiers - self.origin[self.fast - 1]
         ends = int(ranges.min()), int(ranges.max())
         sources = self.x_mask, self.y_mask
-        models = amplifier_models(self.recipe, before.data, self.error, *sources, steps, near, self._bounds, ends)
+        models = amplifier_models(self.recipe, before.data, self.error, *sources, steps, near, self.bounds, ends)
         for (key, _, _), found in zip(wanted, models, strict=True):
             self._states[key] = replace(
                 before,
@@ -277,118 +273,22 @@ class Background:
             )
 
     def _column_row(self, before: ChainState, step: ColumnRow) -> ChainState:
-        cutouts = column_row_model(step, before.data, self._error(before.near), self._places(before.near))
+        cutouts = column_row_model(step, before.data, self._error(before.near), self.places_in(before.near))
         return replace(before, cutouts=cutouts, area=cutouts.area.reshape(self.places.x.shape))
 
     def _none(self, before: ChainState, step: NoSky) -> ChainState:
         return before
 
-    def inside(self, states: Sequence[ChainState], group: Group, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the sky inside each aperture of a group, and its variance.
-
-        Parameters
-        ----------
-        states : sequence of ChainState
-            What chains have found.
-        group : Group
-            Apertures.
-        area : ndarray, shape (n, n_sources, group.count)
-            Area of the good pixels.
-
-        Returns
-        -------
-        sky_sum, variance : ndarray, shape (n, n_sources, group.count, n_chains)
-        """
-        counted = area
-        if self.recipe.photometry.sky_area == "analytic":
-            counted = area * group.pixel_share(self.places)
-        counted = counted[..., None]
-        total = np.stack([state.level for state in states], axis=-1)[:, :, None] * counted
-        # One level serves the whole aperture: its error grows with the area, not with its root.
-        variance = np.stack([state.level_variance for state in states], axis=-1)[:, :, None] * counted**2
-        if isinstance(group, Circles):
-            self._sum_levels([model for state in states for model in state.lines], group)
-        # Neighbours that go on from one model share what it adds.
-        shared = groupby(enumerate(states), key=lambda each: (*(id(model) for model in each[1].lines), id(each[1].cutouts)))
-        for _, members in shared:
-            index, state = next(members)
-            alike = slice(index, index + 1 + sum(1 for _ in members))
-            more = [self._of_lines(state, model, group, area) for model in state.lines]
-            if state.cutouts is not None:
-                more.append(state.cutouts.inside(group, area, self.recipe.nan == "leave"))
-            for its, its_variance in more:
-                total[..., alike] += its[..., None]
-                variance[..., alike] += its_variance[..., None]
-        return total, variance
-
-    def _of_lines(
-        self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        key = id(found), id(group)  # several chains go on from one model
-        if key not in self._sums:
-            self._sums[key] = self._sums_of_lines(state, found, group, area)
-        return self._sums[key]
-
-    def _sums_of_lines(
-        self, state: ChainState, found: LineModel, group: Group, area: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        near, places = state.near, self._places(state.near)
-        good = found.model
-        if self.recipe.nan != "leave":
-            # NaN at bad pixels, so that the model is summed over the pixels that the data are summed over.
-            good = self._nothing(state) + found.model
-        sums = group.sums(good, None, places, "w2")
-        # Good pixels on a line whose level is unknown: the sky of this aperture is unknown.
-        total = np.where(sums.area >= area * (1 - 1e-12), sums.sum, np.nan)
-        variance = self._noise.get((id(found), id(group)))
-        if variance is None:
-            along, across = (near.rows, near.columns) if self.recipe.fast_axis == 1 else (near.columns, near.rows)
-            its = found.line_variance[:, along]
-            variance = group.line_variance(good, places, its, self._line_of_pixels[across], self.recipe.fast_axis)
-        return total, np.where(np.isfinite(total), variance, np.nan)
-
-    def _nothing(self, state: ChainState) -> np.ndarray:
-        """0, or NaN at bad pixels, of a state's neighbourhood."""
-        if len(state.lines) > 1:
-            return np.asarray(state.data * 0)
-        if state.near.box not in self._zeros:
-            self._zeros[state.near.box] = state.near.cut(self.data) * 0
-        return self._zeros[state.near.box]
-
-    def _sum_levels(self, models: list[LineModel], group: Circles) -> None:
-        """Sum the levels of rows of several models over circles: how much of a row a circle holds is found once.
-
-        What columns add is summed pixel by pixel: of these models the noise of the rows is kept.
-        """
-        known = [each for each in models if each.level is not None]
-        wanted = {id(each): each for each in known if (id(each), id(group)) not in self._noise}
-        if wanted:
-            levels, variances = zip(*((each.level, each.line_variance) for each in wanted.values()), strict=True)
-            lines, every = self._line_of_pixels, self.recipe.nan == "leave"
-            sums = group.line_sums(self.data, self.places, np.stack(variances), lines, np.stack(levels), every)
-            for (name, each), total, variance in zip(wanted.items(), *sums, strict=True):
-                self._noise[name, id(group)] = variance
-                if each.columns is None:
-                    self._sums[name, id(group)] = total, np.where(np.isfinite(total), variance, np.nan)
-
     @property
-    def _fast(self) -> int:
+    def fast(self) -> int:
         """Which axis of the pixels is the fast one."""
         return 2 if self.recipe.fast_axis == 1 else 1
 
     @cached_property
-    def _bounds(self) -> np.ndarray:
+    def bounds(self) -> np.ndarray:
         """Ranges of the amplifiers that these pixels hold, which they hold whole."""
-        bounds = self.recipe.amplifiers - self.origin[self._fast - 1]
-        return bounds[(bounds[:, 0] >= 0) & (bounds[:, 1] <= self.data.shape[self._fast])]
-
-    @property
-    def _line_of_pixels(self) -> np.ndarray:
-        """The amplifier of each pixel along the fast axis, −1 for none."""
-        lines = np.full(self.data.shape[self._fast], -1, np.int32)
-        for index, (start, stop) in enumerate(self._bounds):
-            lines[start:stop] = index
-        return lines
+        bounds = self.recipe.amplifiers - self.origin[self.fast - 1]
+        return bounds[(bounds[:, 0] >= 0) & (bounds[:, 1] <= self.data.shape[self.fast])]
 
 
 _APPLY: dict[type, Callable[..., ChainState]] = {

@@ -11,6 +11,7 @@ from tsogrid.engine.background import Background, ChainState
 from tsogrid.engine.calibration import Ready
 from tsogrid.engine.neighbourhood import neighbourhood
 from tsogrid.engine.recipe import Recipe
+from tsogrid.engine.sky_in_apertures import SkyInApertures
 from tsogrid.flags import ApertureFlag
 from tsogrid.kernels import aperture
 from tsogrid.kernels.neighbours import marked_about, nearest_neighbour
@@ -175,9 +176,9 @@ def _less_skies(recipe: Recipe, background: Background, states: list[ChainState]
         counted = np.zeros_like(background.data) if recipe.nan == "leave" else background.data
         own = np.concatenate([group.sums(counted, None, background.places, "w2").area for group in recipe.groups], axis=2)
         area = own if recipe.nan == "leave" else np.where(whole, own, area)
-    parts, first = [], 0
+    sky, parts, first = SkyInApertures(background), [], 0
     for group in recipe.groups:
-        parts.append(background.inside(states, group, area[..., first : first + group.count]))
+        parts.append(sky.inside(states, group, area[..., first : first + group.count]))
         first += group.count
     total, variance = parts[0] if len(parts) == 1 else (np.concatenate(each, axis=2) for each in zip(*parts, strict=True))
     level = np.stack([state.level for state in states], axis=-1)
