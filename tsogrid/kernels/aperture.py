@@ -114,7 +114,8 @@ def check_circles(
     if x.ndim != 2 or x.shape != y.shape or x.shape[0] != data.shape[0]:
         raise ValueError(f"x, y: expected ({data.shape[0]}, sources) each, got {x.shape} and {y.shape}")
     radii = np.array(radii, np.float64)  # a copy is contiguous
-    if radii.ndim != 1 or radii.size == 0 or not all(0.0 < radius < math.inf for radius in radii.tolist()):
+    sizes = radii.ravel().tolist()
+    if radii.ndim != 1 or not sizes or not (all(map(math.isfinite, sizes)) and min(sizes) > 0.0):
         raise ValueError(f"radii: expected a list of positive numbers, got {radii}")
     return x, y, radii
 

@@ -151,9 +151,11 @@ def _some_at_a_time(
     if x.size == 0:
         return
     # Few calls of numpy: a call for one frame takes microseconds.
-    sizes = [math.ceil(min(radius, _FARTHEST)) for radius in radii.tolist()]
-    count, total = len(sizes), sum(sizes)
-    rows, columns = box_shape(max(sizes), ny, nx)
+    sizes = radii.tolist()
+    largest = max(sizes)
+    count = len(sizes)
+    total = sum(map(math.ceil, sizes if largest <= _FARTHEST else [min(radius, _FARTHEST) for radius in sizes]))
+    rows, columns = box_shape(largest, ny, nx)
     # A circle crosses about 8 r pixels; two are listed for each of at most 2.9 r + 7 lines on both sides of the axis.
     size = min(12 * total + 32 * count, 4 * count * (rows + columns)) + LANES
     runs = 2 * min(2 * total + 5 * count, count * max(rows, columns)) + LANES
