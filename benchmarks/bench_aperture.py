@@ -10,7 +10,7 @@ from tsogrid.kernels.line_sums import circle_line_sums
 
 # Rows and columns, and how many frames are measured at once: one source in the blocks of a run, or a few frames where these
 # are large; and many sources.
-SHAPES = {(64, 64): (100, 100), (256, 256): (256, 20), (64, 2048): (128, 20), (256, 2048): (4, 4), (2048, 2048): (8, 2)}
+SHAPES = {(64, 64): (100, 100), (256, 256): (64, 20), (64, 2048): (64, 20), (256, 2048): (32, 4), (2048, 2048): (8, 2)}
 # Radii: ratios aimed at beside sep, moving and at rest, and beside photutils.
 TARGETS = {1: (None, None, None), 20: (5.0, 18.0, 30.0), 50: (6.0, None, None)}
 
