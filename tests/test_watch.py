@@ -235,6 +235,7 @@ def wait_for(condition, seconds=90):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_again_and_again(growing):
     store = growing.folder / "a.zarr"
     process = camera(growing, 2, 3, 0, 4, 1, 5, 6, 8, 7, 9, pieces=4, pause=0.25)

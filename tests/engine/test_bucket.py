@@ -151,7 +151,7 @@ class Dead(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("mode", ["overwrite", "extend"])
+@pytest.mark.parametrize("mode", [pytest.param("overwrite", marks=pytest.mark.long), "extend"])
 def test_wherever_a_change_of_stores_dies_nothing_is_lost(server, files, undisturbed, monkeypatch, mode):  # noqa: F811
     both, first = undisturbed
     before, after = (files[:1], files) if mode == "extend" else (files, files[:1])
@@ -212,7 +212,7 @@ def _change(place, files, where, url, mode):
     extended(store.existing(place), plan, extension(place, plan).frames)
 
 
-@pytest.mark.parametrize("state", ["refused", "503"])
+@pytest.mark.parametrize("state", ["refused", pytest.param("503", marks=pytest.mark.long)])
 def test_an_endpoint_that_fails_ends_the_run_and_the_same_command_goes_on(server, files, undisturbed, monkeypatch, state):  # noqa: F811
     door, where = Door(server.port), f"s3://night/door-{state}.zarr"
     config = configured(files, where, door.url)

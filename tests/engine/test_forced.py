@@ -158,7 +158,8 @@ def test_a_shard_holds_bounded_memory():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["none", pytest.param("local", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["none", "local"])
 def test_a_killed_run_over_a_catalogue_goes_on(night, tmp_path, kind):
     folder, _, _ = night
     config = config_of(
