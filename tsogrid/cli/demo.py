@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Simulate a transit, measure it, find its depth.
 
-    An exposure as JWST's NIRCam takes it, through the real pipeline, in under a minute.
+    An exposure as JWST's NIRCam takes it, through the real pipeline, in about a minute.
     """
     from tsogrid.demo import demo as show
 
